@@ -1,0 +1,354 @@
+-- The logins stream. Three heads put rows into `fresh`; `fold` adds what is in `fresh` to the totals;
+-- `stored` says what the writer gets back. The program joins them into one statement.
+
+-- name: insert
+with fresh as (
+    insert into user_logins (
+        id, user_id, login_time, logout_time, session_duration_seconds,
+        ip_address, region, device_type, browser, folded
+    )
+    select *, true
+    from unnest(
+        $1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::integer[],
+        $6::text[], $7::text[], $8::text[], $9::text[]
+    )
+    on conflict (id) do nothing
+    returning *
+)
+
+-- Rows inserted by other programs get here what our own writer gives before the insert: the canonical device
+-- name, and the duration where only the logout is known.
+-- name: sweep
+with waiting as (
+    select id
+    from user_logins
+    where not folded
+    order by id
+    limit 10000
+    for update skip locked
+),
+fresh as (
+    update user_logins
+    set folded = true,
+        device_type = case lower(device_type)
+            when 'desktop' then 'Desktop'
+            when 'mobile' then 'Mobile'
+            when 'tablet' then 'Tablet'
+            else device_type
+        end,
+        session_duration_seconds = coalesce(
+            session_duration_seconds,
+            floor(extract(epoch from logout_time - login_time))::integer
+        )
+    from waiting
+    where user_logins.id = waiting.id
+    returning user_logins.*
+)
+
+-- name: rebuild
+with fresh as (
+    select *
+    from user_logins
+)
+
+-- name: fold
+, device_newcomers as (
+    insert into login_device_users (device_type, user_id)
+    select distinct device_type, user_id
+    from fresh
+    order by device_type, user_id
+    on conflict do nothing
+    returning device_type
+),
+devices as (
+    insert into login_devices as total (device_type, logins, sessions, seconds, shortest, longest, users)
+    select
+        device_type,
+        count(*),
+        count(session_duration_seconds),
+        coalesce(sum(session_duration_seconds), 0),
+        min(session_duration_seconds),
+        max(session_duration_seconds),
+        (select count(*) from device_newcomers as new where new.device_type = fresh.device_type)
+    from fresh
+    group by device_type
+    order by device_type
+    on conflict (device_type) do update
+    set logins = total.logins + excluded.logins,
+        sessions = total.sessions + excluded.sessions,
+        seconds = total.seconds + excluded.seconds,
+        shortest = least(total.shortest, excluded.shortest),
+        longest = greatest(total.longest, excluded.longest),
+        users = total.users + excluded.users
+),
+regions as (
+    insert into login_regions as total (region, device_type, logins, sessions, seconds)
+    select
+        region, device_type, count(*), count(session_duration_seconds), coalesce(sum(session_duration_seconds), 0)
+    from fresh
+    group by region, device_type
+    order by region, device_type
+    on conflict (region, device_type) do update
+    set logins = total.logins + excluded.logins,
+        sessions = total.sessions + excluded.sessions,
+        seconds = total.seconds + excluded.seconds
+),
+browsers as (
+    insert into login_browsers as total (browser, logins)
+    select browser, count(*)
+    from fresh
+    group by browser
+    order by browser
+    on conflict (browser) do update
+    set logins = total.logins + excluded.logins
+),
+hours as (
+    insert into login_hours as total (hour, logins)
+    select extract(hour from login_time at time zone 'UTC')::smallint as hour, count(*)
+    from fresh
+    group by hour
+    order by hour
+    on conflict (hour) do update
+    set logins = total.logins + excluded.logins
+),
+days as (
+    insert into login_days as total (day, logins)
+    select (login_time at time zone 'UTC')::date as day, count(*)
+    from fresh
+    group by day
+    order by day
+    on conflict (day) do update
+    set logins = total.logins + excluded.logins
+),
+durations as (
+    insert into login_durations as total (seconds, device_type, sessions)
+    select session_duration_seconds, device_type, count(*)
+    from fresh
+    where session_duration_seconds is not null
+    group by session_duration_seconds, device_type
+    order by session_duration_seconds, device_type
+    on conflict (seconds, device_type) do update
+    set sessions = total.sessions + excluded.sessions
+),
+minutes as (
+    insert into login_minutes as total (minute, device_type, sessions)
+    select session_duration_seconds / 60 as minute, device_type, count(*)
+    from fresh
+    where session_duration_seconds is not null
+    group by minute, device_type
+    order by minute, device_type
+    on conflict (minute, device_type) do update
+    set sessions = total.sessions + excluded.sessions
+),
+newcomers as (
+    insert into login_users (user_id)
+    select distinct user_id
+    from fresh
+    order by user_id
+    on conflict do nothing
+    returning user_id
+),
+user_count as (
+    insert into login_user_count as total (users)
+    select count(*)
+    from newcomers
+    having count(*) > 0
+    on conflict (only_row) do update
+    set users = total.users + excluded.users
+)
+
+-- name: stored
+select
+    id, user_id, login_time, logout_time, session_duration_seconds,
+    ip_address, region, device_type, browser, created_at, updated_at
+from fresh
+
+-- Emptied in the transaction that rebuilds them; `delete`, because readers of `truncate`d tables see them empty.
+-- name: empty
+with devices as (delete from login_devices),
+regions as (delete from login_regions),
+browsers as (delete from login_browsers),
+hours as (delete from login_hours),
+days as (delete from login_days),
+durations as (delete from login_durations),
+minutes as (delete from login_minutes),
+device_users as (delete from login_device_users),
+users as (delete from login_users)
+delete from login_user_count
+
+-- name: lock
+lock table user_logins in share row exclusive mode
+
+-- name: find
+select
+    id, user_id, login_time, logout_time, session_duration_seconds,
+    ip_address, region, device_type, browser, created_at, updated_at
+from user_logins
+where id = any($1::uuid[])
+
+-- name: newest
+select
+    id, user_id, login_time, logout_time, session_duration_seconds,
+    ip_address, region, device_type, browser, created_at, updated_at
+from user_logins
+order by login_time desc, id desc
+limit $1
+
+-- Everything the dashboard shows, out of one snapshot, so that no two numbers can disagree. Rows without a device are
+-- those over all devices. The median is the mean of the sessions at the two middle positions (one, where the count is
+-- odd); each is looked up in the minute that holds it.
+-- name: snapshot
+with minutes as (
+    select
+        device_type,
+        minute,
+        sum(sessions) as sessions,
+        sum(sum(sessions)) over (partition by device_type order by minute) as last_position,
+        sum(sum(sessions)) over (partition by device_type) as all_sessions
+    from login_minutes
+    group by grouping sets ((device_type, minute), (minute))
+),
+middles as (
+    select distinct device_type, minute, position, last_position - sessions as before
+    from minutes
+    cross join lateral (values (div(all_sessions + 1, 2)), (div(all_sessions + 2, 2))) as middle (position)
+    where position > last_position - sessions and position <= last_position
+),
+middle_lengths as (
+    select
+        middles.device_type,
+        position,
+        seconds,
+        before + sum(sum(login_durations.sessions)) over (
+            partition by middles.device_type, position order by seconds
+        ) as last_position
+    from middles
+    join login_durations
+        on seconds >= minute * 60
+        and seconds < minute * 60 + 60
+        and (middles.device_type is null or login_durations.device_type = middles.device_type)
+    group by middles.device_type, position, before, seconds
+),
+medians as materialized (
+    select
+        device_type,
+        (min(seconds) + min(seconds) filter (where position = last_middle)) / 2.0 as median
+    from (
+        select *, max(position) over (partition by device_type) as last_middle
+        from middle_lengths
+        where last_position >= position
+    ) as reached
+    group by device_type
+),
+summary as (
+    select
+        totals.device_type,
+        coalesce(sum(logins), 0) as logins,
+        coalesce(sum(sessions), 0) as sessions,
+        coalesce(sum(logins) - sum(sessions), 0) as active,
+        sum(users) as users,
+        coalesce(round(sum(seconds) / nullif(sum(sessions), 0), 2), 0) as average,
+        coalesce(min(shortest), 0) as shortest,
+        coalesce(max(longest), 0) as longest,
+        coalesce(
+            (select round(median, 1) from medians where medians.device_type is not distinct from totals.device_type), 0
+        ) as median
+    from login_devices as totals
+    group by grouping sets ((totals.device_type), ())
+),
+overall as (
+    select summary.*, coalesce((select users from login_user_count), 0) as distinct_users
+    from summary
+    where device_type is null
+),
+device_rows as (
+    select
+        device_type,
+        logins as count,
+        users as unique_users,
+        round(100.0 * logins / sum(logins) over (), 2) as percentage,
+        average as avg_session_duration_seconds
+    from summary
+    where device_type is not null
+    order by logins desc, device_type
+    limit 50
+),
+session_rows as (
+    select
+        device_type,
+        sessions as "totalSessions",
+        average as "averageDuration",
+        shortest as "minDuration",
+        longest as "maxDuration",
+        median as "medianDuration",
+        sessions as total_sessions,
+        average as avg_duration_seconds,
+        active as active_sessions
+    from summary
+    where device_type is not null
+    order by logins desc, device_type
+    limit 50
+),
+region_rows as (
+    select region, sum(logins) as count
+    from login_regions
+    group by region
+    order by count desc, region
+    limit 300
+),
+region_device_rows as (
+    select
+        region,
+        device_type,
+        logins as count,
+        region_rows.count as region_total,
+        coalesce(round(seconds::numeric / nullif(sessions, 0), 2), 0) as avg_session_duration_seconds
+    from region_rows
+    join login_regions using (region)
+    order by region_total desc, region, count desc, device_type
+    limit 1500
+),
+browser_rows as (
+    select browser, logins as count
+    from login_browsers
+    order by count desc, browser
+    limit 100
+),
+trend_rows as (
+    select day::date as date, coalesce(logins, 0) as "loginCount"
+    from generate_series(
+        (now() at time zone 'UTC')::date - 29, (now() at time zone 'UTC')::date, interval '1 day'
+    ) as day
+    left join login_days using (day)
+    order by day
+),
+hour_rows as (
+    select hour, coalesce(logins, 0) as "loginCount"
+    from generate_series(0, 23) as hour
+    left join login_hours using (hour)
+    order by hour
+)
+select json_build_object(
+    'deviceStats', (select coalesce(json_agg(device_rows), '[]') from device_rows),
+    'regionDeviceStats', (select coalesce(json_agg(region_device_rows), '[]') from region_device_rows),
+    'sessionStats', (select coalesce(json_agg(session_rows), '[]') from session_rows),
+    'sessionSummary', json_build_object(
+        'totalSessions', sessions,
+        'averageDuration', average,
+        'minDuration', shortest,
+        'maxDuration', longest,
+        'medianDuration', median,
+        'activeSessions', active,
+        'totalLogins', logins,
+        'uniqueUsers', distinct_users
+    ),
+    'regionStats', (select coalesce(json_agg(region_rows), '[]') from region_rows),
+    'browserStats', (select coalesce(json_agg(browser_rows), '[]') from browser_rows),
+    'loginTrends', (select json_agg(trend_rows) from trend_rows),
+    'peakHours', (select json_agg(hour_rows) from hour_rows),
+    'totalSessions', logins,
+    'totalUsers', distinct_users,
+    'averageSessionDuration', average,
+    'generatedAt', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+)
+from overall

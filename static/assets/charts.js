@@ -1,0 +1,202 @@
+// @ts-check
+/** Drawing figures with Chart.js: made once, then updated in place; colours are read from CSS at every draw. */
+
+import { compact, count, percent, percentage } from "./format.js";
+import { cssValue, motionReduced, onThemeChange } from "./theme.js";
+
+/** @typedef {"line" | "columns" | "bars" | "doughnut"} Kind */
+/**
+ * @typedef {object} Series
+ * @property {string} name
+ * @property {(number | null)[]} values
+ * @property {string[]} colours CSS variables, one per value or one for all
+ */
+/**
+ * @typedef {object} Figure what a chart shows
+ * @property {string[]} labels one per value, in full: the tooltip's title
+ * @property {string[]} ticks one per value, for the axis; empty where it shall stay free
+ * @property {Series[]} series
+ */
+/** @typedef {{dataIndex?: number, dataset: Series, raw: number, label: string, p1DataIndex?: number}} Point */
+
+const CALM = { duration: 500, easing: "easeOutQuart" };
+/** Updates closer together than this are small: moving on every one would never come to rest. */
+const REST_MS = 2_000;
+const LONGEST_TICK = 14;
+
+/** @type {Set<Chart>} */
+const charts = new Set();
+
+onThemeChange(() => {
+  for (const chart of charts) {
+    chart.options.animation = motionReduced() ? false : CALM;
+    settle(chart);
+  }
+});
+
+/**
+ * Shows the newest values at once. A movement still under way has to be stopped first: it would go on to the older ones.
+ * @param {Chart} chart
+ */
+function settle(chart) {
+  chart.stop();
+  chart.update("none");
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {Kind} kind
+ * @returns {(figure: Figure) => void} draws, the first time and every time after
+ */
+export function makeChart(canvas, kind) {
+  /** @type {Figure} */
+  let shown = { labels: [], ticks: [], series: [] };
+  Chart.defaults.font.family = cssValue("--font");
+  Chart.defaults.font.size = 12;
+  const chart = new Chart(canvas, {
+    type: { line: "line", columns: "bar", bars: "bar", doughnut: "doughnut" }[kind],
+    data: { labels: [], datasets: [] },
+    options: options(kind, (index) => shown.ticks[index] ?? ""),
+  });
+  charts.add(chart);
+  let updatedAt = -REST_MS;
+  return (figure) => {
+    shown = figure;
+    chart.data.labels = figure.labels;
+    const before = chart.data.datasets;
+    chart.data.datasets = figure.series.flatMap((series) => {
+      const same = before.filter((dataset) => dataset.label === series.name);
+      const sets = same.length ? same : datasets(kind, series.name);
+      return sets.map((set) => Object.assign(set, { data: series.values, colours: series.colours }));
+    });
+    if (performance.now() - updatedAt < REST_MS) settle(chart);
+    else chart.update();
+    updatedAt = performance.now();
+  };
+}
+
+/**
+ * @param {Kind} kind
+ * @param {string} name
+ */
+function datasets(kind, name) {
+  const shared = { label: name, backgroundColor: own, hoverBackgroundColor: own };
+  if (kind === "doughnut") return [{ ...shared, borderWidth: 2, borderColor: () => cssValue("--surface"), hoverOffset: 4 }];
+  if (kind === "line") return [{ label: name, ...LINE }, { label: name, ...AREA }];
+  return [{ ...shared, borderRadius: 3, maxBarThickness: kind === "bars" ? 18 : 26, categoryPercentage: 0.82 }];
+}
+
+/** A set of its own: filled together with the line, the dashed stretch would leave a seam. */
+const AREA = {
+  backgroundColor: () => cssValue("--accent-soft"),
+  borderWidth: 0,
+  fill: true,
+  pointRadius: 0,
+  pointHoverRadius: 0,
+};
+
+/** The last stretch leads to a day that is not over, so it is dashed. */
+const LINE = {
+  borderColor: own,
+  borderWidth: 2,
+  borderJoinStyle: "round",
+  pointRadius: (/** @type {{dataIndex: number, dataset: {data: number[]}}} */ point) =>
+    point.dataIndex === point.dataset.data.length - 1 ? 4 : 0,
+  pointHoverRadius: 5,
+  pointBackgroundColor: own,
+  pointHoverBackgroundColor: own,
+  pointBorderColor: () => cssValue("--surface"),
+  pointHoverBorderColor: () => cssValue("--surface"),
+  pointBorderWidth: 2,
+  segment: {
+    borderDash: (/** @type {{p1DataIndex: number, chart: Chart}} */ stretch) =>
+      stretch.p1DataIndex === stretch.chart.data.labels.length - 1 ? [4, 4] : undefined,
+  },
+};
+
+/** @param {{dataIndex?: number, dataset: {colours?: string[]}}} point */
+function own(point) {
+  const colours = point.dataset.colours ?? [];
+  return cssValue(colours[point.dataIndex ?? 0] ?? colours[0] ?? "--series-rest");
+}
+
+/**
+ * @param {Kind} kind
+ * @param {(index: number) => string} tick
+ */
+function options(kind, tick) {
+  const across = kind === "bars";
+  return {
+    responsive: true,
+    maintainAspectRatio: false,
+    animation: motionReduced() ? false : CALM,
+    indexAxis: across ? "y" : "x",
+    interaction: kind === "doughnut" ? { mode: "nearest" } : { mode: "index", intersect: false, axis: across ? "y" : "x" },
+    layout: { padding: kind === "doughnut" ? 6 : 0 },
+    cutout: "72%",
+    scales: kind === "doughnut" ? {} : { [across ? "y" : "x"]: nameAxis(kind, tick), [across ? "x" : "y"]: valueAxis(kind) },
+    plugins: { legend: { display: false }, tooltip: tooltip(kind) },
+  };
+}
+
+/**
+ * @param {Kind} kind
+ * @param {(index: number) => string} tick
+ */
+function nameAxis(kind, tick) {
+  const shorten = (/** @type {string} */ words) =>
+    words.length > LONGEST_TICK ? `${words.slice(0, LONGEST_TICK - 1)}…` : words;
+  return {
+    stacked: kind !== "line",
+    border: { color: () => cssValue("--line") },
+    grid: { display: false },
+    ticks: {
+      autoSkip: false,
+      maxRotation: 0,
+      color: () => cssValue("--muted"),
+      callback: (/** @type {unknown} */ _, /** @type {number} */ index) => shorten(tick(index)),
+    },
+  };
+}
+
+/** @param {Kind} kind */
+function valueAxis(kind) {
+  return {
+    stacked: kind !== "line",
+    beginAtZero: true,
+    border: { display: false },
+    grid: { color: () => cssValue("--grid"), drawTicks: false },
+    ticks: { color: () => cssValue("--muted"), precision: 0, maxTicksLimit: 6, padding: 8, callback: compact },
+  };
+}
+
+/** @param {Kind} kind */
+function tooltip(kind) {
+  const ink = () => cssValue("--tooltip-text");
+  const whole = (/** @type {Point} */ { dataset }) =>
+    /** @type {{data: number[]}} */ (/** @type {unknown} */ (dataset)).data.reduce((sum, value) => sum + value, 0);
+  return {
+    backgroundColor: () => cssValue("--tooltip"),
+    titleColor: ink,
+    bodyColor: ink,
+    footerColor: ink,
+    padding: 10,
+    cornerRadius: 6,
+    boxWidth: 10,
+    boxHeight: 10,
+    boxPadding: 4,
+    multiKeyBackground: "transparent",
+    displayColors: kind !== "line",
+    filter: (/** @type {{dataset: {fill?: boolean}}} */ point) => !point.dataset.fill,
+    callbacks: {
+      labelColor: (/** @type {Parameters<typeof own>[0]} */ point) => ({
+        backgroundColor: own(point),
+        borderColor: "transparent",
+      }),
+      label: (/** @type {Point & {dataset: {label: string}}} */ point) =>
+        kind === "doughnut"
+          ? ` ${count(point.raw)} (${percent(percentage(point.raw, whole(point)))})`
+          : ` ${point.dataset.label}: ${count(point.raw)}`,
+    },
+  };
+}

@@ -1,0 +1,34 @@
+// @ts-check
+/** A table as a CSV file (RFC 4180), safe to open in a spreadsheet. */
+
+/** A spreadsheet takes a text that starts like this for a formula, and runs it. */
+const FORMULA = /^[=+\-@\t\r]/;
+
+/**
+ * @param {(string | number | null)[][]} lines the first one holds the headings
+ * @returns {string}
+ */
+export function toCsv(lines) {
+  return lines.map((line) => line.map(field).join(",") + "\r\n").join("");
+}
+
+/** @param {string | number | null} value */
+function field(value) {
+  if (value === null) return "";
+  if (typeof value === "number") return String(value);
+  const safe = FORMULA.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/**
+ * @param {string} name without the ending
+ * @param {string} content
+ */
+export function download(name, content) {
+  const address = URL.createObjectURL(new Blob([content], { type: "text/csv;charset=utf-8" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = `${name}.csv`;
+  link.click();
+  window.setTimeout(() => URL.revokeObjectURL(address), 1_000);
+}

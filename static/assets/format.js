@@ -1,0 +1,79 @@
+// @ts-check
+/** How numbers, times and lengths are written: in the language of the page, days and hours in UTC. */
+
+const language = document.documentElement.lang;
+const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+const tenths = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 });
+const share = new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const dayShort = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "short", day: "numeric" });
+const dayLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", dateStyle: "full" });
+
+/** What stands where there is no number. */
+export const NONE = "–";
+
+/** @param {number | null} value */
+export const count = (value) => (value === null ? NONE : whole.format(value));
+
+/** @param {number | null} value */
+export const decimal = (value) => (value === null ? NONE : tenths.format(value));
+
+/** @param {number} value for chart axes: 12K */
+export const compact = (value) => short.format(value);
+
+/** @param {number | null} value of a hundred */
+export const percent = (value) => (value === null ? NONE : share.format(value / 100));
+
+/**
+ * @param {number | null} part
+ * @param {number | null} total
+ * @returns {number | null} of a hundred, to two decimals
+ */
+export const percentage = (part, total) => (part === null || !total ? null : Math.round((10_000 * part) / total) / 100);
+
+/**
+ * A length of time in at most three units.
+ * @param {number | null} seconds
+ * @returns {[string, string][]} value and unit, largest first
+ */
+export function lengthParts(seconds) {
+  if (seconds === null) return [];
+  if (seconds > 0 && seconds < 1) return [["<1", "s"]];
+  const rounded = Math.round(seconds);
+  /** @type {[number, string][]} */
+  const parts = [
+    [Math.floor(rounded / 86_400), "d"],
+    [Math.floor(rounded / 3_600) % 24, "h"],
+    [Math.floor(rounded / 60) % 60, "m"],
+    [rounded % 60, "s"],
+  ];
+  const first = parts.findIndex(([value]) => value > 0);
+  if (first < 0) return [["0", "s"]];
+  return parts.slice(first, first + 3).map(([value, unit]) => [whole.format(value), unit]);
+}
+
+/** @param {number | null} seconds */
+export const length = (seconds) =>
+  seconds === null ? NONE : lengthParts(seconds).map((part) => part.join("")).join(" ");
+
+/** @param {number | null} value 0 to 23 */
+export const hour = (value) => (value === null ? NONE : `${String(value).padStart(2, "0")}:00`);
+
+/**
+ * @param {string} date YYYY-MM-DD, a UTC day
+ * @param {"short" | "long"} [style]
+ */
+export function day(date, style = "short") {
+  const at = new Date(`${date}T00:00:00Z`);
+  if (Number.isNaN(at.getTime())) return date || NONE;
+  return (style === "long" ? dayLong : dayShort).format(at);
+}
+
+/** @param {number} milliseconds since something happened */
+export function ago(milliseconds) {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 2) return "just now";
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`;
+  return `${Math.floor(seconds / 3_600)} h ago`;
+}

@@ -1,0 +1,22 @@
+"""The command line: `python -m statsd COMMAND`."""
+
+from __future__ import annotations
+
+import sys
+
+import statsd
+
+
+def run() -> int:
+    """Run one command and return its exit code."""
+    if getattr(statsd, "DISTRIBUTION", None) != "statsd-live":
+        sys.exit(
+            "another package named statsd hides this one: pip uninstall -y statsd statsd-live, install statsd-live"
+        )
+    from statsd.cli import main  # noqa: PLC0415 - not before it is certain whose package this is
+
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,182 @@
+"""What is wired to what, what starts, what stops, and in which order: the only place that knows all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from aiohttp import web
+
+from statsd import aggregate, database, generator, health, ingest, live, pages, postgres, websocket
+from statsd import web as http
+from statsd.channel import Channel
+from statsd.settings import Settings
+from statsd.streams import STREAMS
+
+DRAIN_SECONDS = 4.0
+
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings")
+FAILED: web.AppKey[asyncio.Future[None]] = web.AppKey("failed")
+"""Holds the error of a background task that died: the program stops rather than limp."""
+DSN: web.AppKey[str] = web.AppKey("dsn")
+CHANNEL: web.AppKey[Channel] = web.AppKey("channel")
+
+log = logging.getLogger("statsd.app")
+
+
+def make_app(settings: Settings) -> web.Application:
+    """Return the application; nothing runs until its startup."""
+    app = web.Application(middlewares=[http.errors_to_bodies], client_max_size=http.BATCH_BYTES)
+    app[SETTINGS] = settings
+    app[http.ORIGINS] = frozenset(settings.cors_origins)
+    app[health.STATE] = health.State()
+    app.on_response_prepare.append(http.add_headers)
+    app.add_routes([*health.routes(), *pages.routes(), web.get("/ws", websocket.endpoint)])
+    for stream in STREAMS:
+        app.add_routes(stream.routes())
+    # Started in this order, stopped in the opposite one.
+    app.cleanup_ctx.extend([watching, the_database, the_channel, live_topics, writers, aggregation, synthetic_logins])
+    app.on_shutdown.append(say_goodbye)
+    return app
+
+
+async def say_goodbye(app: web.Application) -> None:
+    """Runs when nothing new is accepted any more and before open requests are waited for."""
+    app[health.STATE].phase = health.Phase.STOPPING
+    await websocket.close_all(app[live.HUB])
+
+
+async def watching(app: web.Application) -> AsyncIterator[None]:
+    app[FAILED] = asyncio.get_running_loop().create_future()
+    yield
+    app[FAILED].cancel()
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[str]:
+    """Yield the DSN of a migrated database: the one that is configured, or the embedded one."""
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            dsn = settings.database_url
+        else:
+            dsn = (await stack.enter_async_context(postgres.running(settings.data_dir))).dsn
+        await database.migrate(dsn)
+        yield dsn
+
+
+async def the_database(app: web.Application) -> AsyncIterator[None]:
+    async with open_database(app[SETTINGS]) as dsn, await database.open_pool(dsn) as pool:
+        app[DSN] = dsn
+        app[database.POOL] = pool
+        yield
+
+
+async def the_channel(app: web.Application) -> AsyncIterator[None]:
+    dsn = app[SETTINGS].listen_url or app[DSN]
+    app[CHANNEL] = Channel(dsn, app[database.POOL])
+    yield
+
+
+async def live_topics(app: web.Application) -> AsyncIterator[None]:
+    topics = {stream.name: live.Topic(stream.name, app[database.POOL]) for stream in STREAMS}
+    app[live.HUB] = live.Hub(topics)
+    async with AsyncExitStack() as tasks:
+        for topic in topics.values():
+            await tasks.enter_async_context(background(app, f"broadcast {topic.name}", topic.run()))
+        await tasks.enter_async_context(background(app, "listen", app[CHANNEL].listen(app[live.HUB].changed)))
+        await tasks.enter_async_context(background(app, "announce", app[CHANNEL].run()))
+        with suppress(TimeoutError):  # whoever connects first hears of everything; a late LISTEN says what it missed
+            await asyncio.wait_for(app[CHANNEL].listening.wait(), database.CONNECT_SECONDS)
+        yield
+
+
+async def writers(app: web.Application) -> AsyncIterator[None]:
+    """The writers stop by themselves once they were told to, so that what was taken is stored."""
+    made = {s.name: ingest.Writer(s, app[database.POOL], app[CHANNEL].announce) for s in STREAMS}
+    app[ingest.WRITERS] = made
+    tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in made.items()]
+    app[health.STATE].phase = health.Phase.SERVING
+    yield
+    for writer in made.values():
+        writer.stop()
+    _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+    for task in late:
+        log.error("%s did not finish within %g s: its rows were not acknowledged", task.get_name(), DRAIN_SECONDS)
+        await ended(task)
+
+
+async def aggregation(app: web.Application) -> AsyncIterator[None]:
+    rounds = aggregate.run(
+        app[database.POOL],
+        STREAMS,
+        app[SETTINGS].aggregate_seconds,
+        swept=app[CHANNEL].announce,
+        done=lambda: app[live.HUB].changed(None),
+    )
+    async with background(app, "aggregation", rounds):
+        yield
+
+
+async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
+    rate = app[SETTINGS].generate_rate
+    if not rate:
+        yield
+        return
+    stream = STREAMS[0]
+    source = generator.Generator(stream, app[ingest.WRITERS][stream.name])
+    async with background(app, "generator", source.at_rate(rate)):
+        yield
+
+
+def watch(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start a task whose death is heard: an error in it ends the program."""
+    task = asyncio.create_task(work, name=name)
+
+    def heard(task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.critical("%s died", name, exc_info=error)
+            if not app[FAILED].done():
+                app[FAILED].set_exception(error)
+
+    task.add_done_callback(heard)
+    return task
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is gone; its error was heard already."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+@asynccontextmanager
+async def background(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run a task for as long as the block."""
+    task = watch(app, name, work)
+    try:
+        yield
+    finally:
+        await ended(task)
+
+
+async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Serve until cancelled; call `ready` with the address once requests are accepted.
+
+    Raises DatabaseError, OSError where the port is taken, and the error of a background task that died.
+    """
+    app = make_app(settings)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        await app[FAILED]
+    finally:
+        app[health.STATE].phase = health.Phase.STOPPING
+        await runner.cleanup()

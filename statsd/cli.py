@@ -1,0 +1,264 @@
+"""The commands. Data goes to stdout, talk to stderr; the exit code says how it ended."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+try:
+    import uvloop
+except ImportError:  # it does not exist for Windows
+    uvloop = None  # type: ignore[assignment]
+
+from statsd import HOME, __version__, aggregate, app, database, logs, postgres, settings
+from statsd.channel import Channel
+from statsd.errors import SettingsError, StatsError
+from statsd.generator import Generator
+from statsd.ingest import Writer
+from statsd.progress import Progress
+from statsd.settings import Settings
+from statsd.streams import STREAMS
+
+EXIT_CODES = """exit codes:
+  0 ok, or stopped by SIGTERM   1 failed   2 usage   3 a setting is wrong
+  4 database unreachable        5 the database is newer than the program   130 Ctrl-C"""
+DEFAULT_RATE = 5.0
+
+log = logging.getLogger("statsd")
+
+Command = Callable[[argparse.Namespace, Settings], Coroutine[Any, Any, None]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        told = settings.load({name: getattr(given, name, None) for name in settings.fields()})
+    except SettingsError as error:
+        for fault in error.faults:
+            print(f"statsd: {fault}", file=sys.stderr)
+        return error.exit_code
+    logs.configure(told)
+    for sentence in settings.unknown():
+        log.warning("%s", sentence)
+    try:
+        return _run(given.command(given, told))
+    except StatsError as error:
+        print(f"statsd: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"statsd: {error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _run(command: Coroutine[Any, Any, None]) -> int:
+    """Run until the command ends or a signal asks it to; a second signal ends the process at once."""
+    asked: list[signal.Signals] = []
+
+    async def until_signal() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(command)
+
+        def stop(number: signal.Signals) -> None:
+            if asked:
+                os._exit(_code(asked[0]))
+            asked.append(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop, number)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(until_signal())
+    return _code(asked[0]) if asked else 0
+
+
+def _code(number: signal.Signals) -> int:
+    return 130 if number is signal.SIGINT else 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    return uvloop.new_event_loop if uvloop else None
+
+
+async def serve(given: argparse.Namespace, told: Settings) -> None:
+    if not _is_loopback(told.host):
+        log.warning(
+            "anyone who reaches %s:%d may store events: keep it behind a firewall or a proxy", told.host, told.port
+        )
+
+    def ready(address: str) -> None:
+        where = "DATABASE_URL" if told.database_url else f"embedded PostgreSQL in {told.data_dir}"
+        print(f"statsd-live {__version__} is at {address} ({where}); Ctrl-C stops it", file=sys.stderr, flush=True)
+
+    try:
+        await app.serve(told, ready)
+    except OSError as error:
+        raise StatsError(f"cannot listen on {told.host}:{told.port}: {error.strerror or error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def generate(given: argparse.Namespace, told: Settings) -> None:
+    logging.getLogger("statsd.ingest").setLevel(logging.WARNING)  # the progress says the same
+    stream = next(one for one in STREAMS if one.name == given.stream)
+    async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
+        writer = Writer(stream, pool, channel.announce)
+        writing = asyncio.create_task(writer.run())
+        source = Generator(stream, writer, given.seed)
+        progress = Progress(stream.name, given.count, given.quiet)
+        try:
+            if given.count is not None and given.rate is None:
+                await source.in_bulk(given.count, progress.show)
+            else:
+                await _watched(source, progress, source.at_rate(given.rate or DEFAULT_RATE, given.count))
+        finally:
+            writer.stop()
+            await writing
+            progress.finish(source.total)
+            if given.json:
+                print(json.dumps({"stream": stream.name, "stored": source.total}))
+
+
+async def _watched(source: Generator, progress: Progress, work: Awaitable[None]) -> None:
+    async def draw() -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            progress.show(source.total)
+
+    drawing = asyncio.create_task(draw())
+    try:
+        await work
+    finally:
+        drawing.cancel()
+
+
+@asynccontextmanager
+async def _announcing(dsn: str, pool: Any) -> AsyncIterator[Channel]:
+    """A channel that speaks and does not listen, for a command that stores beside running servers."""
+    channel = Channel(dsn, pool)
+    speaking = asyncio.create_task(channel.run())
+    try:
+        yield channel
+    finally:
+        speaking.cancel()
+        await channel.flush()
+
+
+async def seed(given: argparse.Namespace, told: Settings) -> None:
+    async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
+        await pool.execute((HOME / "sample_data.sql").read_text())
+        for stream in STREAMS:
+            if rows := await aggregate.sweep(pool, stream.name):
+                channel.announce(stream.name)
+                print(f"{rows} {stream.name} stored", file=sys.stderr)
+
+
+async def aggregate_now(given: argparse.Namespace, told: Settings) -> None:
+    counts = {}
+    async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
+        for stream in STREAMS:
+            fold = aggregate.rebuild if given.rebuild else aggregate.sweep
+            counts[stream.name] = await fold(pool, stream.name)
+            channel.announce(stream.name)
+    if given.json:
+        print(json.dumps(counts))
+    else:
+        for name, rows in counts.items():
+            print(f"{name}: {rows} rows folded", file=sys.stderr)
+
+
+async def database_url(given: argparse.Namespace, told: Settings) -> None:
+    print(told.database_url or postgres.dsn(told.data_dir))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m statsd",
+        description="Statistics you can believe, live.",
+        epilog=f"example:\n  python -m statsd serve --generate 5\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"statsd-live {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    one = _command(commands, "serve", serve, "take events in and show them", "serve --port 8080 --generate 5")
+    _add_flags(one, "host", "port", "generate_rate")
+
+    one = _command(commands, "generate", generate, "store realistic synthetic events", "generate --rate 5")
+    one.add_argument("--stream", choices=[s.name for s in STREAMS], default=STREAMS[0].name, help="default %(default)s")
+    one.add_argument("--rate", type=_positive, metavar="N", help=f"events per second (default {DEFAULT_RATE:g})")
+    one.add_argument(
+        "--count", type=_count, metavar="N", help="stop after N events; without --rate as fast as possible"
+    )
+    one.add_argument("--seed", type=int, metavar="N", help="the same events every time")
+    one.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _add_json(one)
+
+    _command(commands, "seed", seed, "store the rows of sample_data.sql", "seed")
+
+    one = _command(
+        commands, "aggregate", aggregate_now, "fold rows that other programs inserted", "aggregate --rebuild"
+    )
+    one.add_argument("--rebuild", action="store_true", help="make all totals anew from the raw rows")
+    _add_json(one)
+
+    _command(
+        commands, "database-url", database_url, "print the URL of the database",
+        'database-url    (as in: psql "$(python -m statsd database-url)")',
+    )  # fmt: skip
+    return parser
+
+
+def _command(commands: Any, name: str, run: Command, about: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=f"example:\n  python -m statsd {example}\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=run)
+    _add_flags(parser, "database_url", "data_dir")
+    return parser
+
+
+def _add_flags(parser: argparse.ArgumentParser, *names: str) -> None:
+    for name in names:
+        field = settings.fields()[name]
+        about = f"{field.metadata['about']} ({field.metadata['names'][0]}, default {field.default or 'unset'})"
+        parser.add_argument(field.metadata["flag"], dest=name, metavar=name.upper().split("_")[-1], help=about)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 100_000:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 100000")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number

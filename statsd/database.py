@@ -1,0 +1,163 @@
+"""The pool, the migrations, and what an error of PostgreSQL means."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from aiohttp import web
+
+from statsd import sql
+from statsd.errors import DatabaseAway, DatabaseError, SchemaTooNew
+
+CONNECT_SECONDS = 3.0
+COMMAND_SECONDS = 10.0
+READ_SECONDS = 5
+POOL_SIZE = 10
+OLDEST_VERSION = 15
+MIGRATION_LOCK = 0x57A75D  # any number of ours: two servers that start at once migrate one after the other
+
+SESSION = {
+    "application_name": "statsd-live",
+    "timezone": "UTC",
+    "synchronous_commit": "on",  # whatever the role or the database says: acknowledged means durable
+    "statement_timeout": f"{READ_SECONDS}s",
+    "jit": "off",  # compiling a fold takes longer than running it
+    "citus.override_table_visibility": "off",
+}
+
+POOL: web.AppKey[asyncpg.Pool[asyncpg.Record]] = web.AppKey("pool")
+
+log = logging.getLogger("statsd.database")
+
+
+def is_bad_data(error: BaseException) -> bool:
+    """Whether PostgreSQL (or asyncpg before it) refused the values themselves, so that trying again is useless.
+
+    Everything else means "state unknown": a list of connection errors misses some (reliability.md §2.3).
+    """
+    code = getattr(error, "sqlstate", None) or ""
+    return isinstance(error, asyncpg.DataError) or code[:2] in ("22", "23") or code in ("54000", "54001")
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether two transactions met and this one may simply run again (deadlock, serialization failure)."""
+    return getattr(error, "sqlstate", None) in ("40001", "40P01")
+
+
+async def _keep_session(_: Any) -> None:
+    """Nothing here changes a session, so a connection goes back to the pool without a round trip to reset it."""
+
+
+async def connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Return a connection outside the pool. Raises DatabaseAway or DatabaseError with a sentence that says why."""
+    try:
+        return await asyncpg.connect(
+            dsn, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings={**SESSION, **overrides}
+        )
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise DatabaseError(f"PostgreSQL refused the connection: {error}") from error
+    except (ValueError, asyncpg.InterfaceError) as error:
+        raise DatabaseError(f"the database URL cannot be used: {error}") from error
+    except Exception as error:
+        raise DatabaseAway(f"PostgreSQL cannot be reached: {error or type(error).__name__}") from error
+
+
+async def open_pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
+    """Return a pool that connects when it is first used, so that it outlives any absence of the database."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=POOL_SIZE,
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        server_settings=SESSION,
+        reset=_keep_session,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of `sql/migrations`; `checksum` is the SHA-256 of its text in hexadecimal."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def statements(self) -> list[str]:
+        """The statements one by one: distributed PostgreSQL takes one DDL statement at a time."""
+        return [part for part in re.split(r";[ \t]*\n", self.text + "\n") if part.strip()]
+
+
+def migrations() -> list[Migration]:
+    """Return the program's migrations in order."""
+    files = sorted((sql.FOLDER / "migrations").glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    return [Migration(int(file.name[:4]), file.stem, file.read_text()) for file in files]
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Bring the schema up to date and return the names of what was applied now.
+
+    Raises SchemaTooNew, or DatabaseError where a migration that was applied has been changed since.
+    """
+    connection = await connect(dsn, statement_timeout="0")
+    try:
+        if connection.get_server_version().major < OLDEST_VERSION:
+            version = connection.get_server_version().major
+            raise DatabaseError(f"PostgreSQL {version} is too old: {OLDEST_VERSION} or newer is needed")
+        await connection.execute("select pg_advisory_lock($1)", MIGRATION_LOCK, timeout=60)
+        applied = await _applied(connection)
+        return [await _apply(connection, one) for one in migrations() if one.number not in applied]
+    except asyncpg.PostgresError as error:
+        raise DatabaseError(f"the schema could not be brought up to date: {error}") from error
+    finally:
+        await connection.close()
+
+
+async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> set[int]:
+    await connection.execute("""
+        create table if not exists schema_migrations (
+            number integer primary key,
+            name text not null,
+            checksum text not null,
+            applied_at timestamptz not null default now()
+        )
+        """)
+    known = {one.number: one for one in migrations()}
+    rows = await connection.fetch("select number, name, checksum from schema_migrations order by number")
+    for row in rows:
+        ours = known.get(row["number"])
+        if ours is None:
+            raise SchemaTooNew(
+                f"the database was migrated by a newer program (it holds {row['name']},"
+                f" this program ends at {migrations()[-1].name}): start the newer program"
+            )
+        if ours.checksum != row["checksum"]:
+            raise DatabaseError(
+                f"migration {row['name']} was applied with another text than sql/migrations/{ours.name}.sql has now:"
+                " restore the file, and put the change into a new migration"
+            )
+    return {row["number"] for row in rows}
+
+
+async def _apply(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> str:
+    async with connection.transaction():
+        for statement in migration.statements:
+            await connection.execute(statement)
+        await connection.execute(
+            "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)",
+            migration.number,
+            migration.name,
+            migration.checksum,
+        )
+    log.info("migration %s applied", migration.name)
+    return migration.name

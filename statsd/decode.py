@@ -1,0 +1,154 @@
+"""Bytes to events. The fast path is one typed pass; only when that fails a slower one collects every fault.
+
+A fault names the field and says what would be right; it never repeats what the client sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+
+import msgspec
+
+from statsd.errors import BadRequest, InvalidEvent
+
+EVENT_BYTES = 1 << 20
+BATCH_EVENTS = 10_000
+NOT_BLANK_NO_CONTROLS = r"\A(?!\s*\Z)[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
+FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_INSTANT = datetime(2100, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
+
+E = TypeVar("E", bound=msgspec.Struct)
+_BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+_INSTANT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)"
+    r"(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(?:([Zz])|([+-])(\d\d):?(\d\d)?)?)?",
+    re.ASCII,
+)
+
+
+def text(longest: int) -> msgspec.Meta:
+    """Return the rule of a text of 1 to `longest` characters that is not blank and has no control characters."""
+    about = f"a non-empty string of at most {longest} characters without control characters"
+    return msgspec.Meta(max_length=longest, pattern=NOT_BLANK_NO_CONTROLS, description=about)
+
+
+def instant(given: str) -> datetime:
+    """Return the UTC time of an ISO 8601 / RFC 3339 text; without a zone it is UTC, without a time midnight.
+
+    Raises ValueError for days that no calendar has, offsets over 14 hours, and years outside 1970 to 2099.
+    """
+    match = _INSTANT.fullmatch(given)
+    if match is None:
+        raise ValueError("not an ISO 8601 instant")
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    leap, second = divmod(second, 60)  # 23:59:60 is the leap second; it folds forward
+    if leap and (hour, minute, second) != (23, 59, 0):
+        raise ValueError("no such second")
+    fraction = int((match[7] or "")[:6].ljust(6, "0"))
+    offset = timedelta(hours=int(match[10] or 0), minutes=int(match[11] or 0))
+    if offset > timedelta(hours=14):
+        raise ValueError("no such offset")
+    zone = timezone(-offset if match[9] == "-" else offset)
+    return utc(datetime(year, month, day, hour, minute, second or 59 * leap, fraction, zone) + timedelta(seconds=leap))
+
+
+def utc(when: datetime) -> datetime:
+    """Return an instant in UTC (naive: it is UTC already). Raises ValueError outside 1970 to 2099."""
+    aware = when if when.tzinfo else when.replace(tzinfo=UTC)
+    if not FIRST_INSTANT <= aware <= LAST_INSTANT:
+        raise ValueError("outside 1970 to 2099")
+    return aware.astimezone(UTC)
+
+
+class Decoder(Generic[E]):
+    """Decodes one event or an array of them. `check` returns what is wrong with an event as a whole, in sentences."""
+
+    def __init__(self, event: type[E], check: Callable[[E], list[str]]) -> None:
+        self._event = event
+        self._check = check
+        self._one = msgspec.json.Decoder(event)
+        self._many = msgspec.json.Decoder(list[event])  # type: ignore[valid-type]
+
+    def decode(self, body: bytes) -> E | list[E | InvalidEvent]:
+        """Return the event; for an array, the event or its faults at each index.
+
+        Raises InvalidEvent for one event that is wrong or a body that is not JSON, BadRequest (413) for one event
+        over a mebibyte or an array of more than 10,000.
+        """
+        many = body.lstrip()[:1] == b"["
+        if not many and len(body) > EVENT_BYTES:
+            raise BadRequest(413, f"one event must not be larger than {EVENT_BYTES} bytes")
+        try:
+            decoded = self._many.decode(body) if many else self._one.decode(body)
+        except _BROKEN:
+            decoded = None
+        if isinstance(decoded, list):
+            return [self._checked(one) for one in _bounded(decoded)]
+        if decoded is not None:
+            return _raised(self._checked(decoded))
+        raw = _parse(body)
+        if isinstance(raw, list):
+            return [self._explained(one) for one in _bounded(raw)]
+        return _raised(self._explained(raw))
+
+    def _checked(self, event: E) -> E | InvalidEvent:
+        faults = self._check(event)
+        return InvalidEvent(faults) if faults else event
+
+    def _explained(self, raw: Any) -> E | InvalidEvent:
+        """Convert field by field. An event whose instants only the wider grammar reads turns out to be right here."""
+        if not isinstance(raw, dict):
+            return InvalidEvent(["an event must be a JSON object"])
+        values, faults = {}, []
+        for field in msgspec.structs.fields(self._event):
+            if raw.get(field.name) is None and not field.required:
+                continue
+            try:
+                values[field.name] = _convert(raw.get(field.name), field.type)
+            except (ValueError, *_BROKEN):
+                prefix = "is required and " if raw.get(field.name) is None else ""
+                faults.append(f"{field.name} {prefix}must be {_about(field.type)}")
+        return InvalidEvent(faults) if faults else self._checked(self._event(**values))
+
+
+def _convert(raw: Any, kind: Any) -> Any:
+    if isinstance(raw, str) and datetime in _parts(kind):
+        return instant(raw)
+    return msgspec.convert(raw, kind)
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    """The members of an optional or annotated type, flat."""
+    inner = get_args(kind)
+    return (kind,) if not inner else tuple(part for one in inner for part in _parts(one))
+
+
+def _about(kind: Any) -> str:
+    """The description in the type's Meta, wherever it stands in it."""
+    if get_origin(kind) is Annotated:
+        return str(next(part.description for part in get_args(kind) if isinstance(part, msgspec.Meta)))
+    return next((about for part in get_args(kind) if (about := _about(part))), "")
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except _BROKEN as error:
+        raise InvalidEvent(["the body must be valid JSON in UTF-8"]) from error
+
+
+def _bounded(events: list[Any]) -> list[Any]:
+    if len(events) > BATCH_EVENTS:
+        raise BadRequest(413, f"a batch must not hold more than {BATCH_EVENTS} events (got {len(events)})")
+    return events
+
+
+def _raised(outcome: E | InvalidEvent) -> E:
+    if isinstance(outcome, InvalidEvent):
+        raise outcome
+    return outcome

@@ -1,0 +1,68 @@
+"""Synthetic traffic for any stream: at a rate, or as fast as the writer takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
+from statsd.ingest import BATCH_ROWS, Writer, new_id
+from statsd.stream import Stream
+
+MOST_PER_SECOND = 10  # batches: below ten events a second each goes alone
+RETRY_SECONDS = 1.0
+BULK_IN_FLIGHT = 2  # one batch is made while the other commits
+
+
+class Generator:
+    """Makes events of one stream and stores them with its writer. `total` counts what was stored."""
+
+    def __init__(self, stream: Stream, writer: Writer, seed: int | None = None) -> None:
+        self._stream = stream
+        self._writer = writer
+        self._rng = random.Random(seed)
+        self.total = 0
+
+    async def at_rate(self, rate: float, count: int | None = None) -> None:
+        """Store `rate` events a second until `count` are stored (None: for ever), outages of the database included."""
+        start, made = time.monotonic(), 0
+        while count is None or made < count:
+            due = int((time.monotonic() - start) * rate) + 1 - made
+            if due > 0:
+                size = min(due, BATCH_ROWS, count - made if count is not None else due)
+                await self._store(size)
+                made += size
+            await asyncio.sleep(max(1 / MOST_PER_SECOND if rate > MOST_PER_SECOND else 1 / rate, 0))
+
+    async def in_bulk(self, count: int, progress: Callable[[int], None]) -> None:
+        """Store `count` events as fast as they are taken; call `progress` with the total after every batch."""
+        sizes = iter([BATCH_ROWS] * (count // BATCH_ROWS) + [count % BATCH_ROWS] * (count % BATCH_ROWS > 0))
+
+        async def store_batches() -> None:
+            for size in sizes:
+                await self._store(size)
+                progress(self.total)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(BULK_IN_FLIGHT):
+                group.create_task(store_batches())
+
+    async def _store(self, size: int) -> None:
+        rows = [self._stream.row(self._stream.sample(self._rng), new_id()) for _ in range(size)]
+        while rows:
+            try:
+                outcomes = await self._writer.store(rows)
+            except Overloaded:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            # Rows whose fate is unknown go again under the same ids: what did arrive is not stored twice.
+            unknown = [row for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, DatabaseAway)]
+            wrong = next((outcome for outcome in outcomes if isinstance(outcome, InvalidEvent)), None)
+            if wrong:
+                raise wrong  # a sample that breaks the contract is a defect of the sample
+            self.total += len(rows) - len(unknown)
+            rows = unknown
+            if rows:
+                await asyncio.sleep(RETRY_SECONDS)

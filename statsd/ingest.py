@@ -1,0 +1,210 @@
+"""The writer: group commit through a bounded queue; a bad row fails alone; a stop loses nothing.
+
+One task per stream takes whatever is waiting, without a timer: while one batch commits the next one gathers. Callers
+hear of their rows only after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeAlias
+from uuid import UUID, uuid5
+
+import asyncpg
+from aiohttp import web
+
+from statsd import metrics, sql
+from statsd.database import is_bad_data, is_conflict
+from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
+from statsd.stream import Stream
+
+BATCH_ROWS = 5_000
+QUEUE_ROWS = 20_000  # memory stays bounded whatever comes in; two of the largest arrays fit
+COMMIT_SECONDS = 5.0
+ATTEMPTS = 5  # for a statement that met another transaction
+KEYS = UUID("6c1f6a5e-3c56-4f0f-9d0a-3a0a3f9b7c11")  # namespace of idempotency keys
+
+Row = tuple[Any, ...]
+Outcome: TypeAlias = asyncpg.Record | StatsError | None
+"""What became of a row: the stored record, None (its id was known already), or why it was not stored."""
+
+log = logging.getLogger("statsd.ingest")
+
+
+def new_id() -> UUID:
+    """Return a UUIDv7 (RFC 9562 §5.7): ordered by time, so that inserts stay at the right edge of the index."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
+    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | (0x7 << 76) | (0x2 << 62))
+
+
+def id_of_key(stream: str, key: str) -> UUID:
+    """Return the one id that an idempotency key means in a stream: a repeat lands on the same row."""
+    return uuid5(KEYS, f"{stream}\n{key}")
+
+
+class Writer:
+    """Stores the rows of one stream. `run` is its task; `committed` is called after every commit that stored rows."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        pool: asyncpg.Pool[asyncpg.Record],
+        committed: Callable[[str], None] = lambda stream: None,
+    ) -> None:
+        queries = sql.load(stream.name)
+        self._statement = f"{queries['insert']}\n{queries['fold']}\n{queries['stored']}"
+        self._stream = stream.name
+        self._pool = pool
+        self._committed = committed
+        self._waiting: deque[tuple[Sequence[Row], asyncio.Future[list[Outcome]]]] = deque()
+        self._rows = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._tally = Tally(stream.name)
+
+    async def store(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Return what became of each row, in order, once it is committed.
+
+        Raises Overloaded, with nothing taken, when the queue is full or the writer is stopping.
+        """
+        if self._closing:
+            raise Overloaded("the server is stopping: nothing was stored, send it again", retry_after=5)
+        if self._rows + len(rows) > QUEUE_ROWS:
+            raise Overloaded(f"{self._rows} rows are waiting already: nothing was stored, send it again")
+        chunks = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
+        futures = [self._submit(chunk) for chunk in chunks]
+        # Shielded: a client that hangs up must not take its neighbours' batch with it.
+        parts = await asyncio.shield(asyncio.gather(*futures))
+        return [outcome for part in parts for outcome in part]
+
+    def _submit(self, rows: Sequence[Row]) -> asyncio.Future[list[Outcome]]:
+        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((rows, future))
+        self._count(len(rows))
+        self._wake.set()
+        return future
+
+    def _count(self, change: int) -> None:
+        self._rows += change
+        metrics.QUEUE_ROWS.labels(self._stream).set(self._rows)
+
+    async def run(self) -> None:
+        """Commit batch after batch until `stop` was called and nothing is waiting."""
+        while self._waiting or not self._closing:
+            self._wake.clear()
+            if not self._waiting:
+                await self._wake.wait()
+                continue
+            await self._commit(self._take())
+        self._tally.report()
+
+    def stop(self) -> None:
+        """Take nothing more; `run` ends after what is waiting is committed."""
+        self._closing = True
+        self._wake.set()
+
+    def _take(self) -> list[tuple[Sequence[Row], asyncio.Future[list[Outcome]]]]:
+        batch = [self._waiting.popleft()]
+        size = len(batch[0][0])
+        while self._waiting and size + len(self._waiting[0][0]) <= BATCH_ROWS:
+            batch.append(self._waiting.popleft())
+            size += len(batch[-1][0])
+        self._count(-size)
+        return batch
+
+    async def _commit(self, batch: list[tuple[Sequence[Row], asyncio.Future[list[Outcome]]]]) -> None:
+        outcomes = iter(await self._write([row for rows, _ in batch for row in rows]))
+        for rows, future in batch:
+            mine = list(islice(outcomes, len(rows)))
+            if not future.done():
+                future.set_result(mine)
+
+    async def _write(self, rows: Sequence[Row]) -> Sequence[Outcome]:
+        """Store the rows in one statement; where the values are refused, halve until the guilty row stands alone."""
+        try:
+            stored = await self._execute(rows)
+        except Exception as error:
+            if not is_bad_data(error):
+                self._tally.add(failed=len(rows))
+                self._tally.trouble = f"{type(error).__name__}: {error}"
+                return [DatabaseAway("the database is away: nothing was stored, send it again")] * len(rows)
+            if len(rows) == 1:
+                self._tally.add(refused=1)
+                return [InvalidEvent([_reason(error)])]
+            middle = len(rows) // 2
+            return [*await self._write(rows[:middle]), *await self._write(rows[middle:])]
+        self._tally.add(stored=len(stored), duplicate=len(rows) - len(stored))
+        if stored:
+            self._committed(self._stream)
+        by_id = {record["id"]: record for record in stored}
+        return [by_id.pop(row[0], None) for row in rows]
+
+    async def _execute(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with metrics.COMMIT_SECONDS.labels(self._stream).time():
+                    stored: list[asyncpg.Record] = await self._pool.fetch(
+                        self._statement, *columns, timeout=COMMIT_SECONDS
+                    )
+            except asyncpg.PostgresError as error:
+                if not is_conflict(error) or attempt == ATTEMPTS:
+                    raise
+                log.info("%s: trying again after %s", self._stream, error)
+            else:
+                metrics.BATCH_ROWS.labels(self._stream).observe(len(rows))
+                return stored
+        raise AssertionError("unreachable")
+
+
+def _reason(error: BaseException) -> str:
+    rule = getattr(error, "constraint_name", None)
+    return f"breaks the rule {rule}" if rule else f"refused by PostgreSQL: {error}"
+
+
+class Tally:
+    """Counts what became of events and logs one line a second while there is something to say."""
+
+    SECONDS = 1.0
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+        self._counts: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+        self.trouble = ""
+        """Why the latest rows failed."""
+
+    def add(self, **counts: int) -> None:
+        """Count `stored`, `duplicate`, `refused` or `failed` events."""
+        for how, count in counts.items():
+            if count:
+                metrics.EVENTS.labels(self._stream, how).inc(count)
+                self._counts[how] += count
+        if self._timer is None and self._counts:
+            self._timer = asyncio.get_running_loop().call_later(self.SECONDS, self.report)
+
+    def report(self) -> None:
+        """Log what was counted since the last line, in the words people search their logs for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        counts, self._counts = self._counts, Counter()
+        if self.trouble:
+            log.error("%s: %d events not stored: %s", self._stream, counts["failed"], self.trouble)
+            self.trouble = ""
+        if counts:
+            rest = "".join(f", {count} {how}" for how, count in sorted(counts.items()) if how != "stored")
+            log.info(
+                "Processing event: %s %d. Event inserted successfully: %d%s",
+                self._stream, counts.total(), counts["stored"], rest,
+            )  # fmt: skip
+
+
+WRITERS: web.AppKey[Mapping[str, Writer]] = web.AppKey("writers")

@@ -1,0 +1,153 @@
+"""Topics and who listens: a change costs one query and one encoding, whoever many clients there are.
+
+Snapshots, so the latest wins: a slow client skips what lies in between and always gets the last. Nobody waits for the
+slowest: every client has an outbox and a task of its own that empties it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from weakref import WeakSet
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from statsd import metrics, sql
+from statsd.errors import DatabaseAway
+
+PACE_SECONDS = 0.25  # at most four frames a second and topic: more than an eye can follow
+STALL_SECONDS = 30.0  # a client that takes nothing for so long is gone
+
+Dress = Callable[[bytes], bytes]
+"""Wraps an encoded payload into the frame of a protocol."""
+
+log = logging.getLogger("statsd.live")
+
+
+@dataclass(slots=True, eq=False)
+class Snapshot:
+    """The encoded payload of a topic at one moment, and the frames made of it so far."""
+
+    payload: bytes
+    _frames: dict[Dress, bytes] = field(default_factory=dict)
+
+    def frame(self, dress: Dress) -> bytes:
+        """Return the payload in a dress; made once, the same bytes for everybody."""
+        if dress not in self._frames:
+            self._frames[dress] = dress(self.payload)
+        return self._frames[dress]
+
+
+class Client:
+    """One live connection: what it listens to, and what waits to be sent to it.
+
+    `send` writes one frame and may wait as long as the peer's buffers are full; only this client's task waits with it.
+    """
+
+    def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
+        self._send = send
+        self._pending: dict[str, bytes] = {}
+        self._ready = asyncio.Event()
+        self.dresses: dict[str, Dress] = {}
+        """The topics it listens to, and how it wants each dressed."""
+
+    def offer(self, topic: str, snapshot: Snapshot) -> None:
+        """Queue the snapshot's frame in place of an older one of the same topic. Never waits."""
+        if dress := self.dresses.get(topic):
+            if topic in self._pending:
+                metrics.FRAMES_SKIPPED.inc()
+            self._pending[topic] = snapshot.frame(dress)
+            self._ready.set()
+
+    async def run(self) -> None:
+        """Send what is offered, the topic that has waited longest first. Raises TimeoutError when the peer stalls."""
+        while True:
+            await self._ready.wait()
+            while self._pending:
+                topic = next(iter(self._pending))
+                frame = self._pending.pop(topic)
+                async with asyncio.timeout(STALL_SECONDS):
+                    await self._send(frame)
+                metrics.FRAMES.labels(topic).inc()
+            self._ready.clear()
+
+
+class Topic:
+    """A stream's statistics as its listeners see them: the `snapshot` query of its SQL file."""
+
+    def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self.name = name
+        self.clients: WeakSet[Client] = WeakSet()
+        self._query = sql.load(name)["snapshot"]
+        self._pool = pool
+        self._running: asyncio.Task[Snapshot] | None = None
+        self._next: asyncio.Task[Snapshot] | None = None
+        self._changed = asyncio.Event()
+
+    async def snapshot(self) -> Snapshot:
+        """Return statistics that hold everything committed before the call; concurrent callers share one query.
+
+        Raises DatabaseAway.
+        """
+        if self._next is None:
+            # A query that runs already began before this call and may not see what the caller just stored.
+            self._next = asyncio.create_task(self._query_after(self._running), name=f"snapshot {self.name}")
+        return await asyncio.shield(self._next)
+
+    async def _query_after(self, running: asyncio.Task[Snapshot] | None) -> Snapshot:
+        if running is not None:
+            await asyncio.wait([running])
+        self._running, self._next = self._next, None
+        try:
+            text: str = await self._pool.fetchval(self._query)
+        except Exception as error:
+            raise DatabaseAway("statistics are not available: the database is away, try again") from error
+        return Snapshot(msgspec.json.format(text.encode(), indent=-1))
+
+    def changed(self) -> None:
+        """Say that the statistics may have changed; `run` broadcasts them soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Broadcast after every change, at once after a quiet time and else at a pace; the last is never dropped."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self.clients:
+                try:
+                    self.broadcast(await self.snapshot())
+                except DatabaseAway as error:
+                    log.warning("%s: %s", self.name, error)
+            await asyncio.sleep(PACE_SECONDS)
+
+    def broadcast(self, snapshot: Snapshot) -> None:
+        """Offer a snapshot to every client of the topic."""
+        for client in set(self.clients):
+            client.offer(self.name, snapshot)
+
+
+class Hub:
+    """All topics, and every open WebSocket."""
+
+    def __init__(self, topics: dict[str, Topic]) -> None:
+        self.topics = topics
+        self.sockets: WeakSet[web.WebSocketResponse] = WeakSet()
+
+    def changed(self, topic: str | None) -> None:
+        """Say that a topic may have changed, or (None) that any may have; names of other programs are ignored."""
+        for name in self.topics if topic is None else [topic]:
+            if name in self.topics:
+                self.topics[name].changed()
+
+    def listen(self, client: Client, dresses: dict[str, Dress]) -> None:
+        """Make `dresses` all that the client listens to."""
+        client.dresses = dresses
+        for name, topic in self.topics.items():
+            (topic.clients.add if name in dresses else topic.clients.discard)(client)
+
+
+HUB: web.AppKey[Hub] = web.AppKey("hub")

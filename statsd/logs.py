@@ -1,0 +1,61 @@
+"""Logging to stderr, one line an event, as text or as JSON. Never bodies, tokens, passwords or user ids."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from logging import LogRecord
+
+from statsd.settings import Settings
+
+_COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[31m"}
+
+
+class _Text(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self, colour: bool) -> None:
+        super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        self._colour = colour
+
+    def format(self, record: LogRecord) -> str:
+        line = super().format(record)
+        if not record.exc_info:  # a message that carries a client's text must not begin a second line
+            line = line.replace("\r", "\\r").replace("\n", "\\n").replace("\033", "\\x1b")
+        colour = _COLOURS.get(record.levelno) if self._colour else None
+        return f"{colour}{line}\033[0m" if colour else line
+
+
+class _Json(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: LogRecord) -> str:
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class _NoBadHttp(logging.Filter):
+    """aiohttp logs a traceback of 500 bytes for every malformed request line: a flood anyone can send."""
+
+    def filter(self, record: LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return type(error).__module__ != "aiohttp.http_exceptions"
+
+
+def configure(settings: Settings) -> None:
+    """Send every log line to stderr in the format and from the level the settings say."""
+    handler = logging.StreamHandler(sys.stderr)
+    colour = sys.stderr.isatty() and not settings.no_color
+    handler.setFormatter(_Json() if settings.log_format == "json" else _Text(colour))
+    handler.addFilter(_NoBadHttp())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.root.level))

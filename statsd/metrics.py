@@ -1,0 +1,17 @@
+"""Every metric `/metrics` exports, in one place; seconds and bytes are base units, as Prometheus asks."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("statsd_events", "Events by stream and what became of them.", ["stream", "how"])
+BATCH_ROWS = Histogram(
+    "statsd_batch_rows", "Rows per committed batch.", ["stream"], buckets=(1, 4, 16, 64, 256, 1024, 5000)
+)
+COMMIT_SECONDS = Histogram("statsd_commit_seconds", "Time of one insert-and-fold statement.", ["stream"])
+QUEUE_ROWS = Gauge("statsd_queue_rows", "Rows waiting to be committed.", ["stream"])
+SWEPT = Counter("statsd_swept_rows", "Rows of other programs that were folded by the aggregation.", ["stream"])
+DATABASE_UP = Gauge("statsd_database_up", "1 when the last health check reached PostgreSQL.")
+CLIENTS = Gauge("statsd_live_clients", "Open live connections.")
+FRAMES = Counter("statsd_live_frames", "Frames handed to clients, by topic.", ["topic"])
+FRAMES_SKIPPED = Counter("statsd_live_frames_skipped", "Frames a slow client skipped because a newer one came.")
+CLIENTS_DROPPED = Counter("statsd_live_clients_dropped", "Clients closed by the server.", ["reason"])
+LOOP_LAG_SECONDS = Gauge("statsd_loop_lag_seconds", "How late the event loop was at its last check.")

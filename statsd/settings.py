@@ -1,0 +1,201 @@
+"""All settings in one frozen value: flags > environment > `.env` in the working folder > default.
+
+Every setting is one field of `Settings`; its metadata holds the names it goes by, so that the command line, the
+loader, `.env.example` and the test that compares the documents all read the same table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import dotenv
+
+from statsd.errors import SettingsError
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
+
+
+def _database_url(text: str) -> str:
+    if text.startswith("file:"):
+        raise ValueError(
+            "is a file, but statistics live in PostgreSQL: leave it unset for the embedded server"
+            " (its folder is STATS_DATA_DIR), or write postgresql://user:password@host:5432/name"
+        )
+    if urlsplit(text).scheme not in ("postgresql", "postgres"):
+        raise ValueError("must look like postgresql://user:password@host:5432/name")
+    return text
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise ValueError(f'must be a port from 0 (any free one) to 65535 (got "{text}")')
+    return int(text)
+
+
+def _host(text: str) -> str:
+    if any(c.isspace() or c == "/" for c in text):
+        raise ValueError(f'must be a host name or address, such as 127.0.0.1 or 0.0.0.0 (got "{text}")')
+    return text
+
+
+def _number(minimum: float, maximum: float, unit: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not minimum <= number <= maximum:
+            raise ValueError(f'must be a number of {unit} from {minimum:g} to {maximum:g} (got "{text}")')
+        return number
+
+    return parse
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f'must be one of {", ".join(choices)} (got "{text}")')
+        return text.lower()
+
+    return parse
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/").lower() for part in text.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+            raise ValueError(f'must be origins such as https://stats.example.org, comma separated (got "{origin}")')
+    return origins
+
+
+def _setting(
+    default: Any, *names: str, parse: Callable[[str], Any], about: str, flag: str = "", secret: bool = False
+) -> Any:
+    return dataclasses.field(
+        default=default,
+        repr=not secret,
+        metadata={"names": names, "parse": parse, "about": about, "flag": flag},
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """What the program was told. Read once at start; nothing changes it later."""
+
+    database_url: str | None = _setting(
+        None, "DATABASE_URL", parse=_database_url, flag="--database-url", secret=True,
+        about="PostgreSQL 15 or newer; unset: the embedded server",
+    )  # fmt: skip
+    listen_url: str | None = _setting(
+        None, "STATS_LISTEN_URL", parse=_database_url, secret=True,
+        about="direct connection for LISTEN, where DATABASE_URL goes through PgBouncer",
+    )  # fmt: skip
+    host: str = _setting("127.0.0.1", "HOST", parse=_host, flag="--host", about="address to listen on")
+    port: int = _setting(
+        8080, "PORT", "SERVER_PORT", "API_PORT", parse=_port, flag="--port",
+        about="port to listen on; 0 takes any free one and prints it",
+    )  # fmt: skip
+    data_dir: Path = _setting(
+        Path("data"), "STATS_DATA_DIR", parse=Path, flag="--data-dir",
+        about="folder of the embedded server and of everything else that is kept",
+    )  # fmt: skip
+    aggregate_seconds: float = _setting(
+        10.0, "STATS_AGGREGATE_SECONDS", parse=_number(0.1, 3600, "seconds"),
+        about="seconds from one aggregation to the next",
+    )  # fmt: skip
+    generate_rate: float = _setting(
+        0.0, "STATS_GENERATE_RATE", parse=_number(0, 100_000, "events per second"), flag="--generate",
+        about="synthetic logins per second made inside serve; 0 is off",
+    )  # fmt: skip
+    cors_origins: tuple[str, ...] = _setting(
+        (), "CORS_ORIGINS", parse=_origins,
+        about="other origins whose pages may read statistics and open /ws, comma separated",
+    )  # fmt: skip
+    log_level: str = _setting("info", "LOG_LEVEL", parse=_choice(*LOG_LEVELS), about="debug, info, warning or error")
+    log_format: str = _setting("text", "LOG_FORMAT", parse=_choice(*LOG_FORMATS), about="text or json")
+    no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to anything: logs without colour")
+
+
+def fields() -> dict[str, dataclasses.Field[Any]]:
+    """The settings by field name; `metadata` has names, parse, about and flag."""
+    return {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def load(
+    flags: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    dotenv_path: Path = Path(".env"),
+) -> Settings:
+    """Return the settings; `flags` maps field names to what the command line said (None: not given).
+
+    Raises SettingsError that lists every wrong setting, each under the name it was given by.
+    """
+    sources = (environ, {k: v for k, v in dotenv.dotenv_values(dotenv_path).items() if v is not None})
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, field in fields().items():
+        given, text = _given(field, (flags or {}).get(name), sources)
+        if text is None:
+            continue
+        try:
+            values[name] = field.metadata["parse"](text)
+        except ValueError as wrong:
+            faults.append(f"{given}: {wrong}")
+    if faults:
+        raise SettingsError(faults)
+    if "database_url" not in values:
+        values["database_url"] = _from_parts(sources)
+    return Settings(**values)
+
+
+def unknown(environ: Mapping[str, str] = os.environ, dotenv_path: Path = Path(".env")) -> list[str]:
+    """One sentence for each `STATS_*` name that is no setting, with the nearest one that is."""
+    known = [name for field in fields().values() for name in field.metadata["names"]]
+    found = sorted({n for n in (*environ, *dotenv.dotenv_values(dotenv_path)) if n.startswith("STATS_")} - {*known})
+    sentences = []
+    for name in found:
+        near = difflib.get_close_matches(name, known, n=1)
+        sentences.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return sentences
+
+
+def _given(
+    field: dataclasses.Field[Any], flag: str | None, sources: tuple[Mapping[str, str], ...]
+) -> tuple[str, str | None]:
+    if flag is not None:
+        return field.metadata["flag"], flag
+    for source in sources:
+        for name in field.metadata["names"]:
+            if source.get(name):  # an empty variable is how compose files say "unset"
+                return name, source[name]
+    return "", None
+
+
+def _from_parts(sources: tuple[Mapping[str, str], ...]) -> str | None:
+    """A URL out of libpq's PG* names, else out of the postgres image's POSTGRES_* names."""
+    both = {**sources[1], **sources[0]}
+    libpq = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "name": "PGDATABASE"}
+    parts = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "name": "DB"}
+    image = {part: f"POSTGRES_{suffix}" for part, suffix in parts.items()}
+    for names in (libpq, image):
+        part = {key: both.get(name) or "" for key, name in names.items()}
+        if part["host"] or part["name"]:
+            return _url(**part)
+    return None
+
+
+def _url(host: str, port: str, user: str, password: str, name: str) -> str:
+    login = quote(user or "postgres", safe="") + (f":{quote(password, safe='')}" if password else "")
+    database = quote(name or user or "postgres", safe="")
+    if host.startswith("/"):
+        return f"postgresql://{login}@/{database}?host={quote(host, safe='/')}&port={port or 5432}"
+    return f"postgresql://{login}@{host or 'localhost'}:{port or 5432}/{database}"

@@ -1,0 +1,35 @@
+"""What a stream is: one value that says all that the program needs to know of a kind of event.
+
+The SQL file of the same name holds the heads `insert`, `sweep` and `rebuild`, the `fold` they share, and `snapshot`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A kind of event. Adding one changes nothing outside its own files and `streams/__init__.py`."""
+
+    name: str
+    """Names its SQL file, its live topic and its NOTIFY payload."""
+    table: str
+    """The raw table, append-only."""
+    event: type[msgspec.Struct]
+    """What a client sends, decoded."""
+    columns: tuple[str, ...]
+    """The columns of a row, in the order of the parameters of `insert`; the first is `id`."""
+    row: Callable[[Any, UUID], tuple[Any, ...]]
+    """Turns an event and its id into the values of `columns`. Raises InvalidEvent."""
+    sample: Callable[[random.Random], Any]
+    """Makes a realistic event for the generator."""
+    routes: Callable[[], list[web.RouteDef]]
+    """The stream's HTTP routes."""

@@ -1,0 +1,236 @@
+"""Logins (contracts.md §1): who logged in from which device and region, and for how long."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from statsd import sql
+from statsd.database import POOL
+from statsd.decode import Decoder, text, utc
+from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, Overloaded
+from statsd.ingest import WRITERS, Outcome, id_of_key, new_id
+from statsd.live import HUB
+from statsd.stream import Stream
+from statsd.web import json_response, read_body
+
+MOST_LOGINS = 1_000  # of one GET /logins
+LONGEST_KEY = 255
+LONGEST_SESSION = 315_576_000  # ten years, in seconds
+
+Whole = msgspec.Meta(ge=-(2**31), le=2**31 - 1, description="an integer of 32 bits")
+Seconds = msgspec.Meta(ge=0, le=LONGEST_SESSION, description=f"an integer from 0 to {LONGEST_SESSION} (seconds)")
+When = msgspec.Meta(description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z")
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """A login as clients send it; instants without a zone are UTC."""
+
+    user_id: Annotated[int, Whole]
+    login_time: Annotated[datetime, When] | None = None
+    logout_time: Annotated[datetime, When] | None = None
+    session_duration_seconds: Annotated[int, Seconds] | None = None
+    ip_address: Annotated[str, text(64)]
+    region: Annotated[str, text(100)]
+    device_type: Annotated[str, text(100)]
+    browser: Annotated[str, text(100)]
+
+
+DEVICES = {"desktop": "Desktop", "mobile": "Mobile", "tablet": "Tablet"}
+
+
+def check(login: Login) -> list[str]:
+    """Return what is wrong with a login beyond its single fields."""
+    faults, times = [], {}
+    for name in ("login_time", "logout_time"):
+        given = getattr(login, name)
+        try:
+            times[name] = utc(given) if given else None
+        except ValueError:
+            faults.append(f"{name} must be {When.description}")
+    start, end = times.get("login_time"), times.get("logout_time")
+    if end and end < (start or datetime.now(UTC)):
+        faults.append("logout_time must not be before login_time" + ("" if start else ", which is now when not given"))
+    if start and end and end - start > timedelta(seconds=LONGEST_SESSION):
+        faults.append("logout_time must be within ten years after login_time")
+    return faults
+
+
+def row(login: Login, id: UUID) -> tuple[Any, ...]:
+    """Return the values of `STREAM.columns`: times in UTC, the duration derived, the device type canonical."""
+    start = utc(login.login_time) if login.login_time else datetime.now(UTC)
+    end = utc(login.logout_time) if login.logout_time else None
+    seconds = login.session_duration_seconds
+    if seconds is None and end is not None:
+        seconds = int((end - start).total_seconds())
+    device = DEVICES.get(login.device_type.lower(), login.device_type)
+    return (id, login.user_id, start, end, seconds, login.ip_address, login.region, device, login.browser)
+
+
+DECODER = Decoder(Login, check)
+
+
+async def post_logins(request: web.Request) -> web.Response:
+    """`POST /logins`: 201 with the stored row; for an array 201 with, at each index, the row or `{error, details}`.
+
+    An `Idempotency-Key` makes a repeat of one login answer 200 with the row of the first; the same key with another
+    login is 422. An array in which nothing is right is 400.
+    """
+    decoded = DECODER.decode(await read_body(request))
+    if isinstance(decoded, list):
+        return await _post_many(request, decoded)
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+        raise BadRequest(400, f"Idempotency-Key: must have 1 to {LONGEST_KEY} characters")
+    values = row(decoded, id_of_key(STREAM.name, key) if key else new_id())
+    (outcome,) = await request.app[WRITERS][STREAM.name].store([values])
+    if isinstance(outcome, Exception):
+        raise outcome
+    if outcome is None:
+        return json_response(_body(await _stored_before(request, decoded, values[0])))
+    return json_response(_body(outcome), 201)
+
+
+async def _stored_before(request: web.Request, login: Login, id: UUID) -> asyncpg.Record:
+    try:
+        found = await request.app[POOL].fetchrow(QUERIES["find"], [id])
+    except Exception as error:
+        raise DatabaseAway("the login is stored, but cannot be read back now: try again") from error
+    if found is None:
+        raise DatabaseAway("the login cannot be read back now: try again")
+    # What the client left out was filled in by us then, and differs by now.
+    given = dict(zip(STREAM.columns, row(login, id), strict=True))
+    filled_in = {name for name in ("login_time", "session_duration_seconds") if getattr(login, name) is None}
+    if any(found[name] != value for name, value in given.items() if name not in filled_in):
+        raise KeyReused("this Idempotency-Key was used with another login: use a new key for a new login")
+    return found
+
+
+async def _post_many(request: web.Request, decoded: Sequence[Login | InvalidEvent]) -> web.Response:
+    good = [one for one in decoded if isinstance(one, Login)]
+    stored = iter(
+        await request.app[WRITERS][STREAM.name].store([row(login, new_id()) for login in good]) if good else []
+    )
+    outcomes = [next(stored) if isinstance(one, Login) else one for one in decoded]
+    failed = next((one for one in outcomes if isinstance(one, (DatabaseAway, Overloaded))), None)
+    if failed:
+        raise failed
+    rejected = [
+        {"index": index, "details": one.faults} for index, one in enumerate(outcomes) if isinstance(one, InvalidEvent)
+    ]
+    if rejected and len(rejected) == len(outcomes):
+        return json_response({"error": "Invalid payload", "rejected": rejected}, 400)
+    return json_response([_element(outcome) for outcome in outcomes], 201)
+
+
+def _element(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, InvalidEvent):
+        return {"error": "Invalid payload", "details": outcome.faults}
+    assert isinstance(outcome, asyncpg.Record)  # new ids are never known already
+    return _body(outcome)
+
+
+def _body(record: asyncpg.Record) -> dict[str, Any]:
+    return {name: _iso(value) if isinstance(value, datetime) else value for name, value in record.items()}
+
+
+def _iso(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def get_logins(request: web.Request) -> web.Response:
+    """`GET /logins?limit=100`: the newest rows by login time, at most 1,000."""
+    given = request.query.getall("limit", ["100"])
+    if len(given) > 1 or not (given[0].isascii() and given[0].isdigit() and 1 <= int(given[0][:9]) <= MOST_LOGINS):
+        raise BadRequest(400, f"limit: must be one number from 1 to {MOST_LOGINS}")
+    try:
+        rows = await request.app[POOL].fetch(QUERIES["newest"], int(given[0]))
+    except Exception as error:
+        raise DatabaseAway("logins are not available: the database is away, try again") from error
+    return json_response([_body(one) for one in rows])
+
+
+async def get_stats(request: web.Request) -> web.Response:
+    """`GET /logins/stats`: the payload of `stats_update` (contracts.md §1.6)."""
+    snapshot = await request.app[HUB].topics[STREAM.name].snapshot()
+    return json_response(snapshot.payload)
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.post("/logins", post_logins),
+        web.get("/logins", get_logins),
+        web.get("/logins/stats", get_stats),
+    ]
+
+
+# What the generator draws from: weights are shares of 100.
+REGIONS = {
+    "USA": (24, -5), "India": (16, 5), "Brazil": (10, -3), "Germany": (9, 1), "UK": (8, 0), "Nigeria": (7, 1),
+    "France": (7, 1), "Japan": (6, 9), "Canada": (5, -5), "Australia": (4, 10), "Estonia": (4, 2),
+}  # fmt: skip
+DEVICE_SHARES = {"Mobile": 52, "Desktop": 40, "Tablet": 8}
+BROWSER_SHARES = {
+    "Desktop": {"Chrome": 62, "Edge": 15, "Firefox": 11, "Safari": 10, "Opera": 2},
+    "Mobile": {"Chrome": 63, "Safari": 30, "Firefox": 3, "Opera": 3, "Edge": 1},
+    "Tablet": {"Safari": 52, "Chrome": 42, "Firefox": 4, "Edge": 2},
+}
+MEDIAN_MINUTES = {"Desktop": 28.0, "Mobile": 7.5, "Tablet": 16.0}
+RHYTHM = (2, 1, 1, 1, 1, 2, 4, 7, 10, 11, 11, 10, 9, 10, 11, 11, 10, 10, 11, 13, 14, 13, 9, 5)
+"""Logins per local hour of the day, relative."""
+USERS = 5_000
+DAYS = 30
+
+
+def sample(rng: random.Random) -> Login:
+    """Return a realistic login of the last 30 days: most users return, and come from where they came from before."""
+    # One user in a hundred makes a fifth of the logins. What belongs to a user is drawn from the user's number.
+    user = 1 + int(USERS * rng.random() ** 3)
+    person = random.Random(user)
+    region = person.choices(list(REGIONS), [share for share, _ in REGIONS.values()])[0]
+    usual = person.choices(list(DEVICE_SHARES), list(DEVICE_SHARES.values()))[0]
+    device = usual if rng.random() < 0.8 else rng.choices(list(DEVICE_SHARES), list(DEVICE_SHARES.values()))[0]
+    browsers = BROWSER_SHARES[device]
+    start = _login_time(rng, REGIONS[region][1])
+    seconds = max(5, min(86_400, int(rng.lognormvariate(0, 0.9) * 60 * MEDIAN_MINUTES[device])))
+    end = start + timedelta(seconds=seconds)
+    finished = end <= datetime.now(UTC) and rng.random() < 0.97  # the rest closed the window without logging out
+    return Login(
+        user_id=user,
+        login_time=start,
+        logout_time=end if finished else None,
+        session_duration_seconds=seconds if finished else None,
+        ip_address=f"203.0.113.{person.randint(1, 254)}" if user % 2 else f"198.51.100.{person.randint(1, 254)}",
+        region=region,
+        device_type=device,
+        browser=rng.choices(list(browsers), list(browsers.values()))[0],
+    )
+
+
+def _login_time(rng: random.Random, utc_offset: int) -> datetime:
+    """A time of the last 30 days by the rhythm of the region's day, rising a little towards today."""
+    now = datetime.now(UTC)
+    day = int(DAYS * (1 - rng.random() ** 0.8))
+    hour = (rng.choices(range(24), RHYTHM)[0] - utc_offset) % 24
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=day)
+    start = midnight + timedelta(hours=hour, seconds=rng.uniform(0, 3600))
+    return start if start <= now else start - timedelta(days=1)
+
+
+QUERIES = sql.load("logins")
+STREAM = Stream(
+    name="logins",
+    table="user_logins",
+    event=Login,
+    columns=("id", *(field.name for field in msgspec.structs.fields(Login))),
+    row=row,
+    sample=sample,
+    routes=routes,
+)

@@ -1,0 +1,149 @@
+"""HTTP around the handlers: errors to bodies, CORS, security headers, bodies read within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_exceptions import HTTPException
+
+from statsd.errors import BadRequest, DatabaseError, InvalidEvent, KeyReused, Overloaded, StatsError
+
+BATCH_BYTES = 8 << 20  # a batch, decoded
+BODY_SECONDS = 10.0
+JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "")  # beacons say text/plain, or nothing
+ENCODINGS = ("", "identity", "gzip", "deflate")
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "form-action 'self'; connect-src 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("origins")
+"""Other origins whose pages may read and connect (CORS_ORIGINS)."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger("statsd.web")
+
+
+def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Return compact JSON: clients search bodies for texts such as `"total_views":5`."""
+    encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    return web.Response(body=encoded, status=status, headers=headers, content_type="application/json")
+
+
+async def read_body(request: web.Request, limit: int = BATCH_BYTES) -> bytes:
+    """Return the decompressed body. Raises BadRequest: 408 too slow, 413 too large, 415 not JSON, 400 broken."""
+    if request.headers.get("Content-Encoding", "").lower() not in ENCODINGS:
+        raise BadRequest(415, "Content-Encoding: must be gzip, deflate or absent")
+    if request.headers.get("Content-Type") is not None and request.content_type not in JSON_TYPES:
+        raise BadRequest(415, f"Content-Type: must be application/json (got {request.content_type})")
+    if (request.content_length or 0) > limit:
+        raise BadRequest(413, f"the body must not be larger than {limit} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        raise BadRequest(408, f"the body did not arrive within {BODY_SECONDS:g} s") from error
+    except web.HTTPRequestEntityTooLarge as error:
+        raise BadRequest(413, f"the body must not be larger than {limit} bytes") from error
+    except (HttpProcessingError, web.RequestPayloadError) as error:
+        raise BadRequest(400, "the body is broken: its length or its compression is wrong") from error
+
+
+def _response(error: StatsError) -> web.Response:
+    """The one table from error to status."""
+    match error:
+        case InvalidEvent(faults=faults):
+            response = json_response({"error": "Invalid payload", "details": faults}, 400)
+        case KeyReused():
+            response = json_response({"error": str(error)}, 422)
+        case BadRequest(status=status):
+            response = refusal(status, str(error), {"Retry-After": "5"} if status == 503 else None)
+        case Overloaded(retry_after=seconds):
+            response = refusal(503, str(error), {"Retry-After": str(seconds)})
+        case DatabaseError():
+            response = refusal(503, str(error), {"Retry-After": "2"})
+        case _:
+            response = _defect(error)
+    return response
+
+
+def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    """Return an error in the one body that all five wire contracts understand."""
+    return json_response({"success": False, "message": message, "error": message}, status, headers)
+
+
+def _defect(error: Exception) -> web.Response:
+    number = uuid4().hex[:12]
+    log.error("defect %s", number, exc_info=error)
+    return refusal(500, f"Internal server error ({number})")
+
+
+@web.middleware
+async def errors_to_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error in JSON, and OPTIONS for every path there is."""
+    try:
+        return await handler(request)
+    except HTTPException as error:
+        return _http_response(request, error)
+    except StatsError as error:
+        return _response(error)
+    except (ConnectionResetError, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        return _defect(error)
+
+
+def _http_response(request: web.Request, error: HTTPException) -> web.StreamResponse:
+    """What aiohttp raises by itself: redirects and 304 stay as they are."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allow = ", ".join(sorted(error.allowed_methods))
+        if request.method == "OPTIONS":
+            return web.Response(status=204, headers={"Allow": allow, **_preflight(request, allow)})
+        return refusal(405, f"this method is not allowed here: use {allow}", {"Allow": allow})
+    if error.status < 400:
+        return error
+    return refusal(error.status, "Endpoint not found" if error.status == 404 else error.reason)
+
+
+def _preflight(request: web.Request, allow: str) -> dict[str, str]:
+    if not _granted(request):
+        return {}
+    wanted = request.headers.get("Access-Control-Request-Headers", "")
+    return {
+        "Access-Control-Allow-Methods": allow,
+        "Access-Control-Allow-Headers": wanted if re.fullmatch(r"[\w, -]{0,500}", wanted, re.ASCII) else "",
+        "Access-Control-Max-Age": "600",
+    }
+
+
+def _granted(request: web.Request) -> str | None:
+    origin = request.headers.get("Origin", "")
+    return origin if origin.lower() in request.app[ORIGINS] else None
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers every response carries, errors and files included."""
+    response.headers.popall("Server", None)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    wished = request.headers.get("X-Request-Id", "")
+    response.headers["X-Request-Id"] = wished if re.fullmatch(r"[\w.:-]{1,100}", wished, re.ASCII) else uuid4().hex
+    if request.app[ORIGINS]:
+        response.headers.add("Vary", "Origin")
+        if origin := _granted(request):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Allow-Credentials"] = "true"

@@ -1,0 +1,195 @@
+"""The protocol on `/ws` (contracts.md §§1.2, 1.6, 6.3).
+
+Silent at connect. Until a client subscribes to topics it listens to the logins in the words of the login contract:
+`stats_update` after every change and every aggregation. Whatever a client sends, the socket stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from statsd import metrics
+from statsd.errors import BadRequest, DatabaseAway
+from statsd.live import HUB, STALL_SECONDS, Client, Dress, Hub
+from statsd.web import ORIGINS
+
+FRAME_BYTES = 64 * 1024  # a client has no reason to send more
+HEARTBEAT_SECONDS = 20.0  # a peer that does not answer a ping within half of it is dead
+MOST_SOCKETS = 10_000
+CLOSE_SECONDS = 2.0
+
+LOGINS = "logins"
+TYPES = ("ping", "request_initial_data", "subscribe")
+PONG = b'{"type":"pong"}'
+
+log = logging.getLogger("statsd.websocket")
+
+
+def stats_update(payload: bytes) -> bytes:
+    """Dress logins as the login contract has them."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return b'{"type":"stats_update","payload":' + payload + b',"timestamp":"' + now.encode() + b'"}'
+
+
+def stats_update_object(payload: bytes) -> bytes:
+    """The same for clients that asked for `session_stats=object`: one summary in place of a row per device."""
+    stats = msgspec.json.decode(payload)
+    stats["sessionStats"] = stats["sessionSummary"]
+    return stats_update(msgspec.json.encode(stats))
+
+
+@cache
+def _update(topic: str) -> Dress:
+    """One dress per topic, so that its subscribers share the frame made of it."""
+    return lambda payload: b'{"type":"update","topic":"' + topic.encode() + b'","payload":' + payload + b"}"
+
+
+def _error(message: str) -> bytes:
+    return msgspec.json.encode({"type": "error", "message": message, "error": message, "availableTypes": TYPES})
+
+
+async def endpoint(request: web.Request) -> web.WebSocketResponse:
+    """`GET /ws`. Raises BadRequest: 403 for a foreign page, 426 for another protocol version, 503 when full."""
+    _check_handshake(request)
+    hub = request.app[HUB]
+    if len(hub.sockets) >= MOST_SOCKETS:
+        raise BadRequest(503, f"{MOST_SOCKETS} sockets are open already, try again later")
+    # Compression is off: at 8,000 clients its windows take five times the memory of everything else.
+    # max_msg_size refuses a message of exactly that size; writer_limit=1 makes every send wait for a full buffer.
+    socket = web.WebSocketResponse(
+        heartbeat=HEARTBEAT_SECONDS, compress=False, max_msg_size=FRAME_BYTES + 1, writer_limit=1, timeout=CLOSE_SECONDS
+    )
+    await socket.prepare(request)
+    hub.sockets.add(socket)
+    metrics.CLIENTS.inc()
+    try:
+        await Conversation(socket, hub, request.query.get("session_stats") == "object").run()
+    finally:
+        metrics.CLIENTS.dec()
+        hub.sockets.discard(socket)
+        if socket.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY) and request.transport is not None:
+            request.transport.abort()  # closing would wait until a stalled peer takes what is buffered
+    return socket
+
+
+class Conversation:
+    """One socket: a reader that answers, and the client task that sends what topics offer."""
+
+    def __init__(self, socket: web.WebSocketResponse, hub: Hub, summary: bool) -> None:
+        self._socket = socket
+        self._hub = hub
+        self._client = Client(self._send)
+        self._login_dress: Dress = stats_update_object if summary else stats_update
+        self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "ping": self._ping,
+            "request_initial_data": self._request_initial_data,
+            "subscribe": self._subscribe,
+        }
+
+    async def run(self) -> None:
+        """Converse until the peer leaves or stalls. Both tasks are ended here: an aborted socket wakes no reader."""
+        self._hub.listen(self._client, {LOGINS: self._login_dress})
+        reading = asyncio.create_task(self._read(), name="websocket reader")
+        sending = asyncio.create_task(self._client.run(), name="websocket sender")
+        try:
+            await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._hub.listen(self._client, {})
+            reading.cancel()
+            sending.cancel()
+            ends = await asyncio.gather(reading, sending, return_exceptions=True)
+        if any(isinstance(end, TimeoutError) for end in ends):
+            await self._drop()
+        for end in ends:
+            if isinstance(end, Exception) and not isinstance(end, (TimeoutError, ConnectionResetError)):
+                raise end
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            await self._answer(message.data if message.type is WSMsgType.TEXT else None)
+
+    async def _drop(self) -> None:
+        log.warning("a client took nothing for %g s and was dropped", STALL_SECONDS)
+        metrics.CLIENTS_DROPPED.labels("stalled").inc()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow", drain=False)
+
+    async def _send(self, frame: bytes) -> None:
+        await self._socket.send_frame(frame, WSMsgType.TEXT)
+
+    async def _answer(self, text: str | None) -> None:
+        try:
+            message = msgspec.json.decode(text) if text is not None else None
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return await self._send(_error("a message must be JSON"))
+        kind = message.get("type") if isinstance(message, dict) else None
+        if not isinstance(message, dict) or not isinstance(kind, str):
+            return await self._send(_error('a message must be a JSON object in a text frame, such as {"type":"ping"}'))
+        answer = self._answers.get(kind)
+        if answer is None:
+            return await self._send(_error(f"unknown type {kind[:64]!r}: must be one of {', '.join(TYPES)}"))
+        await answer(message)
+
+    async def _ping(self, _: dict[str, Any]) -> None:
+        await self._send(PONG)
+
+    async def _request_initial_data(self, message: dict[str, Any]) -> None:
+        dress = stats_update_object if message.get("session_stats") == "object" else self._login_dress
+        try:
+            snapshot = await self._hub.topics[LOGINS].snapshot()
+        except DatabaseAway as away:
+            return await self._send(_error(str(away)))
+        await self._send(snapshot.frame(dress))
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        names = message.get("topics")
+        known = self._hub.topics
+        if not isinstance(names, list) or not all(isinstance(name, str) and name in known for name in names):
+            return await self._send(_error(f"topics: must be a list of {', '.join(known)}"))
+        topics = list(dict.fromkeys(names))
+        self._hub.listen(self._client, {name: _update(name) for name in topics})
+        await self._send(msgspec.json.encode({"type": "subscribed", "topics": topics}))
+        for name in topics:
+            with suppress(DatabaseAway):  # the first broadcast after its return brings the numbers
+                self._client.offer(name, await known[name].snapshot())
+
+
+def _check_handshake(request: web.Request) -> None:
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        raise BadRequest(426, "this is a WebSocket: connect with Upgrade: websocket")
+    if request.headers.get("Sec-WebSocket-Version") != "13":
+        raise BadRequest(426, "only WebSocket version 13 is spoken here")
+    origins = request.headers.getall("Origin", [])
+    if len(origins) > 1 or len(request.headers.getall("Sec-WebSocket-Key", [])) > 1:
+        raise BadRequest(400, "a header that must stand once stands twice")
+    if origins and not _may_connect(origins[0], request):
+        log.warning("refused a WebSocket from a page at %r: only CORS_ORIGINS could allow it", origins[0][:200])
+        raise BadRequest(403, "pages of this origin may not connect: the server's CORS_ORIGINS must name it")
+
+
+def _may_connect(origin: str, request: web.Request) -> bool:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    same = parts.scheme in ("http", "https") and origin.lower() == f"{parts.scheme}://{request.host}".lower()
+    return same or origin.lower() in request.app[ORIGINS]
+
+
+async def close_all(hub: Hub) -> None:
+    """Tell every client at once that the server goes away (1001), and wait a moment for their answers."""
+    sockets = list(hub.sockets)
+    if sockets:
+        goodbyes = [socket.close(code=WSCloseCode.GOING_AWAY, message=b"server stops") for socket in sockets]
+        await asyncio.wait([asyncio.create_task(goodbye) for goodbye in goodbyes], timeout=CLOSE_SECONDS)

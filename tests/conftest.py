@@ -1,0 +1,177 @@
+"""A real PostgreSQL for every test: one embedded server a run, one migrated template, one database a test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiohttp import TCPConnector, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from statsd import app, database, postgres
+from statsd.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+POLL_SECONDS = 0.02
+PATIENCE_SECONDS = 20.0
+
+_numbers = count(1)
+
+
+async def until(condition: Callable[[], Awaitable[Any] | Any], patience: float = PATIENCE_SECONDS) -> Any:
+    """Wait until `condition` is true and return what it gave; fail when it never is."""
+    give_up = time.monotonic() + patience
+    while True:
+        result = condition()
+        if isinstance(result, Awaitable):
+            result = await result
+        if result:
+            return result
+        assert time.monotonic() < give_up, f"not true within {patience:g} s: {condition}"
+        await asyncio.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that every user may enter: as root, PostgreSQL runs as another one."""
+    with tempfile.TemporaryDirectory(prefix="statsd-test-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with open_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def server_dsn() -> Iterator[str]:
+    """The run's own PostgreSQL."""
+    with open_folder() as path, asyncio.Runner() as runner:
+        running = postgres.running(path)
+        server = runner.run(running.__aenter__())
+        yield server.dsn
+        runner.run(running.__aexit__(None, None, None))
+
+
+def renamed(dsn: str, name: str) -> str:
+    """The same server, another database."""
+    return re.sub(r"/statsd(?=\?|$)", f"/{name}", dsn)
+
+
+@pytest.fixture(scope="session")
+def template(server_dsn: str) -> str:
+    """The name of a database that is migrated once and copied for every test."""
+
+    async def make() -> None:
+        connection = await asyncpg.connect(server_dsn)
+        await connection.execute("create database migrated")
+        await connection.close()
+        await database.migrate(renamed(server_dsn, "migrated"))
+
+    asyncio.run(make())
+    return "migrated"
+
+
+@pytest.fixture
+async def database_url(server_dsn: str, template: str) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    name = f"test_{next(_numbers)}"
+    connection = await asyncpg.connect(server_dsn)
+    await connection.execute(f"create database {name} template {template}")
+    yield renamed(server_dsn, name)
+    await connection.execute(f"drop database {name} with (force)")
+    await connection.close()
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    async with await database.open_pool(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def start(database_url: str) -> AsyncIterator[Callable[..., Awaitable[TestClient[web.Request, web.Application]]]]:
+    """Start the application on the test's database, with the given settings; returns its client."""
+    clients = []
+
+    async def begin(**given: Any) -> TestClient[web.Request, web.Application]:
+        settings = Settings(**{"database_url": database_url, "aggregate_seconds": 3600.0, **given})
+        # aiohttp's client waits for ever to open more than a hundred connections, unless told otherwise.
+        client = TestClient(TestServer(app.make_app(settings)), connector=TCPConnector(limit=0))
+        clients.append(client)
+        await client.start_server()
+        return client
+
+    yield begin
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def client(start: Callable[..., Awaitable[TestClient[web.Request, web.Application]]]) -> Any:
+    """The application with settings as they are by default, but an aggregation that only a test can wish for."""
+    return await start()
+
+
+class Program:
+    """`python -m statsd …` as its users run it."""
+
+    def __init__(self, *arguments: str, folder: Path, **environment: str) -> None:
+        self.log = folder / f"program-{next(_numbers)}.log"
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("STATS_", "PG", "POSTGRES_", "DATABASE_"))}
+        with self.log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "statsd", *arguments],
+                cwd=folder,
+                env={**clean, "PYTHONPATH": str(ROOT), **environment},
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    @property
+    def stderr(self) -> str:
+        return self.log.read_text()
+
+    async def address(self) -> str:
+        """Wait until the server says where it is."""
+        return await until(self._address)
+
+    def _address(self) -> str | None:
+        found = re.search(r"is at (http://\S+)", self.stderr)
+        assert found or self.process.poll() is None, self.stderr
+        return found[1] if found else None
+
+    async def ended(self) -> int:
+        """Wait for the end and return the exit code."""
+        return await asyncio.to_thread(self.process.wait, PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[Callable[..., Program]]:
+    """Run the program in a folder of the test's own; what still runs at the end is stopped."""
+    programs: list[Program] = []
+
+    def begin(*arguments: str, **environment: str) -> Program:
+        programs.append(Program(*arguments, folder=folder, **environment))
+        return programs[-1]
+
+    yield begin
+    for program in reversed(programs):
+        if program.process.poll() is None:
+            program.process.terminate()
+        program.process.communicate(timeout=PATIENCE_SECONDS)

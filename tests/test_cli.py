@@ -1,0 +1,238 @@
+"""The program as its users run it: commands, exit codes, signals, one folder for several processes, kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+from conftest import ROOT, Program, until
+
+Run = Callable[..., Program]
+LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
+
+
+async def stats(address: str) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as session, session.get(f"{address}/logins/stats") as response:
+        return await response.json()
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["generate"], ["seed"], ["aggregate"], ["database-url"]])
+async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[str]) -> None:
+    program = run(*command, "--help")
+    assert await program.ended() == 0
+    text = program.process.stdout.read().decode()
+    assert "example:\n  python -m statsd" in text
+    assert "130 Ctrl-C" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "says"),
+    [
+        (["nonsense"], {}, 2, "invalid choice"),
+        ([], {}, 2, "required"),
+        (["generate", "--rate", "0"], {}, 2, "must be above 0"),
+        (["generate", "--count", "x"], {}, 2, "--count"),
+        (["serve", "--port", "99999"], {}, 3, "--port: must be a port"),
+        (["serve"], {"DATABASE_URL": "file:./dev.db", "LOG_LEVEL": "x"}, 3, "DATABASE_URL: is a file"),
+        (["serve"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 4, "PostgreSQL cannot be reached"),
+        (["generate"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 4, "PostgreSQL cannot be reached"),
+        (["database-url"], {}, 4, "no embedded database"),
+        (["serve", "--host", "203.0.113.1", "--port", "0"], {}, 1, "cannot listen on 203.0.113.1"),
+    ],
+)
+async def test_what_cannot_work_ends_with_a_sentence_and_its_code(
+    run: Run, arguments: list[str], environment: dict[str, str], code: int, says: str
+) -> None:
+    program = run(*arguments, **environment)
+    assert await program.ended() == code, program.stderr
+    assert says in program.stderr
+    assert "Traceback" not in program.stderr
+
+
+async def test_database_of_a_newer_program_ends_with_5(run: Run, database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("insert into schema_migrations values (9999, '9999_future', 'x')")
+    await connection.close()
+    program = run("serve", "--port", "0", DATABASE_URL=database_url)
+    assert await program.ended() == 5
+    assert "newer program" in program.stderr
+
+
+async def test_port_in_use_is_said_in_a_sentence(run: Run, database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        program = run("serve", "--port", str(taken.getsockname()[1]), DATABASE_URL=database_url)
+        assert await program.ended() == 1
+    assert "cannot listen on 127.0.0.1" in program.stderr
+    assert "Traceback" not in program.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+async def test_signal_ends_serve_cleanly(run: Run, folder: Path, number: signal.Signals, code: int) -> None:
+    program = run("serve", "--port", "0", "--generate", "50")
+    address = await program.address()
+    await until(lambda: stats(address))
+    program.process.send_signal(number)
+    assert await program.ended() == code
+    assert "Traceback" not in program.stderr
+    assert not (folder / "data/postgres/postmaster.pid").exists()
+
+
+async def test_open_sockets_do_not_hold_up_the_stop(run: Run) -> None:
+    program = run("serve", "--port", "0")
+    address = await program.address()
+    async with aiohttp.ClientSession() as session:
+        sockets = [await session.ws_connect(f"{address}/ws") for _ in range(10)]
+        program.process.terminate()
+        closes = [await ws.receive() for ws in sockets]
+    assert await program.ended() == 0
+    assert {message.type for message in closes} == {aiohttp.WSMsgType.CLOSE}
+
+
+async def test_generate_in_a_second_process_moves_the_numbers_of_serve(run: Run) -> None:
+    server = run("serve", "--port", "0")
+    address = await server.address()
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{address}/ws") as ws:
+        generator = run("generate", "--rate", "20", "--count", "10", "--json")
+        while (await ws.receive_json())["payload"]["totalSessions"] < 10:
+            pass
+    assert await generator.ended() == 0
+    assert json.loads(generator.process.stdout.read()) == {"stream": "logins", "stored": 10}
+    assert "10 logins in" in generator.stderr
+
+
+async def test_interrupted_generator_says_what_it_stored(run: Run, database_url: str, pool: Any) -> None:
+    program = run("generate", "--rate", "100", "--json", DATABASE_URL=database_url)
+    await until(lambda: pool.fetchval("select count(*) from user_logins"))
+    program.process.send_signal(signal.SIGINT)
+    assert await program.ended() == 130
+    stored = json.loads(program.process.stdout.read())["stored"]
+    assert stored == await pool.fetchval("select count(*) from user_logins")
+    assert f"{stored:,} logins in" in program.stderr
+
+
+async def test_seed_and_psql_are_counted_once(run: Run, database_url: str, pool: Any) -> None:
+    """`seed` counts at once; what psql inserts beside a running server counts at its next aggregation."""
+    assert await run("seed", DATABASE_URL=database_url).ended() == 0
+    assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
+    server = run("serve", "--port", "0", DATABASE_URL=database_url, STATS_AGGREGATE_SECONDS="0.2")
+    address = await server.address()
+    psql = subprocess.run(
+        ["psql", "-qX", database_url, "-f", ROOT / "sample_data.sql"], capture_output=True, check=False
+    )
+    assert (psql.returncode, psql.stderr) == (0, b"")
+
+    async def counted() -> bool:
+        return (await stats(address))["totalSessions"] == 200
+
+    await until(counted)
+
+
+async def test_rebuild_mends_totals_that_someone_broke(run: Run, database_url: str, pool: Any) -> None:
+    await run("seed", DATABASE_URL=database_url).ended()
+    await pool.execute("update login_devices set logins = 5")
+    program = run("aggregate", "--rebuild", "--json", DATABASE_URL=database_url)
+    assert await program.ended() == 0
+    assert json.loads(program.process.stdout.read()) == {"logins": 100}
+    assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
+
+
+async def test_second_serve_on_one_folder_shares_the_database(run: Run) -> None:
+    one = run("serve", "--port", "0")
+    first = await one.address()
+    two = run("serve", "--port", "0")
+    second = await two.address()
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{first}/logins", json=LOGIN) as response:
+            assert response.status == 201
+        assert (await stats(second))["totalSessions"] == 1
+        one.process.terminate()
+        assert await one.ended() == 0
+        async with session.post(f"{second}/logins", json=LOGIN) as response:
+            assert response.status == 201
+    assert (await stats(second))["totalSessions"] == 2
+
+
+async def test_database_url_of_the_embedded_server_works_for_others(run: Run) -> None:
+    await run("serve", "--port", "0").address()
+    program = run("database-url")
+    assert await program.ended() == 0
+    connection = await asyncpg.connect(program.process.stdout.read().decode().strip())
+    assert await connection.fetchval("select count(*) from user_logins") == 0
+    await connection.close()
+
+
+async def test_killed_server_loses_nothing_it_answered(run: Run) -> None:
+    """kill -9 under load, three times: every login that was answered is there once, totals equal a recount."""
+    answered: list[str] = []
+    port = _free_port()
+    for _ in range(3):
+        program = run("serve", "--port", str(port))
+        address = await program.address()
+        before = len(answered)
+        posting = [asyncio.create_task(_post_until_refused(address, answered)) for _ in range(16)]
+        await until(lambda before=before: len(answered) > before + 300)
+        program.process.kill()
+        await asyncio.gather(*posting)
+    program = run("serve", "--port", str(port))
+    address = await program.address()
+    url = run("database-url")
+    await url.ended()
+    connection = await asyncpg.connect(url.process.stdout.read().decode().strip())
+    stored = {str(row["id"]) for row in await connection.fetch("select id from user_logins")}
+    await connection.close()
+    assert len(set(answered)) == len(answered) > 900
+    assert set(answered) <= stored
+    assert (await stats(address))["totalSessions"] == len(stored)
+    assert len(stored) - len(answered) <= 3 * 16  # what was on its way when the server died
+    program.process.terminate()
+    await program.ended()
+    before = await _totals_after(run, "aggregate")
+    assert before == await _totals_after(run, "aggregate", "--rebuild") != []
+
+
+async def _post_until_refused(address: str, answered: list[str]) -> None:
+    try:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                async with session.post(f"{address}/logins", json=LOGIN) as response:
+                    assert response.status == 201
+                    answered.append((await response.json())["id"])
+    except aiohttp.ClientError:
+        pass  # the server died
+
+
+async def _totals_after(run: Run, *command: str) -> list[Any]:
+    assert await run(*command).ended() == 0
+    server = run("serve", "--port", "0")
+    payload = await stats(await server.address())
+    server.process.terminate()
+    await server.ended()
+    del payload["generatedAt"]
+    return sorted(map(repr, payload.items()))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
+def test_foreign_package_of_the_same_name_is_told_apart(tmp_path: Path) -> None:
+    """PyPI's `statsd` installed over ours leaves our `__main__` under its `__init__`."""
+    package = tmp_path / "statsd"
+    package.mkdir()
+    (package / "__init__.py").write_text("class StatsClient: pass\n")
+    (package / "__main__.py").write_text((ROOT / "statsd/__main__.py").read_text())
+    ended = subprocess.run([sys.executable, "-m", "statsd"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("another package named statsd hides this one")
+    assert "Traceback" not in ended.stderr

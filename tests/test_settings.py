@@ -1,0 +1,115 @@
+"""Settings: who wins, what is refused, and that everything is documented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from statsd import settings
+from statsd.errors import SettingsError
+
+NOWHERE = Path("no-such-file")
+
+
+def load(flags: dict[str, str | None] | None = None, **environ: str) -> settings.Settings:
+    return settings.load(flags, environ, NOWHERE)
+
+
+def test_flag_wins_over_environment_over_dotenv_over_default(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("PORT=1003\nHOST=10.0.0.3\nLOG_LEVEL=error\n")
+    told = settings.load({"port": "1001"}, {"PORT": "1002", "HOST": "10.0.0.2"}, dotenv)
+    assert (told.port, told.host, told.log_level, told.log_format) == (1001, "10.0.0.2", "error", "text")
+
+
+def test_environment_wins_over_dotenv_even_under_a_later_name(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("PORT=1\n")
+    assert settings.load(None, {"API_PORT": "2"}, dotenv).port == 2
+
+
+@pytest.mark.parametrize(
+    ("environ", "port"),
+    [
+        ({}, 8080),
+        ({"API_PORT": "3"}, 3),
+        ({"API_PORT": "3", "SERVER_PORT": "2"}, 2),
+        ({"PORT": "1", "API_PORT": "3"}, 1),
+    ],
+)
+def test_first_name_wins(environ: dict[str, str], port: int) -> None:
+    assert load(**environ).port == port
+
+
+def test_empty_variable_is_unset() -> None:
+    assert load(PORT="", DATABASE_URL="").port == 8080
+
+
+def test_all_faults_are_reported_at_once_under_the_names_they_were_given_by() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(
+            {"host": "a b"},
+            SERVER_PORT="70000",
+            LOG_LEVEL="loud",
+            STATS_AGGREGATE_SECONDS="nan",
+            CORS_ORIGINS="example.org",
+        )
+    assert [fault.split(":")[0] for fault in caught.value.faults] == [
+        "--host", "SERVER_PORT", "STATS_AGGREGATE_SECONDS", "CORS_ORIGINS", "LOG_LEVEL",
+    ]  # fmt: skip
+
+
+def test_file_url_is_answered_with_what_to_write() -> None:
+    with pytest.raises(SettingsError, match=r"DATABASE_URL: is a file.*STATS_DATA_DIR.*postgresql://"):
+        load(DATABASE_URL="file:./dev.db")
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        (
+            {"PGHOST": "db", "PGUSER": "u", "PGPASSWORD": "p@/:", "PGDATABASE": "n"},
+            "postgresql://u:p%40%2F%3A@db:5432/n",
+        ),
+        ({"POSTGRES_HOST": "db", "POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p"}, "postgresql://u:p@db:5432/u"),
+        ({"POSTGRES_DB": "n"}, "postgresql://postgres@localhost:5432/n"),
+        ({"PGHOST": "/run/pg", "PGDATABASE": "n"}, "postgresql://postgres@/n?host=/run/pg&port=5432"),
+        ({"PGHOST": "a", "POSTGRES_HOST": "b"}, "postgresql://postgres@a:5432/postgres"),
+        ({"DATABASE_URL": "postgres://x/y", "PGHOST": "a"}, "postgres://x/y"),
+        ({"PGUSER": "u", "POSTGRES_PASSWORD": "p"}, None),
+    ],
+)
+def test_database_is_found_under_every_documented_name(environ: dict[str, str], url: str | None) -> None:
+    assert load(**environ).database_url == url
+
+
+def test_origins_are_split_and_normalised() -> None:
+    assert load(CORS_ORIGINS=" https://A.example/ , http://b:8080 ").cors_origins == (
+        "https://a.example",
+        "http://b:8080",
+    )
+
+
+def test_password_is_not_in_the_representation() -> None:
+    assert "geheim" not in repr(load(DATABASE_URL="postgresql://u:geheim@h/d"))
+
+
+def test_unknown_name_is_answered_with_the_nearest() -> None:
+    assert settings.unknown({"STATS_DATADIR": "x", "STATS_DATA_DIR": "y", "OTHER": "z"}, NOWHERE) == [
+        "STATS_DATADIR is not a setting; did you mean STATS_DATA_DIR?"
+    ]
+
+
+def test_every_setting_is_documented_and_nothing_else_is() -> None:
+    """README's table and `.env.example` name exactly the settings that exist."""
+    known = {name for field in settings.fields().values() for name in field.metadata["names"]}
+    example = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    table = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]
+    named = set(re.findall(r"`([A-Z][A-Z_]+)`", table))
+    parts = {"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"}
+    parts |= {f"POSTGRES_{part}" for part in ("HOST", "PORT", "USER", "PASSWORD", "DB")}
+    assert example - parts == known
+    assert named - parts == known
