@@ -4,6 +4,7 @@ declare class Chart {
   data: { labels: string[]; datasets: Record<string, unknown>[] };
   options: Record<string, unknown>;
   update(mode?: "none"): void;
+  draw(): void;
   stop(): void;
   static defaults: { font: { family: string; size: number } };
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -48,22 +50,46 @@ async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     return rows
 
 
-async def run(
-    pool: asyncpg.Pool[asyncpg.Record],
-    streams: Sequence[Stream],
-    seconds: float,
-    swept: Callable[[str], None],
-    done: Callable[[], None],
-) -> None:
-    """Sweep every stream every `seconds`; call `swept` for each that had rows, and `done` after each round."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            for stream in streams:
-                if rows := await sweep(pool, stream.name):
-                    log.info("%s: %d rows of other programs folded", stream.name, rows)
-                    swept(stream.name)
-        except Exception as error:  # whatever it was, the next round may succeed, and nothing is lost meanwhile
-            log.warning("aggregation waits for the database: %s: %s", type(error).__name__, error)
-        else:
-            done()
+async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> int:
+    """Delete, in small steps, the raw rows of a stream that came more than `days` days ago; return how many.
+
+    Streams without a `prune` keep theirs. Totals stay, and no rebuild touches them.
+    """
+    query = sql.load(stream).get("prune")
+    if query is None or days == 0:
+        return 0
+    before = datetime.now(UTC) - timedelta(days=days)
+    total = 0
+    while rows := await pool.fetchval(query, before):
+        total += rows
+        metrics.PRUNED.labels(stream).inc(rows)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """The periodic round over all streams, every `seconds`: sweep, then prune what is older than `retention_days`."""
+
+    pool: asyncpg.Pool[asyncpg.Record]
+    streams: Sequence[Stream]
+    seconds: float
+    retention_days: int
+
+    async def run(self, swept: Callable[[str], None], done: Callable[[], None]) -> None:
+        """Call `swept` for each stream that had rows of other programs, and `done` after each round."""
+        while True:
+            await asyncio.sleep(self.seconds)
+            try:
+                for stream in self.streams:
+                    await self._round(stream.name, swept)
+            except Exception as error:  # whatever it was, the next round may succeed, and nothing is lost meanwhile
+                log.warning("aggregation waits for the database: %s: %s", type(error).__name__, error)
+            else:
+                done()
+
+    async def _round(self, stream: str, swept: Callable[[str], None]) -> None:
+        if rows := await sweep(self.pool, stream):
+            log.info("%s: %d rows of other programs folded", stream, rows)
+            swept(stream)
+        if rows := await prune(self.pool, stream, self.retention_days):
+            log.info("%s: %d raw rows older than %d days deleted", stream, rows, self.retention_days)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from statsd import aggregate, database, generator, health, ingest, live, pages, postgres, websocket
+from statsd import aggregate, database, generator, health, ingest, live, outage, pages, postgres, websocket
 from statsd import web as http
 from statsd.channel import Channel
+from statsd.errors import DatabaseAway
 from statsd.settings import Settings
+from statsd.spool import Spool
 from statsd.streams import STREAMS
 
 DRAIN_SECONDS = 4.0
@@ -35,10 +40,23 @@ def make_app(settings: Settings) -> web.Application:
     app[health.STATE] = health.State()
     app.on_response_prepare.append(http.add_headers)
     app.add_routes([*health.routes(), *pages.routes(), web.get("/ws", websocket.endpoint)])
+    app[http.OPEN_PATHS] = frozenset().union(*(stream.open_paths for stream in STREAMS))
     for stream in STREAMS:
         app.add_routes(stream.routes())
     # Started in this order, stopped in the opposite one.
-    app.cleanup_ctx.extend([watching, the_database, the_channel, live_topics, writers, aggregation, synthetic_logins])
+    app.cleanup_ctx.extend(
+        [
+            watching,
+            the_database,
+            the_spool,
+            the_schema,
+            the_channel,
+            live_topics,
+            writers,
+            aggregation,
+            synthetic_logins,
+        ]
+    )
     app.on_shutdown.append(say_goodbye)
     return app
 
@@ -56,22 +74,53 @@ async def watching(app: web.Application) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def open_server(settings: Settings) -> AsyncIterator[str]:
+    """Yield the DSN of the database that is configured, or of the embedded one, which then runs."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    async with postgres.running(settings.data_dir) as server:
+        yield server.dsn
+
+
+@asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of a migrated database: the one that is configured, or the embedded one."""
-    async with AsyncExitStack() as stack:
-        if settings.database_url is not None:
-            dsn = settings.database_url
-        else:
-            dsn = (await stack.enter_async_context(postgres.running(settings.data_dir))).dsn
+    """Yield the DSN of a database whose schema is up to date. Raises DatabaseError."""
+    async with open_server(settings) as dsn:
         await database.migrate(dsn)
         yield dsn
 
 
 async def the_database(app: web.Application) -> AsyncIterator[None]:
-    async with open_database(app[SETTINGS]) as dsn, await database.open_pool(dsn) as pool:
+    async with open_server(app[SETTINGS]) as dsn, await database.open_pool(dsn) as pool:
         app[DSN] = dsn
         app[database.POOL] = pool
         yield
+
+
+async def the_spool(app: web.Application) -> AsyncIterator[None]:
+    told = app[SETTINGS]
+    spool = Spool(told.data_dir / "spool", max_bytes=told.spool_max_bytes, min_free=told.spool_min_free)
+    await spool.open()
+    app[outage.OUTAGE] = outage.Outage(app[database.POOL], spool, STREAMS)
+    yield
+    await spool.close()
+
+
+async def the_schema(app: web.Application) -> AsyncIterator[None]:
+    """Migrate; where the database is away though this data folder has served it before, accept events meanwhile."""
+    served = app[SETTINGS].data_dir / "served"
+    name = hashlib.sha256(app[DSN].encode()).hexdigest()
+    try:
+        await database.migrate(app[DSN])
+    except DatabaseAway as away:
+        if not served.exists() or served.read_text() != name:
+            raise
+        app[outage.OUTAGE].prepare = partial(database.migrate, app[DSN])
+        app[outage.OUTAGE].begin(str(away))
+    else:
+        served.write_text(name)
+    yield
 
 
 async def the_channel(app: web.Application) -> AsyncIterator[None]:
@@ -88,18 +137,23 @@ async def live_topics(app: web.Application) -> AsyncIterator[None]:
             await tasks.enter_async_context(background(app, f"broadcast {topic.name}", topic.run()))
         await tasks.enter_async_context(background(app, "listen", app[CHANNEL].listen(app[live.HUB].changed)))
         await tasks.enter_async_context(background(app, "announce", app[CHANNEL].run()))
-        with suppress(TimeoutError):  # whoever connects first hears of everything; a late LISTEN says what it missed
-            await asyncio.wait_for(app[CHANNEL].listening.wait(), database.CONNECT_SECONDS)
+        if not app[outage.OUTAGE].away:
+            with suppress(
+                TimeoutError
+            ):  # whoever connects first hears of everything; later, LISTEN says what it missed
+                await asyncio.wait_for(app[CHANNEL].listening.wait(), database.CONNECT_SECONDS)
         yield
 
 
 async def writers(app: web.Application) -> AsyncIterator[None]:
     """The writers stop by themselves once they were told to, so that what was taken is stored."""
-    made = {s.name: ingest.Writer(s, app[database.POOL], app[CHANNEL].announce) for s in STREAMS}
+    away = app[outage.OUTAGE]
+    made = {s.name: ingest.Writer(s, app[database.POOL], app[CHANNEL].announce, away) for s in STREAMS}
     app[ingest.WRITERS] = made
     tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in made.items()]
-    app[health.STATE].phase = health.Phase.SERVING
-    yield
+    async with background(app, "outage", away.run({name: writer.replay for name, writer in made.items()})):
+        app[health.STATE].phase = health.Phase.SERVING
+        yield
     for writer in made.values():
         writer.stop()
     _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
@@ -109,14 +163,10 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
 
 
 async def aggregation(app: web.Application) -> AsyncIterator[None]:
-    rounds = aggregate.run(
-        app[database.POOL],
-        STREAMS,
-        app[SETTINGS].aggregate_seconds,
-        swept=app[CHANNEL].announce,
-        done=lambda: app[live.HUB].changed(None),
-    )
-    async with background(app, "aggregation", rounds):
+    told = app[SETTINGS]
+    rounds = aggregate.Aggregation(app[database.POOL], STREAMS, told.aggregate_seconds, told.retention_days)
+    work = rounds.run(swept=app[CHANNEL].announce, done=lambda: app[live.HUB].changed(None))
+    async with background(app, "aggregation", work):
         yield
 
 
@@ -175,6 +225,8 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
         await site.start()
         host, port = runner.addresses[0][:2]
+        gc.freeze()  # what lives as long as the program need not be looked through again and again
+        gc.set_threshold(50_000, 20, 50)
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await app[FAILED]
     finally:

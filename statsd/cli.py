@@ -14,12 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import asyncpg
+
 try:
     import uvloop
 except ImportError:  # it does not exist for Windows
     uvloop = None  # type: ignore[assignment]
 
-from statsd import HOME, __version__, aggregate, app, database, logs, postgres, settings
+from statsd import HOME, __version__, aggregate, app, database, logs, outage, postgres, settings, sql
 from statsd.channel import Channel
 from statsd.errors import SettingsError, StatsError
 from statsd.generator import Generator
@@ -184,6 +186,27 @@ async def aggregate_now(given: argparse.Namespace, told: Settings) -> None:
             print(f"{name}: {rows} rows folded", file=sys.stderr)
 
 
+async def dead_letters(given: argparse.Namespace, told: Settings) -> None:
+    queries = sql.load("dead_letters")
+    async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
+        letters = [one for one in await pool.fetch(queries["list"]) if given.action == "list" or _chosen(one, given.id)]
+        done = letters if given.action == "drop" else []
+        if given.action == "retry":
+            for stream in STREAMS:
+                mine = [one for one in letters if one["stream"] == stream.name]
+                rows = [outage.row_of(stream, one["id"], one["payload"]) for one in mine]
+                await Writer(stream, pool, channel.announce).replay(rows)
+            attempts = {one["id"]: one["attempts"] for one in await pool.fetch(queries["list"])}
+            done = [one for one in letters if attempts.get(one["id"]) == one["attempts"]]  # not refused again
+        await pool.execute(queries["drop"], [one["id"] for one in done])
+    for one in letters if given.action == "list" else done:
+        print(json.dumps(dict(one), default=str))
+
+
+def _chosen(letter: asyncpg.Record, ids: list[str]) -> bool:
+    return "all" in ids or str(letter["id"]) in ids
+
+
 async def database_url(given: argparse.Namespace, told: Settings) -> None:
     print(told.database_url or postgres.dsn(told.data_dir))
 
@@ -218,6 +241,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--rebuild", action="store_true", help="make all totals anew from the raw rows")
     _add_json(one)
+
+    about = "what PostgreSQL refused though it was accepted"
+    one = _command(commands, "dead-letters", dead_letters, about, "dead-letters retry all")
+    one.add_argument("action", choices=["list", "retry", "drop"], help="list prints one JSON object a line")
+    one.add_argument("id", nargs="*", help="which, by id, or: all")
 
     _command(
         commands, "database-url", database_url, "print the URL of the database",

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest import BATCH_ROWS, Writer, new_id
@@ -14,6 +15,21 @@ from statsd.stream import Stream
 MOST_PER_SECOND = 10  # batches: below ten events a second each goes alone
 RETRY_SECONDS = 1.0
 BULK_IN_FLIGHT = 2  # one batch is made while the other commits
+
+
+DAYS = 30
+RHYTHM = (2, 1, 1, 1, 1, 2, 4, 7, 10, 11, 11, 10, 9, 10, 11, 11, 10, 10, 11, 13, 14, 13, 9, 5)
+"""What people do at each local hour of the day, relative."""
+
+
+def moment(rng: random.Random, utc_offset: int) -> datetime:
+    """Return a time of the last 30 days by the rhythm of a day at `utc_offset` hours, a little denser towards today."""
+    now = datetime.now(UTC)
+    day = int(DAYS * (1 - rng.random() ** 0.8))
+    hour = (rng.choices(range(24), RHYTHM)[0] - utc_offset) % 24
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=day)
+    start = midnight + timedelta(hours=hour, seconds=rng.uniform(0, 3600))
+    return start if start <= now else start - timedelta(days=1)
 
 
 class Generator:

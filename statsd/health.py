@@ -6,13 +6,15 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Any
 
 import asyncpg
 import prometheus_client
 from aiohttp import web
 
-from statsd import metrics
+from statsd import metrics, sql
 from statsd.database import POOL
+from statsd.outage import OUTAGE, Outage
 from statsd.web import json_response
 
 CHECK_SECONDS = 2.0
@@ -69,10 +71,27 @@ async def health(request: web.Request) -> web.Response:
         "checks": {
             "database": "ok" if found is not None else "away",
             "durability": "full" if durable else "degraded" if found else "unknown",
+            "spool": _spool(request.app[OUTAGE]),
+            "dead_letters": await _dead_letters(request.app[POOL]),
             "phase": state.phase.value,
         },
     }
     return json_response(body, 200 if found is not None else 503)
+
+
+def _spool(outage: Outage) -> dict[str, Any]:
+    spool = outage.spool
+    oldest = round(spool.oldest_seconds, 1)
+    return {"state": outage.state, "rows": spool.rows, "bytes": spool.size, "oldest_seconds": oldest}
+
+
+async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
+    try:
+        number: int = await pool.fetchval(sql.load("dead_letters")["number"], timeout=CHECK_SECONDS)
+    except Exception:
+        return None
+    metrics.DEAD_LETTERS.set(number)
+    return number
 
 
 async def livez(_: web.Request) -> web.Response:

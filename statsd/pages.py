@@ -29,6 +29,12 @@ async def asset(request: web.Request) -> web.FileResponse:
     return web.FileResponse(path, headers=REVALIDATE)
 
 
+async def tracker(_: web.Request) -> web.FileResponse:
+    """`GET /t.js`: the script that sites embed, from whatever origin."""
+    headers = {"Cache-Control": "public, max-age=3600", "Cross-Origin-Resource-Policy": "cross-origin"}
+    return web.FileResponse(STATIC / "t.js", headers=headers)
+
+
 def routes() -> list[web.RouteDef]:
     """The page's routes."""
     return [
@@ -36,5 +42,6 @@ def routes() -> list[web.RouteDef]:
         web.get("/dashboard", dashboard),
         web.get("/favicon.svg", favicon),
         web.get("/favicon.ico", favicon),
+        web.get("/t.js", tracker),
         web.get("/assets/{name:.+}", asset),
     ]

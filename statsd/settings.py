@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ def _number(minimum: float, maximum: float, unit: str) -> Callable[[str], float]
         if not minimum <= number <= maximum:
             raise ValueError(f'must be a number of {unit} from {minimum:g} to {maximum:g} (got "{text}")')
         return number
+
+    return parse
+
+
+def _whole(minimum: int, maximum: int, unit: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or not minimum <= int(text) <= maximum:
+            raise ValueError(f'must be a whole number of {unit} from {minimum} to {maximum} (got "{text}")')
+        return int(text)
 
     return parse
 
@@ -107,6 +117,18 @@ class Settings:
     data_dir: Path = _setting(
         Path("data"), "STATS_DATA_DIR", parse=Path, flag="--data-dir",
         about="folder of the embedded server and of everything else that is kept",
+    )  # fmt: skip
+    spool_max_bytes: int = _setting(
+        1 << 30, "STATS_SPOOL_MAX_BYTES", parse=_whole(1 << 20, 1 << 40, "bytes"),
+        about="how much may wait on disk while the database is away",
+    )  # fmt: skip
+    spool_min_free: int = _setting(
+        256 << 20, "STATS_SPOOL_MIN_FREE", parse=_whole(0, 1 << 40, "bytes"),
+        about="what the spool leaves free of its disk",
+    )  # fmt: skip
+    retention_days: int = _setting(
+        0, "STATS_RETENTION_DAYS", parse=_whole(0, 36_500, "days"),
+        about="after how many days raw page events are deleted, totals stay; 0 keeps them",
     )  # fmt: skip
     aggregate_seconds: float = _setting(
         10.0, "STATS_AGGREGATE_SECONDS", parse=_number(0.1, 3600, "seconds"),

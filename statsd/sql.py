@@ -11,6 +11,7 @@ from statsd import HOME
 
 FOLDER = HOME / "sql"
 
+_ABOUT_NEXT = re.compile(r"(?:^--.*\n)+\Z", re.MULTILINE)  # the sentences above the next name
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
@@ -22,4 +23,4 @@ def load(file: str) -> Mapping[str, str]:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ValueError(f"sql/{file}.sql names {', '.join(sorted(twice))} more than once")
-    return MappingProxyType({name: text.strip().rstrip(";") for name, text in zip(names, texts, strict=True)})
+    return MappingProxyType({name: _ABOUT_NEXT.sub("", text).strip() for name, text in zip(names, texts, strict=True)})

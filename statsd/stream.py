@@ -6,13 +6,16 @@ The SQL file of the same name holds the heads `insert`, `sweep` and `rebuild`, t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
+
+Row = tuple[Any, ...]
+"""The values of one event, in the order of its stream's columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +28,13 @@ class Stream:
     """The raw table, append-only."""
     event: type[msgspec.Struct]
     """What a client sends, decoded."""
-    columns: tuple[str, ...]
-    """The columns of a row, in the order of the parameters of `insert`; the first is `id`."""
-    row: Callable[[Any, UUID], tuple[Any, ...]]
-    """Turns an event and its id into the values of `columns`. Raises InvalidEvent."""
+    columns: Mapping[str, Any]
+    """The columns of a row and their types, in the order of the parameters of `insert`; the first is `id`."""
+    row: Callable[[Any, UUID], Row]
+    """Turns an event and its id into the values of `columns`."""
     sample: Callable[[random.Random], Any]
     """Makes a realistic event for the generator."""
     routes: Callable[[], list[web.RouteDef]]
     """The stream's HTTP routes."""
+    open_paths: frozenset[str] = frozenset()
+    """Paths that pages of any origin may post to, without credentials."""

@@ -13,24 +13,33 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_exceptions import HTTPException
+from multidict import CIMultiDict
 
 from statsd.errors import BadRequest, DatabaseError, InvalidEvent, KeyReused, Overloaded, StatsError
 
 BATCH_BYTES = 8 << 20  # a batch, decoded
 BODY_SECONDS = 10.0
-JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "")  # beacons say text/plain, or nothing
+LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")  # one event a line
+JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "", *LINES)  # beacons say text, or nothing
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
-    "form-action 'self'; connect-src 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "strict-origin-when-cross-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+HEADERS = CIMultiDict(
+    {
+        "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        "form-action 'self'; connect-src 'self'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "strict-origin-when-cross-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+)
+"""What every response carries; a handler's own value wins."""
 
 ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("origins")
 """Other origins whose pages may read and connect (CORS_ORIGINS)."""
+
+OPEN_PATHS: web.AppKey[frozenset[str]] = web.AppKey("open_paths")
+"""Paths that pages of any origin may post to, without credentials."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,6 +61,8 @@ async def read_body(request: web.Request, limit: int = BATCH_BYTES) -> bytes:
     if (request.content_length or 0) > limit:
         raise BadRequest(413, f"the body must not be larger than {limit} bytes")
     try:
+        if request.content.is_eof():  # it is here already, as most are: no timer for them
+            return await request.read()
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError as error:
@@ -129,21 +140,23 @@ def _preflight(request: web.Request, allow: str) -> dict[str, str]:
     }
 
 
-def _granted(request: web.Request) -> str | None:
+def _granted(request: web.Request) -> dict[str, str]:
+    """What this origin may: read with credentials if it is named, post without them where anyone may, else nothing."""
     origin = request.headers.get("Origin", "")
-    return origin if origin.lower() in request.app[ORIGINS] else None
+    if origin.lower() in request.app[ORIGINS]:
+        return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+    return {"Access-Control-Allow-Origin": "*"} if origin and request.path in request.app[OPEN_PATHS] else {}
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers every response carries, errors and files included."""
-    response.headers.popall("Server", None)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Cache-Control", "no-store")
-    wished = request.headers.get("X-Request-Id", "")
-    response.headers["X-Request-Id"] = wished if re.fullmatch(r"[\w.:-]{1,100}", wished, re.ASCII) else uuid4().hex
+    headers = response.headers
+    headers.popall("Server", None)
+    headers.merge(HEADERS)
+    asked = request.headers
+    if "X-Request-Id" in asked and re.fullmatch(r"[\w.:-]{1,100}", asked["X-Request-Id"], re.ASCII):
+        headers["X-Request-Id"] = asked["X-Request-Id"]
     if request.app[ORIGINS]:
-        response.headers.add("Vary", "Origin")
-        if origin := _granted(request):
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Allow-Credentials"] = "true"
+        headers.add("Vary", "Origin")
+    if "Origin" in asked:
+        headers.update(_granted(request))

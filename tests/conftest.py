@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -104,12 +106,14 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]
 
 
 @pytest.fixture
-async def start(database_url: str) -> AsyncIterator[Callable[..., Awaitable[TestClient[web.Request, web.Application]]]]:
+async def start(
+    database_url: str, folder: Path
+) -> AsyncIterator[Callable[..., Awaitable[TestClient[web.Request, web.Application]]]]:
     """Start the application on the test's database, with the given settings; returns its client."""
     clients = []
 
     async def begin(**given: Any) -> TestClient[web.Request, web.Application]:
-        settings = Settings(**{"database_url": database_url, "aggregate_seconds": 3600.0, **given})
+        settings = Settings(**{"database_url": database_url, "aggregate_seconds": 3600.0, "data_dir": folder, **given})
         # aiohttp's client waits for ever to open more than a hundred connections, unless told otherwise.
         client = TestClient(TestServer(app.make_app(settings)), connector=TCPConnector(limit=0))
         clients.append(client)
@@ -175,3 +179,61 @@ def run(folder: Path) -> Iterator[Callable[..., Program]]:
         if program.process.poll() is None:
             program.process.terminate()
         program.process.communicate(timeout=PATIENCE_SECONDS)
+
+
+class Outside:
+    """A PostgreSQL server of the system's packages, with a role and a database for us."""
+
+    def __init__(self, folder: Path) -> None:
+        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+        assert installed, "install PostgreSQL 15 or newer: apt-get install postgresql"
+        self._programs = installed[0].parent
+        self._data = folder / "outside"
+        self._who: dict[str, Any] = (
+            {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+        )
+        self._data.mkdir(mode=0o700)
+        if self._who:
+            os.chown(self._data, 65534, 65534)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.dsn = f"postgresql://statsd@127.0.0.1:{self.port}/postgres"
+        subprocess.run(
+            [self._programs / "initdb", "-D", self._data, "-U", "statsd", "-A", "trust", "--no-sync"],
+            check=True, stdout=subprocess.DEVNULL, cwd="/", **self._who,
+        )  # fmt: skip
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [self._programs / "postgres", "-D", self._data, "-k", self._data, "-p", str(self.port), "-h", "127.0.0.1"],
+            stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, **self._who,
+        )  # fmt: skip
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        if self._process.poll() is None:
+            self.signal(number) if number is signal.SIGKILL else self._process.send_signal(number)
+            self._process.wait(PATIENCE_SECONDS)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and to its backends, which are sessions of their own."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in (self._process.pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    async def ready(self) -> asyncpg.Connection:
+        async def connected() -> asyncpg.Connection | None:
+            try:
+                return await asyncpg.connect(self.dsn)
+            except (OSError, asyncpg.PostgresError):
+                return None
+
+        return await until(connected)
+
+
+@pytest.fixture
+def outside(folder: Path) -> Iterator[Outside]:
+    server = Outside(folder)
+    yield server
+    server.stop()

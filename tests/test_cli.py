@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ import aiohttp
 import asyncpg
 import pytest
 from conftest import ROOT, Program, until
+
+from statsd import ingest
+from statsd.streams import pageviews
 
 Run = Callable[..., Program]
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
@@ -26,7 +30,9 @@ async def stats(address: str) -> dict[str, Any]:
         return await response.json()
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["generate"], ["seed"], ["aggregate"], ["database-url"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"]]
+)
 async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[str]) -> None:
     program = run(*command, "--help")
     assert await program.ended() == 0
@@ -137,12 +143,33 @@ async def test_seed_and_psql_are_counted_once(run: Run, database_url: str, pool:
     await until(counted)
 
 
+async def test_dead_letters_are_listed_tried_again_and_dropped(run: Run, database_url: str, pool: Any) -> None:
+    await pool.execute("alter table page_events add constraint no_secrets check (path not like '/secret%')")
+    now = datetime.now(UTC)
+    rows = [(ingest.new_id(), "site", "page_view", path, None, now) for path in ("/secret/1", "/secret/2", "/open")]
+    await ingest.Writer(pageviews.STREAM, pool).replay(rows)
+
+    async def letters(*arguments: str) -> list[str]:
+        program = run("dead-letters", *arguments, DATABASE_URL=database_url)
+        assert await program.ended() == 0
+        return [json.loads(line)["id"] for line in program.process.stdout.read().splitlines()]
+
+    first, second = str(rows[0][0]), str(rows[1][0])
+    assert await letters("list") == sorted([first, second])
+    assert await letters("retry", "all") == []  # refused again
+    await pool.execute("alter table page_events drop constraint no_secrets")
+    assert await letters("retry", first) == [first]
+    assert await letters("drop", second) == [second]
+    assert await letters("list") == []
+    assert await pool.fetchval("select sum(views)::int from page_days") == 2
+
+
 async def test_rebuild_mends_totals_that_someone_broke(run: Run, database_url: str, pool: Any) -> None:
     await run("seed", DATABASE_URL=database_url).ended()
     await pool.execute("update login_devices set logins = 5")
     program = run("aggregate", "--rebuild", "--json", DATABASE_URL=database_url)
     assert await program.ended() == 0
-    assert json.loads(program.process.stdout.read()) == {"logins": 100}
+    assert json.loads(program.process.stdout.read()) == {"logins": 100, "pageviews": 0}
     assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
 
 

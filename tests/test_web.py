@@ -105,8 +105,8 @@ async def test_wrong_method_is_405_with_allow(client: Any, method: str) -> None:
 @pytest.mark.parametrize("path", ["/health", "/nope", "/logins/stats", "/", "/assets/app.js", "/metrics"])
 async def test_every_response_carries_the_security_headers(client: Any, path: str) -> None:
     response = await client.get(path)
-    for name, value in web.HEADERS.items():
-        assert response.headers[name] == value
+    for name in web.HEADERS.keys() - {"Cache-Control"}:
+        assert response.headers[name] == web.HEADERS[name]
     assert "unsafe" not in response.headers["Content-Security-Policy"]
     assert "Server" not in response.headers
     assert response.headers["Cache-Control"] == ("no-cache" if path in ("/", "/assets/app.js") else "no-store")
@@ -125,7 +125,7 @@ async def test_page_is_html_and_revalidated(client: Any, path: str) -> None:
 )
 async def test_request_id_is_echoed_when_it_is_one(client: Any, given: str, echoed: bool) -> None:
     response = await client.get("/livez", headers={"X-Request-Id": given})
-    assert (response.headers["X-Request-Id"] == given) is echoed
+    assert (response.headers.get("X-Request-Id") == given) is echoed
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", None])

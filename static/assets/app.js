@@ -6,30 +6,30 @@ import { hooked, setText } from "./element.js";
 import { Feed } from "./feed.js";
 import { makePanel } from "./panel.js";
 import { logins } from "./panels/logins.js";
+import { pageviews } from "./panels/pageviews.js";
 import { showStatus } from "./status.js";
 import { Store } from "./store.js";
 import { makeTabs } from "./tabs.js";
 
-const panels = [logins];
+const panels = [logins, pageviews];
 
 const NOTICE_MS = 12_000;
 const store = new Store();
+let asked = false;
 const announce = makeAnnouncer(hooked("data-announcer"));
 /** @type {Feed | undefined} */
 let feed;
-let current = logins;
-const views = new Map(panels.map((panel) => [panel, makePanel(panel, () => feed?.wake())]));
-hooked("data-panels").append(...[...views.values()].map((view) => view.section));
+const views = new Map(panels.map((panel) => [panel, makePanel(panel, store, renderSoon, () => feed?.wake())]));
+/** @type {ReturnType<typeof makePanel> | undefined} */
+let view;
 
 function render() {
   const now = Date.now();
-  const snapshot = store.snapshot(current.source.topic);
-  showStatus(store.link, snapshot, now);
-  const sentence = views.get(current)?.show(store.link, snapshot, now);
-  if (sentence) announce(sentence);
+  const shown = view?.show(now);
+  showStatus(store.link, shown?.snapshot, now);
+  if (shown?.sentence) announce(shown.sentence);
 }
 
-let asked = false;
 /** Many changes, one drawing: before the next frame the browser shows. */
 function renderSoon() {
   if (asked) return;
@@ -41,11 +41,13 @@ function renderSoon() {
 }
 
 makeTabs(hooked("data-tabs"), panels, (panel) => {
-  current = panel;
-  for (const [other, view] of views) view.section.hidden = other !== panel;
+  view?.section.remove();
+  view = views.get(panel);
+  if (view) hooked("data-panels").append(view.section);
   document.title = `${panel.title} · statsd-live`;
   if (feed) feed.follow(panel.source);
   else feed = new Feed(store, panel.source);
+  view?.enter();
   render();
 });
 

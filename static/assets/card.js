@@ -3,7 +3,7 @@
 
 import { makeChart } from "./charts.js";
 import { download, toCsv } from "./csv.js";
-import { button, element } from "./element.js";
+import { button, element, setText } from "./element.js";
 import { makeLegend } from "./legend.js";
 import { makeTable, tableLines } from "./table.js";
 
@@ -17,16 +17,26 @@ import { makeTable, tableLines } from "./table.js";
  * @property {boolean} [legend]
  */
 /**
- * @typedef {object} Card
+ * @typedef {object} Frame
  * @property {string} id
  * @property {string} title
- * @property {string} hint
- * @property {"third" | "half" | "wide"} width
+ * @property {string | ((payload: Json) => string)} hint
+ * @property {"third" | "half" | "wide" | "full"} width
+ */
+/**
+ * @typedef {object} Sheet
  * @property {import("./table.js").Column[]} columns
  * @property {(payload: Json) => Row[]} rows
  * @property {boolean} [footed] the last row sums up the others
  * @property {Drawing} [drawing] without one the card is its table
+ * @property {(payload: Json) => Lead[]} [lead] what the rows come to, above them
+ * @property {string} [bare] what stands there without rows
  */
+/** @typedef {{words: string, tone: "good" | "warn" | "bad" | "none"}} Lead */
+/** @typedef {{node: HTMLElement, show: (payload: Json) => void}} Content */
+/** @typedef {Frame & Sheet} SheetCard */
+/** @typedef {Frame & {content: () => Content}} ContentCard no rows, but something of its own */
+/** @typedef {SheetCard | ContentCard} Card */
 
 /**
  * @param {string} panel the panel's id, for the file's name
@@ -34,18 +44,51 @@ import { makeTable, tableLines } from "./table.js";
  * @returns {{section: HTMLElement, show: (payload: Json) => void}}
  */
 export function makeCard(panel, card) {
-  const { table, show: showTable } = makeTable(card.title, card.columns);
   const title = `${panel}-${card.id}-title`;
-  const sheet = element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": `${card.title}, table` }, table);
-  const body = element("div", { class: "card-body" }, sheet);
+  const hint = element("p", { class: "hint" }, typeof card.hint === "string" ? card.hint : "");
+  const body = element("div", { class: "card-body" });
   const tools = element("div", { class: "tools" });
-  const heading = element("div", {}, element("h2", { id: title }, card.title), element("p", { class: "hint" }, card.hint));
   const section = element(
     "section",
     { class: "card", "data-card": card.id, "data-width": card.width, "aria-labelledby": title },
-    element("header", { class: "card-top" }, heading, tools),
+    element("header", { class: "card-top" }, element("div", {}, element("h2", { id: title }, card.title), hint), tools),
     body,
   );
+  const show = "content" in card ? fill(section, body, card.content()) : lay(panel, card, section, body, tools);
+  return {
+    section,
+    show(payload) {
+      if (typeof card.hint === "function") setText(hint, card.hint(payload));
+      show(payload);
+    },
+  };
+}
+
+/**
+ * @param {HTMLElement} section
+ * @param {HTMLElement} body
+ * @param {Content} content
+ */
+function fill(section, body, content) {
+  section.dataset.own = "";
+  body.append(content.node);
+  return content.show;
+}
+
+/**
+ * Chart and table into the body, their buttons into the tools.
+ * @param {string} panel
+ * @param {SheetCard} card
+ * @param {HTMLElement} section
+ * @param {HTMLElement} body
+ * @param {HTMLElement} tools
+ * @returns {(payload: Json) => void}
+ */
+function lay(panel, card, section, body, tools) {
+  const { table, show: showTable } = makeTable(card.title, card.columns);
+  const sheet = element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": `${card.title}, table` }, table);
+  body.append(sheet);
+  const showLead = card.lead && makeLead(body);
   /** @type {Row[]} */
   let rows = [];
   const draw = card.drawing && makeDrawing(card.drawing, body);
@@ -61,6 +104,7 @@ export function makeCard(panel, card) {
     sheet.hidden = view !== "table";
   }
 
+  body.dataset.bare = card.bare ?? "Nothing here yet";
   section.toggleAttribute("data-footed", card.footed ?? false);
   turn(draw ? "chart" : "table");
   if (draw) {
@@ -75,13 +119,28 @@ export function makeCard(panel, card) {
   const save = () => download(`${panel}-${card.id}-${stamp()}`, toCsv(tableLines(card.columns, rows)));
   tools.append(button({ class: "tool", "data-export": "", "aria-label": `CSV: download ${card.title}` }, "CSV", save));
 
-  return {
-    section,
-    show(payload) {
-      rows = card.rows(payload);
-      section.toggleAttribute("data-bare", rows.length === 0);
-      render();
-    },
+  return (payload) => {
+    rows = card.rows(payload);
+    section.toggleAttribute("data-bare", rows.length === 0);
+    if (card.lead) showLead?.(card.lead(payload));
+    render();
+  };
+}
+
+/**
+ * @param {HTMLElement} body
+ * @returns {(leads: Lead[]) => void}
+ */
+function makeLead(body) {
+  const list = element("ul", { class: "lead", "data-lead": "" });
+  body.prepend(list);
+  return (leads) => {
+    while (list.children.length > leads.length) list.lastElementChild?.remove();
+    leads.forEach(({ words, tone }, at) => {
+      const item = list.children[at] ?? list.appendChild(element("li"));
+      item.setAttribute("data-tone", tone);
+      setText(item, words);
+    });
   };
 }
 
@@ -92,7 +151,7 @@ export function makeCard(panel, card) {
  */
 function makeDrawing(drawing, body) {
   const canvas = element("canvas", { role: "img", "aria-label": "No numbers yet" });
-  const legend = drawing.legend ? makeLegend() : null;
+  const legend = drawing.legend ? makeLegend(drawing.kind === "doughnut") : null;
   const picture = element("div", { class: "picture", "data-kind": drawing.kind }, element("div", { class: "canvas" }, canvas));
   if (legend) picture.append(legend.list);
   body.prepend(picture);

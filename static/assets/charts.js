@@ -16,10 +16,17 @@ import { cssValue, motionReduced, onThemeChange } from "./theme.js";
  * @property {string[]} labels one per value, in full: the tooltip's title
  * @property {string[]} ticks one per value, for the axis; empty where it shall stay free
  * @property {Series[]} series
+ * @property {boolean} [open] the last value of a line is of a time that is not over
+ * @property {number} [longest] characters of a tick; without it LONGEST_TICK
  */
 /** @typedef {{dataIndex?: number, dataset: Series, raw: number, label: string, p1DataIndex?: number}} Point */
 
-const CALM = { duration: 500, easing: "easeOutQuart" };
+const CALM = {
+  duration: 500,
+  easing: "easeOutQuart",
+  // A new size that arrives in the last frame waits for a draw that never comes: the chart would keep the old one.
+  onComplete: (/** @type {{chart: Chart}} */ { chart }) => chart.draw(),
+};
 /** Updates closer together than this are small: moving on every one would never come to rest. */
 const REST_MS = 2_000;
 const LONGEST_TICK = 14;
@@ -56,7 +63,7 @@ export function makeChart(canvas, kind) {
   const chart = new Chart(canvas, {
     type: { line: "line", columns: "bar", bars: "bar", doughnut: "doughnut" }[kind],
     data: { labels: [], datasets: [] },
-    options: options(kind, (index) => shown.ticks[index] ?? ""),
+    options: options(kind, (index) => cut(shown.ticks[index] ?? "", shown.longest)),
   });
   charts.add(chart);
   let updatedAt = -REST_MS;
@@ -64,10 +71,10 @@ export function makeChart(canvas, kind) {
     shown = figure;
     chart.data.labels = figure.labels;
     const before = chart.data.datasets;
-    chart.data.datasets = figure.series.flatMap((series) => {
+    chart.data.datasets = figure.series.flatMap((series, at) => {
       const same = before.filter((dataset) => dataset.label === series.name);
-      const sets = same.length ? same : datasets(kind, series.name);
-      return sets.map((set) => Object.assign(set, { data: series.values, colours: series.colours }));
+      const sets = same.length ? same : datasets(kind, series.name, at === 0);
+      return sets.map((set) => Object.assign(set, { data: series.values, colours: series.colours, open: figure.open }));
     });
     if (performance.now() - updatedAt < REST_MS) settle(chart);
     else chart.update();
@@ -76,18 +83,26 @@ export function makeChart(canvas, kind) {
 }
 
 /**
+ * @param {string} words
+ * @param {number} [longest]
+ */
+const cut = (words, longest = LONGEST_TICK) => (words.length > longest ? `${words.slice(0, longest - 1)}…` : words);
+
+/**
  * @param {Kind} kind
  * @param {string} name
+ * @param {boolean} first of the figure's series
  */
-function datasets(kind, name) {
+function datasets(kind, name, first) {
   const shared = { label: name, backgroundColor: own, hoverBackgroundColor: own };
   if (kind === "doughnut") return [{ ...shared, borderWidth: 2, borderColor: () => cssValue("--surface"), hoverOffset: 4 }];
-  if (kind === "line") return [{ label: name, ...LINE }, { label: name, ...AREA }];
+  if (kind === "line") return first ? [{ label: name, ...LINE }, { label: name, ...AREA }] : [{ label: name, ...LINE }];
   return [{ ...shared, borderRadius: 3, maxBarThickness: kind === "bars" ? 18 : 26, categoryPercentage: 0.82 }];
 }
 
-/** A set of its own: filled together with the line, the dashed stretch would leave a seam. */
+/** A set of its own, below all lines: filled together with one, the dashed stretch would leave a seam. */
 const AREA = {
+  order: 1,
   backgroundColor: () => cssValue("--accent-soft"),
   borderWidth: 0,
   fill: true,
@@ -95,7 +110,7 @@ const AREA = {
   pointHoverRadius: 0,
 };
 
-/** The last stretch leads to a day that is not over, so it is dashed. */
+/** A last stretch that leads to a day that is not over is dashed. */
 const LINE = {
   borderColor: own,
   borderWidth: 2,
@@ -109,8 +124,8 @@ const LINE = {
   pointHoverBorderColor: () => cssValue("--surface"),
   pointBorderWidth: 2,
   segment: {
-    borderDash: (/** @type {{p1DataIndex: number, chart: Chart}} */ stretch) =>
-      stretch.p1DataIndex === stretch.chart.data.labels.length - 1 ? [4, 4] : undefined,
+    borderDash: (/** @type {{p1DataIndex: number, datasetIndex: number, chart: Chart}} */ { p1DataIndex, datasetIndex, chart }) =>
+      chart.data.datasets[datasetIndex]?.open && p1DataIndex === chart.data.labels.length - 1 ? [4, 4] : undefined,
   },
 };
 
@@ -144,8 +159,6 @@ function options(kind, tick) {
  * @param {(index: number) => string} tick
  */
 function nameAxis(kind, tick) {
-  const shorten = (/** @type {string} */ words) =>
-    words.length > LONGEST_TICK ? `${words.slice(0, LONGEST_TICK - 1)}…` : words;
   return {
     stacked: kind !== "line",
     border: { color: () => cssValue("--line") },
@@ -154,7 +167,7 @@ function nameAxis(kind, tick) {
       autoSkip: false,
       maxRotation: 0,
       color: () => cssValue("--muted"),
-      callback: (/** @type {unknown} */ _, /** @type {number} */ index) => shorten(tick(index)),
+      callback: (/** @type {unknown} */ _, /** @type {number} */ index) => tick(index),
     },
   };
 }
@@ -186,7 +199,7 @@ function tooltip(kind) {
     boxHeight: 10,
     boxPadding: 4,
     multiKeyBackground: "transparent",
-    displayColors: kind !== "line",
+    displayColors: (/** @type {{chart: Chart}} */ { chart }) => kind !== "line" || new Set(chart.data.datasets.map(({ label }) => label)).size > 1,
     filter: (/** @type {{dataset: {fill?: boolean}}} */ point) => !point.dataset.fill,
     callbacks: {
       labelColor: (/** @type {Parameters<typeof own>[0]} */ point) => ({

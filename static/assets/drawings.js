@@ -1,7 +1,7 @@
 // @ts-check
 /** The drawings panels share: from a card's rows to a figure, and to the sentence that says the same. */
 
-import { count, day, hour } from "./format.js";
+import { count, day, hour, shorten } from "./format.js";
 import { REST, seriesColour } from "./palette.js";
 import { number } from "./read.js";
 import { amount, highest, inWords, largest, OTHERS, sum } from "./rows.js";
@@ -12,29 +12,43 @@ import { amount, highest, inWords, largest, OTHERS, sum } from "./rows.js";
 /** A tick a week, a tick every three hours. */
 const DAYS = 7;
 const HOURS = 3;
+/** Of a name that is cut out of its middle, beside its bar and in the tooltip. */
+const LONGEST_NAME = 22;
+const LONGEST_LABEL = 60;
 
 const today = () => new Date().toISOString().slice(0, 10);
 
 /**
- * A line over the days in `date`, oldest first.
+ * A line over the days in `date`, oldest first; and further lines without an area.
  * @param {string} value @param {string} name
+ * @param {{value: string, name: string, colour: string}[]} others
  * @returns {Drawing}
  */
-export function perDay(value, name) {
+export function perDay(value, name, ...others) {
+  const lines = [{ value, name, colour: "--accent" }, ...others];
   return {
     kind: "line",
+    legend: lines.length > 1,
     figure: (rows) => ({
       labels: rows.map(({ date }) => day(String(date), "long") + (date === today() ? ", so far" : "")),
       ticks: rows.map(({ date }, at) => {
         if ((rows.length - 1 - at) % DAYS) return "";
         return date === today() ? "Today" : day(String(date));
       }),
-      series: [{ name, values: rows.map((row) => number(row[value])), colours: ["--accent"] }],
+      series: lines.map((line) => ({
+        name: line.name,
+        values: rows.map((row) => number(row[line.value])),
+        colours: [line.colour],
+      })),
+      open: rows.at(-1)?.date === today(),
     }),
     summary: (rows) => {
-      const peak = highest(rows, value);
-      const most = `most on ${day(String(peak.date), "long")} with ${count(number(peak[value]))}`;
-      return `Line, ${name} per day: ${count(sum(rows, value))} in ${rows.length} days, ${most}.`;
+      const [first, ...further] = lines.map((line) => {
+        const peak = highest(rows, line.value);
+        return { ...line, most: `most on ${day(String(peak.date), "long")} with ${count(number(peak[line.value]))}` };
+      });
+      const rest = further.map((line) => ` ${line.name}: ${line.most}.`).join("");
+      return `Line, ${name} per day: ${count(sum(rows, value))} in ${rows.length} days, ${first?.most}.${rest}`;
     },
   };
 }
@@ -101,6 +115,31 @@ export function ranking(key, value, name, limit) {
       return { labels: names, ticks: names, series: [{ name, values: parts.map((part) => part.value), colours: ["--accent"] }] };
     },
     summary: (rows) => `Bars, ${name} per ${key}: ${inWords(largest(rows, key, value, limit))}.`,
+  };
+}
+
+/**
+ * A bar for each of the first, and none for the others: of what the rows already leave out, the rest has no sum.
+ * @param {string} key @param {string} value @param {string} name @param {number} limit
+ * @returns {Drawing}
+ */
+export function first(key, value, name, limit) {
+  return {
+    kind: "bars",
+    figure: (rows) => {
+      const shown = rows.slice(0, limit);
+      const names = shown.map((row) => String(row[key]));
+      return {
+        labels: names.map((words) => shorten(words, LONGEST_LABEL)),
+        ticks: names.map((words) => shorten(words, LONGEST_NAME)),
+        longest: LONGEST_NAME,
+        series: [{ name, values: shown.map((row) => number(row[value])), colours: ["--accent"] }],
+      };
+    },
+    summary: (rows) => {
+      const parts = rows.slice(0, limit).map((row) => ({ name: String(row[key]), value: amount(row, value) }));
+      return `Bars, ${name} per ${key}: ${inWords(parts)}.`;
+    },
   };
 }
 

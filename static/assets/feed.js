@@ -4,6 +4,7 @@
  * is polled and the socket tried on. A quiet live feed is asked over HTTP too, so that it never goes silent unnoticed.
  */
 
+import { ask, ASK_MS } from "./ask.js";
 import { openChannel } from "./channel.js";
 import { isObject, text } from "./read.js";
 
@@ -19,7 +20,6 @@ const DEFAULT_TOPIC = "logins";
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15_000;
 const POLL_MS = 5_000;
-const FETCH_MS = 5_000;
 /** After subscribing, the first numbers should be here by then. */
 const FIRST_NUMBERS_MS = 1_000;
 /** The server pushes every 10 s even when nothing happens; two missed pushes are too many. */
@@ -134,32 +134,13 @@ export class Feed {
   async #fetch() {
     const source = this.#source;
     const started = Date.now();
-    this.#askIn(POLL_MS + FETCH_MS);
-    const { payload, reason } = await fetchSnapshot(source.snapshot);
+    this.#askIn(POLL_MS + ASK_MS);
+    const { payload, reason } = await ask(source.snapshot);
     if (source !== this.#source) return;
     const pushed = (this.#store.snapshot(source.topic)?.receivedAt ?? 0) >= started;
     if (payload && !pushed) this.#put(source.topic, payload);
     else this.#askIn(this.#live ? QUIET_MS : POLL_MS);
     if (this.#live) this.#store.setLink({ reason });
     else if (this.#failures > 0) this.#store.setLink({ connection: payload ? "polling" : "offline", reason });
-  }
-}
-
-/**
- * @param {string} address
- * @returns {Promise<{payload?: import("./read.js").Json, reason: string}>}
- */
-async function fetchSnapshot(address) {
-  try {
-    const answer = await fetch(address, {
-      cache: "no-store",
-      headers: { accept: "application/json" },
-      signal: AbortSignal.timeout(FETCH_MS),
-    });
-    if (!answer.ok) return { reason: `It answers with status ${answer.status}.` };
-    const payload = await answer.json();
-    return isObject(payload) ? { payload, reason: "" } : { reason: "It answers with something else than numbers." };
-  } catch {
-    return { reason: "It does not answer." };
   }
 }

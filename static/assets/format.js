@@ -6,6 +6,7 @@ const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const short = new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 });
 const share = new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const size = new Intl.NumberFormat(language, { notation: "compact", style: "unit", unit: "byte", unitDisplay: "narrow", maximumFractionDigits: 1 });
 const dayShort = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "short", day: "numeric" });
 const dayLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", dateStyle: "full" });
 
@@ -17,6 +18,9 @@ export const count = (value) => (value === null ? NONE : whole.format(value));
 
 /** @param {number | null} value */
 export const decimal = (value) => (value === null ? NONE : tenths.format(value));
+
+/** @param {number | null} value of a store */
+export const bytes = (value) => (value === null ? NONE : size.format(value));
 
 /** @param {number} value for chart axes: 12K */
 export const compact = (value) => short.format(value);
@@ -76,4 +80,26 @@ export function ago(milliseconds) {
   if (seconds < 60) return `${seconds} s ago`;
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`;
   return `${Math.floor(seconds / 3_600)} h ago`;
+}
+
+/**
+ * @param {string} date YYYY-MM-DD
+ * @param {number} days
+ * @returns {string} the date so many days later
+ */
+export function daysAfter(date, days) {
+  const at = new Date(`${date}T00:00:00Z`);
+  at.setUTCDate(at.getUTCDate() + days);
+  return at.toISOString().slice(0, 10);
+}
+
+/**
+ * Cuts out the middle: beginning and end tell most about a path.
+ * @param {string} words
+ * @param {number} longest
+ */
+export function shorten(words, longest) {
+  if (words.length <= longest) return words;
+  const end = Math.floor((longest - 1) / 2);
+  return `${words.slice(0, longest - 1 - end)}…${words.slice(-end)}`;
 }

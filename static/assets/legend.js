@@ -9,12 +9,13 @@ import { count, percent, percentage } from "./format.js";
 
 /**
  * @param {Figure} figure
- * @returns {Entry[]} one per value when there is a single series, else one per series
+ * @param {boolean} perValue
+ * @returns {Entry[]} one per value of the only series, else one per series
  */
-function entries(figure) {
-  const [first, ...others] = figure.series;
+function entries(figure, perValue) {
+  const [first] = figure.series;
   if (!first) return [];
-  if (others.length || first.colours.length === 1)
+  if (!perValue)
     return figure.series.map(({ name, colours }) => ({ name, colour: colours[0] ?? "", value: "", share: "" }));
   const total = first.values.reduce((/** @type {number} */ sum, value) => sum + (value ?? 0), 0);
   return figure.labels.map((name, index) => {
@@ -23,13 +24,16 @@ function entries(figure) {
   });
 }
 
-/** @returns {{list: HTMLUListElement, show: (figure: Figure) => void}} */
-export function makeLegend() {
+/**
+ * @param {boolean} perValue whether the colours stand for the values of the only series, and not for the series
+ * @returns {{list: HTMLUListElement, show: (figure: Figure) => void}}
+ */
+export function makeLegend(perValue) {
   const list = element("ul", { class: "legend" });
   return {
     list,
     show(figure) {
-      const all = entries(figure);
+      const all = entries(figure, perValue);
       while (list.children.length > all.length) list.lastElementChild?.remove();
       all.forEach((entry, index) => {
         const item = list.children[index] ?? list.appendChild(emptyEntry());

@@ -1,10 +1,10 @@
 // @ts-check
-/** One panel on screen: heading, message, guide, tiles and cards, in the state its numbers are in. */
+/** One panel on screen: heading, pickers, message, guide, tiles and cards, in the state its numbers are in. */
 
 import { makeCard } from "./card.js";
 import { button, element, setText } from "./element.js";
 import { makeGuide } from "./guide.js";
-import { panelState, stateMessage } from "./states.js";
+import { panelState, STALE_MS, stateMessage } from "./states.js";
 import { makeTiles } from "./tiles.js";
 
 /** @typedef {import("./read.js").Json} Json */
@@ -17,15 +17,27 @@ import { makeTiles } from "./tiles.js";
  * @property {import("./tiles.js").Tile[]} tiles
  * @property {import("./card.js").Card[]} cards
  * @property {(payload: Json) => boolean} isEmpty whether nothing was ever stored
+ * @property {(store: import("./store.js").Store, changed: () => void) => Detail} [detail]
+ * @property {(payload: Json) => string} [remark] what is special about these numbers; empty where nothing is
  * @property {(payload: Json) => string} summary the panel in a sentence, for who listens
  * @property {{title: string, steps: import("./guide.js").Step[]}} guide
  */
+/**
+ * @typedef {object} Detail what the reader picks in a panel, and the numbers fetched for it
+ * @property {HTMLElement} bar where it is picked
+ * @property {() => void} enter the panel comes on screen
+ * @property {(known: Known, now: number) => Known} complete adds the fetched numbers; no snapshot while there are none
+ */
+/** @typedef {{link: import("./store.js").Link, snapshot: import("./store.js").Snapshot | undefined}} Known */
 
 /**
  * @param {Panel} panel
+ * @param {import("./store.js").Store} store
+ * @param {() => void} changed
  * @param {() => void} retry
  */
-export function makePanel(panel, retry) {
+export function makePanel(panel, store, changed, retry) {
+  const detail = panel.detail?.(store, changed);
   const tiles = makeTiles(panel.tiles);
   const cards = panel.cards.map((card) => makeCard(panel.id, card));
   const title = element("strong");
@@ -36,26 +48,42 @@ export function makePanel(panel, retry) {
     element("p", {}, title, " ", words),
     button({ class: "action", "data-retry": "" }, "Retry now", retry),
   );
+  const remark = element("p", { class: "remark", "data-remark": "" });
   const section = element(
     "section",
     { class: "panel", id: `panel-${panel.id}`, role: "tabpanel", "aria-labelledby": `tab-${panel.id}`, "data-panel": panel.id },
     element("header", { class: "panel-top" }, element("h1", {}, panel.title), element("p", { class: "hint" }, panel.hint)),
+    ...(detail ? [detail.bar] : []),
     message,
     makeGuide(panel.guide.title, panel.guide.steps),
-    element("div", { class: "numbers" }, tiles.list, element("div", { class: "cards" }, ...cards.map((card) => card.section))),
+    element("div", { class: "numbers" }, remark, tiles.list, element("div", { class: "cards" }, ...cards.map((card) => card.section))),
   );
   /** @type {Json | undefined} */
   let shown;
+  let since = 0;
+
+  /** @param {number} now */
+  function known(now) {
+    const link = { ...store.link, since: Math.max(store.link.since, since) };
+    const all = { link, snapshot: store.snapshot(panel.source.topic) };
+    return detail ? detail.complete(all, now) : all;
+  }
 
   return {
     section,
+    /** The panel comes on screen. */
+    enter() {
+      since = Date.now();
+      const old = store.snapshot(panel.source.topic);
+      if (old && since - old.receivedAt > STALE_MS && store.link.connection === "live") store.forget(panel.source.topic);
+      detail?.enter();
+    },
     /**
-     * @param {import("./store.js").Link} link
-     * @param {import("./store.js").Snapshot | undefined} snapshot
      * @param {number} now
-     * @returns {string} the state in a sentence
+     * @returns {{snapshot: import("./store.js").Snapshot | undefined, sentence: string}} what is shown, and the state in words
      */
-    show(link, snapshot, now) {
+    show(now) {
+      const { link, snapshot } = known(now);
       const payload = snapshot?.payload;
       const empty = payload !== undefined && panel.isEmpty(payload);
       const state = panelState(link, snapshot, empty, now);
@@ -67,12 +95,14 @@ export function makePanel(panel, retry) {
       setText(words, said?.words ?? "");
       if (payload && !empty && payload !== shown) {
         shown = payload;
+        setText(remark, panel.remark?.(payload) ?? "");
+        remark.hidden = !remark.textContent;
         tiles.show(payload);
         for (const card of cards) card.show(payload);
       }
-      if (said) return `${said.title}.`;
-      if (empty) return `${panel.guide.title}.`;
-      return payload ? panel.summary(payload) : "";
+      if (said) return { snapshot, sentence: `${said.title}.` };
+      if (empty) return { snapshot, sentence: `${panel.guide.title}.` };
+      return { snapshot, sentence: payload ? panel.summary(payload) : "" };
     },
   };
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** What the page knows: the connection, and the newest snapshot of each topic. Nothing else keeps state of the server. */
+/** What the page knows: the connection, and the newest answer to everything it asks for. Nothing else keeps state of the server. */
 
 /** @typedef {import("./read.js").Json} Json */
 /** @typedef {"live" | "connecting" | "polling" | "offline"} Connection */
@@ -49,6 +49,11 @@ export class Store extends EventTarget {
   setSnapshot(topic, payload) {
     this.#snapshots.set(topic, { payload, receivedAt: Date.now() });
     this.#changed();
+  }
+
+  /** @param {string} topic */
+  forget(topic) {
+    this.#snapshots.delete(topic);
   }
 
   /** @param {string} sentence */

@@ -1,7 +1,7 @@
 // @ts-check
 /** The table behind a chart: patched in place, so that scrolling and selecting survive an update. */
 
-import { element, setText } from "./element.js";
+import { button, element, setText } from "./element.js";
 import { count, day, hour, length, NONE, percent } from "./format.js";
 
 /** @typedef {string | number | null} Cell */
@@ -10,7 +10,13 @@ import { count, day, hour, length, NONE, percent } from "./format.js";
  * @typedef {object} Column the first column names its row
  * @property {string} key
  * @property {string} label
- * @property {"text" | "day" | "hour" | "count" | "percent" | "seconds"} kind
+ * @property {"text" | "name" | "day" | "hour" | "count" | "percent" | "seconds"} kind a `name` may be long, and wraps
+ * @property {Pick} [pick] makes the cells buttons
+ */
+/**
+ * @typedef {object} Pick
+ * @property {(name: string) => void} choose
+ * @property {() => string} chosen
  */
 
 /**
@@ -19,7 +25,7 @@ import { count, day, hour, length, NONE, percent } from "./format.js";
  * @returns {string}
  */
 export function written(kind, cell) {
-  if (kind === "text") return cell === null || cell === "" ? NONE : String(cell);
+  if (kind === "text" || kind === "name") return cell === null || cell === "" ? NONE : String(cell);
   if (kind === "day") return day(String(cell), "short");
   const value = typeof cell === "number" ? cell : null;
   return { count, percent, hour, seconds: length }[kind](value);
@@ -40,15 +46,22 @@ export function makeTable(caption, columns) {
     element("thead", {}, element("tr", {}, ...headings)),
     body,
   );
+  const picked = columns.find(({ pick }) => pick);
+  /** @type {Cell[]} */
+  let order = [];
   return {
     table,
-    show(rows) {
+    show(given) {
+      const rows = picked && isPointedAt(table) ? inOrder(given, picked.key, order) : given;
+      if (picked) order = rows.map((row) => row[picked.key] ?? null);
       while (body.rows.length > rows.length) body.deleteRow(-1);
       rows.forEach((row, index) => {
         const line = body.rows[index] ?? body.appendChild(emptyLine(columns));
-        columns.forEach(({ key, kind }, at) => {
+        columns.forEach(({ key, kind, pick }, at) => {
           const cell = line.cells[at];
-          if (cell) setText(cell, written(kind, row[key] ?? null));
+          const where = pick ? cell?.firstElementChild : cell;
+          if (where) setText(where, written(kind, row[key] ?? null));
+          if (pick) where?.setAttribute("aria-current", String(pick.chosen() === row[key]));
         });
       });
     },
@@ -57,10 +70,31 @@ export function makeTable(caption, columns) {
 
 /** @param {Column[]} columns */
 function emptyLine(columns) {
-  const cells = columns.map(({ kind }, at) =>
-    at === 0 ? element("th", { scope: "row", "data-kind": kind }) : element("td", { "data-kind": kind }),
-  );
+  const cells = columns.map(({ kind, pick }, at) => {
+    const cell = at === 0 ? element("th", { scope: "row", "data-kind": kind }) : element("td", { "data-kind": kind });
+    if (pick) {
+      const choose = button({ class: "pick", "data-pick": "" }, "", () => pick.choose(choose.textContent ?? ""));
+      cell.append(choose);
+    }
+    return cell;
+  });
   return element("tr", {}, ...cells);
+}
+
+/** @param {HTMLTableElement} table */
+const isPointedAt = (table) => table.matches(":hover") || table.querySelector(":focus-visible") !== null;
+
+/**
+ * What one is about to pick must not move away under the pointer.
+ * @param {Row[]} rows
+ * @param {string} key
+ * @param {Cell[]} order
+ * @returns {Row[]} as in `order`, those not in it last
+ */
+function inOrder(rows, key, order) {
+  const place = new Map(order.map((name, at) => [name, at]));
+  const at = (/** @type {Row} */ row) => place.get(row[key] ?? null) ?? order.length;
+  return [...rows].sort((a, b) => at(a) - at(b));
 }
 
 /**

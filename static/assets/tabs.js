@@ -1,5 +1,8 @@
 // @ts-check
-/** Which panel is on screen. The address says it (`/#logins`), so that it can be bookmarked. */
+/**
+ * Which panel is on screen. The address says it (`/#logins`), so that it can be bookmarked; what stands behind a
+ * slash is the panel's own.
+ */
 
 import { element } from "./element.js";
 
@@ -18,7 +21,7 @@ export function makeTabs(where, panels, show) {
   where.append(...tabs);
 
   function follow() {
-    const wanted = panels.findIndex(({ id }) => `#${id}` === location.hash);
+    const wanted = panels.findIndex(({ id }) => `#${id}` === location.hash.split("/", 1)[0]);
     const current = tabs.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
     const at = wanted < 0 ? Math.max(current, 0) : wanted;
     tabs.forEach((tab, index) => {

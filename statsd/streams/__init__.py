@@ -1,6 +1,6 @@
 """The streams the program knows. A new one is added here and nowhere else in the program."""
 
 from statsd.stream import Stream
-from statsd.streams import logins
+from statsd.streams import logins, pageviews
 
-STREAMS: tuple[Stream, ...] = (logins.STREAM,)
+STREAMS: tuple[Stream, ...] = (logins.STREAM, pageviews.STREAM)

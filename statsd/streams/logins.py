@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,10 +16,11 @@ from statsd import sql
 from statsd.database import POOL
 from statsd.decode import Decoder, text, utc
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, Overloaded
-from statsd.ingest import WRITERS, Outcome, id_of_key, new_id
+from statsd.generator import moment
+from statsd.ingest import WRITERS, Outcome, Spooled, id_of_key, new_id
 from statsd.live import HUB
-from statsd.stream import Stream
-from statsd.web import json_response, read_body
+from statsd.stream import Row, Stream
+from statsd.web import LINES, json_response, read_body
 
 MOST_LOGINS = 1_000  # of one GET /logins
 LONGEST_KEY = 255
@@ -63,7 +64,7 @@ def check(login: Login) -> list[str]:
     return faults
 
 
-def row(login: Login, id: UUID) -> tuple[Any, ...]:
+def row(login: Login, id: UUID) -> Row:
     """Return the values of `STREAM.columns`: times in UTC, the duration derived, the device type canonical."""
     start = utc(login.login_time) if login.login_time else datetime.now(UTC)
     end = utc(login.logout_time) if login.logout_time else None
@@ -80,10 +81,11 @@ DECODER = Decoder(Login, check)
 async def post_logins(request: web.Request) -> web.Response:
     """`POST /logins`: 201 with the stored row; for an array 201 with, at each index, the row or `{error, details}`.
 
+    202 says that the database is away and the rows wait on disk; they lack what it would fill in (created_at).
     An `Idempotency-Key` makes a repeat of one login answer 200 with the row of the first; the same key with another
     login is 422. An array in which nothing is right is 400.
     """
-    decoded = DECODER.decode(await read_body(request))
+    decoded = DECODER.decode(await read_body(request), request.content_type in LINES)
     if isinstance(decoded, list):
         return await _post_many(request, decoded)
     key = request.headers.get("Idempotency-Key")
@@ -91,11 +93,11 @@ async def post_logins(request: web.Request) -> web.Response:
         raise BadRequest(400, f"Idempotency-Key: must have 1 to {LONGEST_KEY} characters")
     values = row(decoded, id_of_key(STREAM.name, key) if key else new_id())
     (outcome,) = await request.app[WRITERS][STREAM.name].store([values])
-    if isinstance(outcome, Exception):
-        raise outcome
     if outcome is None:
         return json_response(_body(await _stored_before(request, decoded, values[0])))
-    return json_response(_body(outcome), 201)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return json_response(_element(outcome, values), 202 if outcome is Spooled.SPOOLED else 201)
 
 
 async def _stored_before(request: web.Request, login: Login, id: UUID) -> asyncpg.Record:
@@ -114,30 +116,35 @@ async def _stored_before(request: web.Request, login: Login, id: UUID) -> asyncp
 
 
 async def _post_many(request: web.Request, decoded: Sequence[Login | InvalidEvent]) -> web.Response:
-    good = [one for one in decoded if isinstance(one, Login)]
-    stored = iter(
-        await request.app[WRITERS][STREAM.name].store([row(login, new_id()) for login in good]) if good else []
-    )
-    outcomes = [next(stored) if isinstance(one, Login) else one for one in decoded]
-    failed = next((one for one in outcomes if isinstance(one, (DatabaseAway, Overloaded))), None)
-    if failed:
-        raise failed
+    rows = [row(one, new_id()) for one in decoded if isinstance(one, Login)]
+    stored = await request.app[WRITERS][STREAM.name].store(rows)
+    results = iter(zip(stored, rows, strict=True))
+    outcomes = [next(results) if isinstance(one, Login) else (one, ()) for one in decoded]
     rejected = [
-        {"index": index, "details": one.faults} for index, one in enumerate(outcomes) if isinstance(one, InvalidEvent)
+        {"index": index, "details": one.faults}
+        for index, (one, _) in enumerate(outcomes)
+        if isinstance(one, InvalidEvent)
     ]
     if rejected and len(rejected) == len(outcomes):
         return json_response({"error": "Invalid payload", "rejected": rejected}, 400)
-    return json_response([_element(outcome) for outcome in outcomes], 201)
+    failed = next((one for one, _ in outcomes if isinstance(one, (DatabaseAway, Overloaded))), None)
+    if failed:
+        raise failed
+    status = 202 if any(one is Spooled.SPOOLED for one, _ in outcomes) else 201
+    return json_response([_element(one, values) for one, values in outcomes], status)
 
 
-def _element(outcome: Outcome) -> dict[str, Any]:
+def _element(outcome: Outcome | InvalidEvent, values: Row) -> dict[str, Any]:
+    """What is said of one login: its row, as stored or as it waits on disk for the database, or its faults."""
     if isinstance(outcome, InvalidEvent):
         return {"error": "Invalid payload", "details": outcome.faults}
+    if outcome is Spooled.SPOOLED:
+        return _body(dict(zip(STREAM.columns, values, strict=True)))
     assert isinstance(outcome, asyncpg.Record)  # new ids are never known already
     return _body(outcome)
 
 
-def _body(record: asyncpg.Record) -> dict[str, Any]:
+def _body(record: Mapping[str, Any] | asyncpg.Record) -> dict[str, Any]:
     return {name: _iso(value) if isinstance(value, datetime) else value for name, value in record.items()}
 
 
@@ -183,10 +190,7 @@ BROWSER_SHARES = {
     "Tablet": {"Safari": 52, "Chrome": 42, "Firefox": 4, "Edge": 2},
 }
 MEDIAN_MINUTES = {"Desktop": 28.0, "Mobile": 7.5, "Tablet": 16.0}
-RHYTHM = (2, 1, 1, 1, 1, 2, 4, 7, 10, 11, 11, 10, 9, 10, 11, 11, 10, 10, 11, 13, 14, 13, 9, 5)
-"""Logins per local hour of the day, relative."""
 USERS = 5_000
-DAYS = 30
 
 
 def sample(rng: random.Random) -> Login:
@@ -198,7 +202,7 @@ def sample(rng: random.Random) -> Login:
     usual = person.choices(list(DEVICE_SHARES), list(DEVICE_SHARES.values()))[0]
     device = usual if rng.random() < 0.8 else rng.choices(list(DEVICE_SHARES), list(DEVICE_SHARES.values()))[0]
     browsers = BROWSER_SHARES[device]
-    start = _login_time(rng, REGIONS[region][1])
+    start = moment(rng, REGIONS[region][1])
     seconds = max(5, min(86_400, int(rng.lognormvariate(0, 0.9) * 60 * MEDIAN_MINUTES[device])))
     end = start + timedelta(seconds=seconds)
     finished = end <= datetime.now(UTC) and rng.random() < 0.97  # the rest closed the window without logging out
@@ -214,22 +218,22 @@ def sample(rng: random.Random) -> Login:
     )
 
 
-def _login_time(rng: random.Random, utc_offset: int) -> datetime:
-    """A time of the last 30 days by the rhythm of the region's day, rising a little towards today."""
-    now = datetime.now(UTC)
-    day = int(DAYS * (1 - rng.random() ** 0.8))
-    hour = (rng.choices(range(24), RHYTHM)[0] - utc_offset) % 24
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=day)
-    start = midnight + timedelta(hours=hour, seconds=rng.uniform(0, 3600))
-    return start if start <= now else start - timedelta(days=1)
-
-
 QUERIES = sql.load("logins")
 STREAM = Stream(
     name="logins",
     table="user_logins",
     event=Login,
-    columns=("id", *(field.name for field in msgspec.structs.fields(Login))),
+    columns={
+        "id": UUID,
+        "user_id": int,
+        "login_time": datetime,
+        "logout_time": datetime | None,
+        "session_duration_seconds": int | None,
+        "ip_address": str,
+        "region": str,
+        "device_type": str,
+        "browser": str,
+    },
     row=row,
     sample=sample,
     routes=routes,

@@ -1,0 +1,204 @@
+-- The page views stream. Heads, fold and tail as in logins.sql.
+
+-- name: insert
+with fresh as (
+    insert into page_events (site_id, id, event_type, path, user_id, "timestamp", folded)
+    select site_id, id, event_type, path, user_id, "timestamp", true
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+        as given (id, site_id, event_type, path, user_id, "timestamp")
+    on conflict (site_id, id) do nothing
+    returning site_id, id, event_type, path, user_id, "timestamp"
+)
+
+-- name: sweep
+with waiting as (
+    select site_id, id
+    from page_events
+    where not folded
+    order by site_id, id
+    limit 10000
+    for update skip locked
+),
+fresh as (
+    update page_events
+    set folded = true
+    from waiting
+    where page_events.site_id = waiting.site_id and page_events.id = waiting.id
+    returning page_events.*
+)
+
+-- name: rebuild
+with fresh as (
+    select *
+    from page_events
+    where not exists (
+        select from page_pruned_days as pruned
+        where pruned.site_id = page_events.site_id
+            and pruned.day = ("timestamp" at time zone 'UTC')::date
+    )
+)
+
+-- Only page views are views; whoever does anything on a site is a user of it.
+-- name: fold
+, newcomers as (
+    insert into page_users (site_id, day, user_id)
+    select distinct site_id, ("timestamp" at time zone 'UTC')::date as day, user_id
+    from fresh
+    where user_id is not null
+    order by site_id, day, user_id
+    on conflict do nothing
+    returning site_id, day
+),
+seen as (
+    select site_id, day, sum(views)::bigint as views, sum(users)::bigint as users
+    from (
+        select site_id, ("timestamp" at time zone 'UTC')::date as day, 1 as views, 0 as users
+        from fresh
+        where event_type = 'page_view'
+        union all
+        select site_id, day, 0, 1
+        from newcomers
+    ) as counted
+    group by site_id, day
+),
+days as (
+    insert into page_days as total (site_id, day, views, users)
+    select site_id, day, views, users
+    from seen
+    order by site_id, day
+    on conflict (site_id, day) do update
+    set views = total.views + excluded.views,
+        users = total.users + excluded.users
+),
+paths as (
+    insert into page_paths as total (site_id, day, path, views)
+    select site_id, ("timestamp" at time zone 'UTC')::date as day, path, count(*)
+    from fresh
+    where event_type = 'page_view'
+    group by site_id, day, path
+    order by site_id, day, path
+    on conflict (site_id, day, path) do update
+    set views = total.views + excluded.views
+)
+
+-- name: stored
+select id
+from fresh
+
+-- name: lock
+lock table page_events in share row exclusive mode
+
+-- Totals of days whose raw rows were pruned stay: nothing could make them anew.
+-- name: empty
+with days as (
+    delete from page_days as total
+    where not exists (
+        select from page_pruned_days as pruned where pruned.site_id = total.site_id and pruned.day = total.day
+    )
+),
+paths as (
+    delete from page_paths as total
+    where not exists (
+        select from page_pruned_days as pruned where pruned.site_id = total.site_id and pruned.day = total.day
+    )
+)
+delete from page_users as total
+where not exists (
+    select from page_pruned_days as pruned where pruned.site_id = total.site_id and pruned.day = total.day
+)
+
+-- One small step of retention: deletes rows that came before $1 and notes their days, in one statement.
+-- name: prune
+with old as (
+    select site_id, id
+    from page_events
+    where created_at < $1 and folded
+    limit 5000
+    for update skip locked
+),
+pruned as (
+    delete from page_events
+    using old
+    where page_events.site_id = old.site_id and page_events.id = old.id
+    returning page_events.site_id, ("timestamp" at time zone 'UTC')::date as day
+),
+noted as (
+    insert into page_pruned_days (site_id, day)
+    select distinct site_id, day
+    from pruned
+    order by site_id, day
+    on conflict do nothing
+)
+select count(*)
+from pruned
+
+-- name: find
+select id, site_id, event_type, path, user_id, "timestamp"
+from page_events
+where id = any($1::uuid[])
+
+-- name: receipt
+select 'stored' as state, created_at as since, null as reason
+from page_events
+where id = $1
+union all
+select 'dead', first_seen, reason
+from dead_letters
+where id = $1 and stream = 'pageviews'
+limit 1
+
+-- The report of a site from day $2 to day $3, both counted; $4 paths at most. Users are counted over the whole time.
+-- name: report
+with span as (
+    select day, views, users
+    from page_days
+    where site_id = $1 and day between $2::date and $3::date
+),
+top_paths as (
+    select path, sum(views)::bigint as views
+    from page_paths
+    where site_id = $1 and day between $2::date and $3::date
+    group by path
+    order by views desc, path
+    limit $4::integer
+),
+series as (
+    select day::date as date, coalesce(views, 0) as total_views, coalesce(users, 0) as unique_users
+    from generate_series($2::date, $3::date, interval '1 day') as day
+    left join span using (day)
+    order by day
+)
+select
+    coalesce((select sum(views) from span), 0)::bigint as total_views,
+    case
+        when $2::date = $3::date then coalesce((select sum(users) from span), 0)::bigint
+        else (
+            select count(distinct user_id)
+            from page_users
+            where site_id = $1 and day between $2::date and $3::date
+        )
+    end as unique_users,
+    coalesce((select json_agg(top_paths) from top_paths), '[]') as top_paths,
+    (select json_agg(series) from series) as days
+
+-- What the dashboard shows without a site: the sites of today, the largest first.
+-- name: snapshot
+with today as (
+    select site_id, views, users
+    from page_days
+    where day = (now() at time zone 'UTC')::date
+),
+largest as (
+    select site_id, views, users
+    from today
+    order by views desc, site_id
+    limit 100
+)
+select json_build_object(
+    'today', (now() at time zone 'UTC')::date,
+    'totalViews', coalesce((select sum(views) from today), 0),
+    'totalUsers', coalesce((select sum(users) from today), 0),
+    'siteCount', (select count(*) from today),
+    'sites', (select coalesce(json_agg(largest), '[]') from largest),
+    'generatedAt', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+)

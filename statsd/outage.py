@@ -1,0 +1,158 @@
+"""While the database is away: batches wait in the spool, and go where they belong when it is back.
+
+An outage begins when a batch could not be committed in time and ends when a probe is answered. Then what waits is
+replayed in order, while new events go straight to the database: ids make a row that did arrive before free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from statsd import metrics
+from statsd.errors import SchemaTooNew
+from statsd.spool import Spool
+from statsd.stream import Row, Stream
+
+PROBE_SECONDS = 1.0
+PROBE = "insert into dead_letters select * from dead_letters where false"  # what a read-only server refuses, too
+REPLAY_ROWS = 500
+WARNING_SECONDS = 60.0
+NEARLY_FULL = 0.8
+
+Deliver = Callable[[Sequence[Row]], Awaitable[None]]
+
+log = logging.getLogger("statsd.outage")
+
+
+class Outage:
+    """Whether the database is away, and the way back. `run` is its task."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], spool: Spool, streams: Sequence[Stream]) -> None:
+        self.spool = spool
+        self.away = False
+        self.prepare: Callable[[], Awaitable[Any]] | None = None
+        """What must be done before the database is used: its migrations, where it was away at the start."""
+        self._pool = pool
+        self._rows = {stream.name: _tuple_of(stream) for stream in streams}
+        self._began = 0.0
+        self._warned = -WARNING_SECONDS
+        self._wake = asyncio.Event()
+
+    @property
+    def state(self) -> str:
+        """`empty`, `filling`, `draining`, or `full` from 80 % on."""
+        if self.spool.size > NEARLY_FULL * self.spool.max_bytes:
+            return "full"
+        return "filling" if self.away else "draining" if self.spool.rows else "empty"
+
+    def begin(self, reason: str) -> None:
+        """Say that the database did not store what it was given."""
+        if not self.away:
+            log.error("the database is away, events wait on disk: %s", reason)
+            self.away, self._began = True, time.monotonic()
+        self._wake.set()
+
+    async def set_aside(self, stream: str, rows: Sequence[Row]) -> None:
+        """Return when the rows are synced to disk. Raises SpoolFull with nothing promised."""
+        await self.spool.append([_encode(stream, row) for row in rows])
+        self._measure()
+
+    async def run(self, deliver: Mapping[str, Deliver]) -> None:
+        """Deliver what waits, by stream; while the database is away, try again and again whether it is back."""
+        while True:
+            if not self.away and not self.spool.rows:
+                self._wake.clear()
+                await self._wake.wait()
+            delivered = await (self._replay(deliver) if self.spool.rows and not self.prepare else self._probe())
+            if not delivered:
+                await asyncio.sleep(PROBE_SECONDS)
+
+    async def _probe(self) -> bool:
+        try:
+            if self.prepare:
+                await self.prepare()
+                self.prepare = None
+            await self._pool.execute(PROBE, timeout=PROBE_SECONDS)
+        except SchemaTooNew:
+            raise  # waiting would not help
+        except Exception as error:
+            self._remind(error)
+            return False
+        self._end()
+        return True
+
+    async def _replay(self, deliver: Mapping[str, Deliver]) -> bool:
+        """Whether what waited was delivered."""
+
+        async def batch(payloads: list[bytes]) -> None:
+            for stream, rows in self._by_stream(payloads).items():
+                await deliver[stream](rows)
+            self._end()  # with the first batch: new events need not wait behind the rest
+
+        try:
+            count = await self.spool.replay(batch, REPLAY_ROWS)
+        except Exception as error:
+            self.begin(f"{type(error).__name__}: {error}")
+            self._remind(error)
+            return False
+        finally:
+            self._measure()
+        log.warning("%d events that waited on disk are in the database", count)
+        return not self.spool.rows
+
+    def _end(self) -> None:
+        if self.away:
+            self.away = False
+            log.warning("the database is back after %.0f s", time.monotonic() - self._began)
+
+    def _by_stream(self, payloads: list[bytes]) -> dict[str, list[Row]]:
+        rows: dict[str, list[Row]] = {}
+        for payload in payloads:
+            stream, *values = msgspec.json.decode(payload)
+            rows.setdefault(stream, []).append(msgspec.convert(values, self._rows[stream]))
+        return rows
+
+    def _remind(self, error: Exception) -> None:
+        if time.monotonic() - self._warned >= WARNING_SECONDS:
+            self._warned = time.monotonic()
+            log.warning("%d events wait on disk (%s): %s", self.spool.rows, self.state, error or type(error).__name__)
+
+    def _measure(self) -> None:
+        metrics.SPOOL_ROWS.set(self.spool.rows)
+        metrics.SPOOL_BYTES.set(self.spool.size)
+        metrics.SPOOL_OLDEST_SECONDS.set(self.spool.oldest_seconds)
+        metrics.SPOOL_CORRUPT.set(self.spool.corrupt)
+
+
+def row_of(stream: Stream, id: UUID, payload: str) -> Row:
+    """Return the row of a dead letter: its id, and the other columns as JSON."""
+    row: Row = msgspec.convert([str(id), *msgspec.json.decode(payload)], _tuple_of(stream))
+    return row
+
+
+def _tuple_of(stream: Stream) -> Any:
+    """The type of a stream's rows, for msgspec."""
+    return tuple.__class_getitem__(tuple(stream.columns.values()))
+
+
+def _encode(stream: str, row: Row) -> bytes:
+    """A row as ASCII JSON: the stream, then the values of its columns."""
+    return json.dumps([stream, *row], default=_text, separators=(",", ":")).encode()
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value) if isinstance(value, UUID) else repr(value)
+
+
+OUTAGE: web.AppKey[Outage] = web.AppKey("outage")
