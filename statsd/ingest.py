@@ -24,7 +24,7 @@ from aiohttp import web
 from statsd import metrics, sql
 from statsd.database import is_bad_data, is_conflict
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
-from statsd.outage import Outage
+from statsd.outage import Outage, bury, reason
 from statsd.stream import Row, Stream
 
 BATCH_ROWS = 5_000
@@ -45,8 +45,6 @@ class Spooled(Enum):
 Outcome: TypeAlias = asyncpg.Record | Spooled | StatsError | None
 """What became of a row: the stored record, SPOOLED (safe on disk until the database is back), None (its id was known
 already), or why it was not stored."""
-
-BURY = sql.load("dead_letters")["bury"]
 
 log = logging.getLogger("statsd.ingest")
 
@@ -101,9 +99,11 @@ class Writer:
             raise Overloaded("the server is stopping: nothing was stored, send it again", retry_after=5)
         if self._rows + len(rows) > QUEUE_ROWS:
             raise Overloaded(f"{self._rows} rows are waiting already: nothing was stored, send it again")
+        # A client that hangs up cancels its own future; the batch and its neighbours go on.
+        if len(rows) <= BATCH_ROWS:
+            return await self._submit(rows)
         chunks = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
         futures = [self._submit(chunk) for chunk in chunks]
-        # A client that hangs up cancels its own future; the batch and its neighbours go on.
         return [outcome for future in futures for outcome in await future]
 
     def _submit(self, rows: Sequence[Row]) -> asyncio.Future[list[Outcome]]:
@@ -168,7 +168,7 @@ class Writer:
     async def _write_halves(self, rows: Sequence[Row], error: Exception) -> Sequence[Outcome]:
         if len(rows) == 1:
             self._tally.add(refused=1)
-            return [InvalidEvent([_reason(error)])]
+            return [InvalidEvent([reason(error)])]
         middle = len(rows) // 2
         return [*await self._write(rows[:middle]), *await self._write(rows[middle:])]
 
@@ -195,7 +195,9 @@ class Writer:
             if not is_bad_data(error):
                 raise
             if len(rows) == 1:
-                await self._bury(rows[0], error)
+                await bury(self._pool, rows[0][0], self._stream, msgspec.json.encode(rows[0][1:]), error)
+                self._tally.add(dead=1)
+                self._tally.trouble = f"dead letter: {reason(error)}"
                 return
             middle = len(rows) // 2
             await self.replay(rows[:middle])
@@ -203,13 +205,6 @@ class Writer:
             return
         self._tally.add(replayed=len(stored))
         self._committed(self._stream)  # also where all were known: nobody heard of those yet
-
-    async def _bury(self, row: Row, error: Exception) -> None:
-        payload = msgspec.json.encode(row[1:])
-        state = getattr(error, "sqlstate", None) or ""
-        await self._pool.execute(BURY, row[0], self._stream, payload, state, _reason(error)[:500])
-        self._tally.add(dead=1)
-        self._tally.trouble = f"dead letter: {_reason(error)}"
 
     async def _execute_in_time(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         """Run the statement, but wait no longer than a caller should. Late, it may still commit: ids make that free."""
@@ -242,11 +237,6 @@ class Writer:
                 self._batch_rows.observe(len(rows))
                 return stored
         raise AssertionError("unreachable")
-
-
-def _reason(error: BaseException) -> str:
-    rule = getattr(error, "constraint_name", None)
-    return f"breaks the rule {rule}" if rule else f"refused by PostgreSQL: {error}"
 
 
 class Tally:

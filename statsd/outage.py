@@ -13,22 +13,24 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import asyncpg
 import msgspec
 from aiohttp import web
 
-from statsd import metrics
+from statsd import metrics, sql
 from statsd.errors import SchemaTooNew
-from statsd.spool import Spool
+from statsd.spool import Spool, SpoolFull
 from statsd.stream import Row, Stream
 
 PROBE_SECONDS = 1.0
 PROBE = "insert into dead_letters select * from dead_letters where false"  # what a read-only server refuses, too
+BURY = sql.load("dead_letters")["bury"]
+REASON_CHARACTERS = 500
+UNREADABLE = UUID("b0b7a4fd-7a5e-4f35-8ac6-4e7ea9d3c4a5")  # namespace of ids for records whose own cannot be read
 REPLAY_ROWS = 500
 WARNING_SECONDS = 60.0
-NEARLY_FULL = 0.8
 
 Deliver = Callable[[Sequence[Row]], Awaitable[None]]
 
@@ -46,13 +48,14 @@ class Outage:
         self._pool = pool
         self._rows = {stream.name: _tuple_of(stream) for stream in streams}
         self._began = 0.0
+        self._full = False
         self._warned = -WARNING_SECONDS
         self._wake = asyncio.Event()
 
     @property
     def state(self) -> str:
-        """`empty`, `filling`, `draining`, or `full` from 80 % on."""
-        if self.spool.size > NEARLY_FULL * self.spool.max_bytes:
+        """`empty`, `filling`, `draining`, or `full`: the spool refused the latest batch."""
+        if self._full:
             return "full"
         return "filling" if self.away else "draining" if self.spool.rows else "empty"
 
@@ -65,7 +68,12 @@ class Outage:
 
     async def set_aside(self, stream: str, rows: Sequence[Row]) -> None:
         """Return when the rows are synced to disk. Raises SpoolFull with nothing promised."""
-        await self.spool.append([_encode(stream, row) for row in rows])
+        try:
+            await self.spool.append([_encode(stream, row) for row in rows])
+        except SpoolFull:
+            self._full = True
+            raise
+        self._full = False
         self._measure()
 
     async def run(self, deliver: Mapping[str, Deliver]) -> None:
@@ -96,7 +104,7 @@ class Outage:
         """Whether what waited was delivered."""
 
         async def batch(payloads: list[bytes]) -> None:
-            for stream, rows in self._by_stream(payloads).items():
+            for stream, rows in (await self._by_stream(payloads)).items():
                 await deliver[stream](rows)
             self._end()  # with the first batch: new events need not wait behind the rest
 
@@ -112,27 +120,54 @@ class Outage:
         return not self.spool.rows
 
     def _end(self) -> None:
+        self._full = False
         if self.away:
             self.away = False
             log.warning("the database is back after %.0f s", time.monotonic() - self._began)
 
-    def _by_stream(self, payloads: list[bytes]) -> dict[str, list[Row]]:
+    async def _by_stream(self, payloads: list[bytes]) -> dict[str, list[Row]]:
         rows: dict[str, list[Row]] = {}
         for payload in payloads:
-            stream, *values = msgspec.json.decode(payload)
-            rows.setdefault(stream, []).append(msgspec.convert(values, self._rows[stream]))
+            try:
+                stream, *values = msgspec.json.decode(payload)
+                row = msgspec.convert(values, self._rows[stream])
+            except (
+                KeyError,
+                TypeError,
+                ValueError,
+                msgspec.MsgspecError,
+            ) as error:  # written by another version of the program
+                await bury(self._pool, uuid5(UNREADABLE, payload.decode()), "", payload, error)
+            else:
+                rows.setdefault(stream, []).append(row)
         return rows
 
     def _remind(self, error: Exception) -> None:
         if time.monotonic() - self._warned >= WARNING_SECONDS:
             self._warned = time.monotonic()
-            log.warning("%d events wait on disk (%s): %s", self.spool.rows, self.state, error or type(error).__name__)
+            share = 100 * self.spool.size / self.spool.max_bytes
+            why = error or type(error).__name__
+            log.warning("%d events wait on disk (%.0f %% of what may): %s", self.spool.rows, share, why)
 
     def _measure(self) -> None:
         metrics.SPOOL_ROWS.set(self.spool.rows)
         metrics.SPOOL_BYTES.set(self.spool.size)
         metrics.SPOOL_OLDEST_SECONDS.set(self.spool.oldest_seconds)
         metrics.SPOOL_CORRUPT.set(self.spool.corrupt)
+
+
+async def bury(pool: asyncpg.Pool[asyncpg.Record], id: UUID, stream: str, payload: bytes, error: Exception) -> None:
+    """Keep what cannot be stored as a dead letter, with what PostgreSQL or we have against it."""
+    state = getattr(error, "sqlstate", None) or ""
+    await pool.execute(BURY, id, stream, payload, state, reason(error)[:REASON_CHARACTERS])
+
+
+def reason(error: BaseException) -> str:
+    """Why a row was refused, in a sentence that names the rule it broke and repeats nothing a client sent."""
+    rule = getattr(error, "constraint_name", None)
+    if rule:
+        return f"breaks the rule {rule}"
+    return f"refused by PostgreSQL: {error}" if getattr(error, "sqlstate", None) else f"cannot be read: {error!r}"
 
 
 def row_of(stream: Stream, id: UUID, payload: str) -> Row:

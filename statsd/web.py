@@ -23,17 +23,16 @@ LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")  # o
 JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "", *LINES)  # beacons say text, or nothing
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
-HEADERS = CIMultiDict(
-    {
-        "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
-        "form-action 'self'; connect-src 'self'",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "strict-origin-when-cross-origin",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Cache-Control": "no-store",
-    }
-)
-"""What every response carries; a handler's own value wins."""
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "form-action 'self'; connect-src 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""What every response carries; what a handler set itself wins, here and for Cache-Control."""
+
+_EVERYWHERE = CIMultiDict({**HEADERS, "Cache-Control": "no-store"})
 
 ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("origins")
 """Other origins whose pages may read and connect (CORS_ORIGINS)."""
@@ -49,7 +48,7 @@ log = logging.getLogger("statsd.web")
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Return compact JSON: clients search bodies for texts such as `"total_views":5`."""
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return web.Response(body=encoded, status=status, headers=headers, content_type="application/json")
+    return web.Response(body=encoded, status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
 async def read_body(request: web.Request, limit: int = BATCH_BYTES) -> bytes:
@@ -152,7 +151,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Add the headers every response carries, errors and files included."""
     headers = response.headers
     headers.popall("Server", None)
-    headers.merge(HEADERS)
+    headers.merge(_EVERYWHERE)
     asked = request.headers
     if "X-Request-Id" in asked and re.fullmatch(r"[\w.:-]{1,100}", asked["X-Request-Id"], re.ASCII):
         headers["X-Request-Id"] = asked["X-Request-Id"]

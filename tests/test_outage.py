@@ -188,6 +188,19 @@ async def test_row_that_postgresql_refuses_becomes_a_dead_letter_and_blocks_nobo
         assert (await response.json())["checks"]["dead_letters"] == 1
 
 
+async def test_record_of_another_version_of_the_program_is_kept_and_blocks_nobody(served: tuple[Any, Outside]) -> None:
+    client, outside = served
+    outside.stop()
+    first = (await post(client))[1]["jobId"]
+    await client.app[OUTAGE].spool.append([b'["no-such-stream",1]', b'["pageviews","x"]', b"nonsense", b"5"])
+    last = (await post(client))[1]["jobId"]
+    outside.start()
+    await drained(client)
+    assert [await state(client, job) for job in (first, last)] == ["stored", "stored"]
+    kept = await client.app[database.POOL].fetch("select payload from dead_letters order by payload")
+    assert [row["payload"] for row in kept] == [b"5", b'["no-such-stream",1]', b'["pageviews","x"]', b"nonsense"]
+
+
 async def test_commit_that_comes_late_is_not_counted_twice(served: tuple[Any, Outside]) -> None:
     """The statement waits behind a lock for longer than a caller does: it is spooled, and commits after all."""
     client, outside = served

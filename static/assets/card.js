@@ -46,6 +46,7 @@ import { makeTable, tableLines } from "./table.js";
 export function makeCard(panel, card) {
   const title = `${panel}-${card.id}-title`;
   const hint = element("p", { class: "hint" }, typeof card.hint === "string" ? card.hint : "");
+  hint.toggleAttribute("data-live", typeof card.hint === "function");
   const body = element("div", { class: "card-body" });
   const tools = element("div", { class: "tools" });
   const section = element(

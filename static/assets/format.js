@@ -73,13 +73,20 @@ export function day(date, style = "short") {
   return (style === "long" ? dayLong : dayShort).format(at);
 }
 
+/**
+ * A length of time in one unit.
+ * @param {number} seconds
+ */
+export function about(seconds) {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3_600)} h`;
+}
+
 /** @param {number} milliseconds since something happened */
 export function ago(milliseconds) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
-  if (seconds < 2) return "just now";
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`;
-  return `${Math.floor(seconds / 3_600)} h ago`;
+  return seconds < 2 ? "just now" : `${about(seconds)} ago`;
 }
 
 /**

@@ -48,7 +48,7 @@ export function makePanel(panel, store, changed, retry) {
     element("p", {}, title, " ", words),
     button({ class: "action", "data-retry": "" }, "Retry now", retry),
   );
-  const remark = element("p", { class: "remark", "data-remark": "" });
+  const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });
   const section = element(
     "section",
     { class: "panel", id: `panel-${panel.id}`, role: "tabpanel", "aria-labelledby": `tab-${panel.id}`, "data-panel": panel.id },

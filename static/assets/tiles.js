@@ -27,7 +27,7 @@ const FLASH_PACE_MS = 4_000;
  * @returns {{list: HTMLElement, show: (payload: Json) => void}}
  */
 export function makeTiles(tiles) {
-  let flashedAt = 0;
+  let flashedAt = -FLASH_PACE_MS;
   const made = tiles.map((tile) => {
     const value = element("dd", { class: "tile-value" }, NONE);
     const note = element("dd", { class: "tile-note" });

@@ -111,19 +111,20 @@ async def post_event(request: web.Request) -> web.Response:
     if key is not None and not 1 <= len(key) <= KEY_CHARACTERS:
         raise BadRequest(400, f"Idempotency-Key: must have 1 to {KEY_CHARACTERS} characters")
     values = row(decoded, _id(decoded, key))
-    await _raise_if_reused(request, [values] if key else [])
+    if key:  # it may have named an event of another site, which is another row
+        await _raise_if_reused(request, values)
     (outcome,) = await request.app[WRITERS][STREAM.name].store((values,))
     if isinstance(outcome, StatsError):
         raise outcome
     if outcome is None:
-        await _raise_if_reused(request, [values])
+        await _raise_if_reused(request, values)
     job = str(values[0])
     body = b'{"message":"Event accepted for processing","jobId":"' + job.encode() + b'"}'
     return json_response(body, 202, {"Location": f"/jobs/{job}"})
 
 
-async def _raise_if_reused(request: web.Request, rows: Sequence[Row]) -> None:
-    if await _reused(request, rows):
+async def _raise_if_reused(request: web.Request, values: Row) -> None:
+    if await _reused(request, [values]):
         raise KeyReused("this Idempotency-Key was used with another event: use a new key for a new event")
 
 

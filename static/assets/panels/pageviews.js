@@ -8,7 +8,7 @@ import { ask, atPace } from "../ask.js";
 import { Choice } from "../choice.js";
 import { first, perDay } from "../drawings.js";
 import { element } from "../element.js";
-import { bytes, count, day, daysAfter, length, percentage } from "../format.js";
+import { about, bytes, count, day, daysAfter, percentage } from "../format.js";
 import { makeCode } from "../guide.js";
 import { makePickers } from "../pickers.js";
 import { list, number, object, text } from "../read.js";
@@ -32,6 +32,7 @@ const HEALTH_MS = 5_000;
 /** An answer usually comes sooner: to go blank in between would flicker. */
 const HOLD_MS = 200;
 
+const SOME_SITE = "example.com";
 const REPORT = "pageviews report";
 const HEALTH = "health";
 
@@ -192,8 +193,9 @@ function storageLead(payload) {
   if (waiting === 0) leads.push({ words: "Every accepted event is stored", tone: "good" });
   else {
     const wait = waiting === 1 ? "accepted event waits" : "accepted events wait";
-    const oldest = length(number(object(spool).oldest_seconds));
-    leads.push({ words: `${count(waiting)} ${wait} on disk for the database (oldest ${oldest})`, tone: "warn" });
+    const oldest = number(object(spool).oldest_seconds);
+    const age = oldest === null ? "" : ` (oldest ${about(oldest)})`;
+    leads.push({ words: `${count(waiting)} ${wait} on disk for the database${age}`, tone: "warn" });
   }
   if (object(spool).state === "full") leads.push({ words: "The disk queue is full: new events are refused", tone: "bad" });
   if (dead)
@@ -215,10 +217,9 @@ const tracker = {
       ["data-respect-dnt", "sends nothing for browsers that ask not to be tracked"],
       ['statsd("signup")', "called on the page, sends an event of your own"],
     ].flatMap(([name = "", words = ""]) => [element("dt", {}, element("code", {}, name)), element("dd", {}, words)]);
-    return {
-      node: element("div", {}, code.box, element("dl", { class: "options" }, ...options)),
-      show: () => code.show(scriptTag(choice.site)),
-    };
+    const show = () => code.show(scriptTag(choice.site || SOME_SITE));
+    show();
+    return { node: element("div", {}, code.box, element("dl", { class: "options" }, ...options)), show };
   },
 };
 
@@ -373,7 +374,7 @@ function detail(store, changed) {
   };
 }
 
-const visit = `{"site_id":"example.com","event_type":"page_view","path":"/","user_id":"1","timestamp":"'$(date -u +%FT%TZ)'"}`;
+const visit = `{"site_id":"${SOME_SITE}","event_type":"page_view","path":"/","user_id":"1","timestamp":"'$(date -u +%FT%TZ)'"}`;
 
 /** @type {import("../panel.js").Panel} */
 export const pageviews = {
@@ -390,7 +391,7 @@ export const pageviews = {
   guide: {
     title: "No page views today",
     steps: [
-      { words: "Real ones, from the pages of your site:", code: scriptTag("example.com") },
+      { words: "Real ones, from the pages of your site:", code: scriptTag(SOME_SITE) },
       {
         words: "Synthetic ones, twenty a second, from a second terminal:",
         code: "python -m statsd generate --stream pageviews --rate 20",

@@ -1,0 +1,97 @@
+"""A real Chromium, and pages in it that are watched: whatever a page complains about fails the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+# It opens nothing but our own pages, and as root or in a container its sandbox does not start.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 20_000
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def chromium() -> str:
+    """Return where Chromium is; without one the tests are skipped, but never on CI."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found:
+        return found
+    sentence = "there is no Chromium: `apt-get install chromium`, or set CHROMIUM to the path of one"
+    if os.environ.get("CI"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    path = chromium()
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield opened
+        await opened.close()
+
+
+class Visits:
+    """Opens pages of a server and keeps what they complain about."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.pages: list[Page] = []
+        self.complaints: list[str] = []
+        self.expected: str | None = None
+        """A pattern of complaints that are the test's own doing."""
+
+    async def __call__(self, address: object, *, clock: bool = False, **context: Any) -> Page:
+        """Open the page at `address` in a context of its own; with `clock` its time can be moved on."""
+        page = await (await self._browser.new_context(base_url=str(address), **context)).new_page()
+        self._watch(page, str(address))
+        self.pages.append(page)
+        if clock:
+            await page.clock.install()
+        await page.goto("/")
+        return page
+
+    def _watch(self, page: Page, address: str) -> None:
+        page.on("console", lambda said: said.type in ("error", "warning") and self._complain(said.text))
+        page.on("pageerror", lambda error: self._complain(f"uncaught: {error}"))
+        page.on("requestfailed", lambda request: self._complain(f"{request.url} failed: {request.failure}"))
+        page.on("request", lambda request: request.url.startswith((address, "blob:")) or self._complain(request.url))
+
+        async def refuse(dialog: Any) -> None:
+            self._complain(f"a dialog: {dialog.message}")
+            await dialog.dismiss()
+
+        page.on("dialog", refuse)
+
+    def _complain(self, sentence: str) -> None:
+        if not (self.expected and re.search(self.expected, sentence)):
+            self.complaints.append(sentence)
+
+
+@pytest.fixture
+async def visit(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Visits]:
+    """Visit a server; afterwards no page may have complained. STATSD_PICTURES names a folder for their last looks."""
+    visits = Visits(browser)
+    yield visits
+    if folder := os.environ.get("STATSD_PICTURES"):
+        name = re.sub(r"\W+", "_", request.node.name)
+        for number, page in enumerate(visits.pages, 1):
+            await page.screenshot(path=Path(folder) / f"{name}_{number}.png", full_page=True)
+    assert not visits.complaints

@@ -1,0 +1,123 @@
+"""The page views panel and the tracker: real Chromium, the real program, a real database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from conftest import until
+from playwright.async_api import Locator, Page, expect
+
+from browser.conftest import Visits
+
+Start = Callable[..., Awaitable[Any]]
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    return {"site_id": "shop", "event_type": "page_view", "path": "/", "user_id": "u1", "timestamp": now, **changes}
+
+
+async def post(page: Page, *events: dict[str, Any]) -> None:
+    answer = await page.request.post("/event", data=list(events))
+    assert answer.status == 202, await answer.text()
+
+
+async def opened(page: Page) -> Locator:
+    """The panel, after its tab was chosen by keyboard."""
+    await page.locator("[data-tab]").first.focus()
+    await page.keyboard.press("ArrowRight")
+    panel = page.locator("[data-panel=pageviews]")
+    await expect(panel).to_be_visible()
+    return panel
+
+
+async def shows(panel: Locator, tile: str, number: int) -> None:
+    await expect(panel.locator(f"[data-tile={tile}] [data-value]")).to_have_attribute("data-value", str(number))
+
+
+async def draws(page: Page, path: str) -> None:
+    """Wait until the chart of paths says that it draws this one."""
+    chart = page.locator("[data-panel=pageviews] [data-card=paths] canvas")
+    await expect(chart).to_have_attribute("aria-label", re.compile(re.escape(path)))
+
+
+async def test_numbers_of_a_site_move_while_one_looks(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    panel = await opened(page)
+    await expect(panel).to_have_attribute("data-state", "empty")
+    await post(page, event(), event(path="/cart"), event(user_id="u2"))
+    await shows(panel, "views", 3)
+    await shows(panel, "users", 2)
+    await post(page, event(user_id="u3"))
+    await shows(panel, "views", 4)
+    await expect(panel.locator("[data-card=storage]")).to_contain_text("Every accepted event is stored")
+    await expect(panel.locator("[data-card=tracker]")).to_contain_text('t.js" data-site="shop"')
+
+
+async def test_another_site_and_another_day_can_be_picked_and_shared(start: Start, visit: Visits) -> None:
+    client = await start()
+    page = await visit(client.make_url("/"))
+    await post(
+        page, event(), event(site_id="blog"), event(site_id="blog", timestamp="2026-01-05T10:00:00Z", path="/old")
+    )
+    panel = await opened(page)
+    await panel.locator("[data-pick]", has_text="blog").click()
+    await shows(panel, "views", 1)
+    await panel.locator("input[data-day]").fill("2026-01-05")
+    await draws(page, "/old 1.")
+    assert page.url.endswith("#pageviews/blog/2026-01-05")
+    await page.reload()
+    await draws(page, "/old 1.")
+
+
+async def test_site_without_events_on_a_day_has_zeros_and_says_so(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    await post(page, event())
+    panel = await opened(page)
+    await shows(panel, "views", 1)
+    await panel.locator("input[data-day]").fill("2026-01-05")
+    await shows(panel, "views", 0)
+    await expect(panel.locator("[data-remark]")).to_contain_text("No events on this day")
+
+
+async def test_hostile_path_is_text_and_nothing_else(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    hostile = "/<img src=x onerror=alert(1)>"
+    await post(page, event(path=hostile))
+    panel = await opened(page)
+    await panel.locator("[data-card=paths] [data-toggle]").click()
+    await expect(panel.locator("[data-card=paths] table")).to_contain_text(hostile)
+    assert await page.locator('img[src="x"]').count() == 0
+
+
+async def test_tracker_counts_a_visit_to_a_page_of_another_origin(start: Start, visit: Visits) -> None:
+    """One script tag: the first page, two navigations of a single-page site, and an event of the site's own."""
+    client = await start()
+
+    async def shop(_: web.Request) -> web.Response:
+        tag = f'<!doctype html><script src="{client.make_url("/t.js")}" data-site="shop"></script>'
+        return web.Response(text=tag, content_type="text/html")
+
+    site = web.Application()
+    site.router.add_get("/{path:.*}", shop)
+    async with TestServer(site) as server:
+        visit.expected = r"^http://127\.0\.0\.1|favicon"  # the tracker is of another origin, and that is its point
+        page = await visit(server.make_url("/"))
+        await page.evaluate("() => { history.pushState({}, '', '/cart'); history.pushState({}, '', '/cart') }")
+        await page.evaluate("() => { history.pushState({}, '', '/pay'); statsd('signup') }")
+
+        async def report() -> dict[str, Any]:
+            return await (await client.get("/stats?site_id=shop")).json()
+
+        async def counted() -> bool:
+            return (await report())["total_views"] == 3
+
+        await until(counted)
+    found = await report()
+    assert [row["path"] for row in found["top_paths"]] == ["/", "/cart", "/pay"]
+    assert found["unique_users"] == 1
