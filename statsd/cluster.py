@@ -80,7 +80,9 @@ def explained(data_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path = Path(os.fsdecode(error.filename)) if error.filename else data_dir
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # shutil collects what went wrong with each file, as text.
+        copied = isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error)
+        if copied or error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(data_dir) from error
         if error.errno in (errno.EACCES, errno.EPERM):
             raise EmbeddedServerError(

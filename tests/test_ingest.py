@@ -30,7 +30,7 @@ def rows(count: int) -> list[Row]:
 def refused_row() -> Row:
     """A row that passed our own checks somehow and that only PostgreSQL refuses."""
     row = list(rows(1)[0])
-    row[logins.STREAM.columns.index("region")] = ""
+    row[list(logins.STREAM.columns).index("region")] = ""
     return tuple(row)
 
 
@@ -176,7 +176,7 @@ async def test_deadlock_is_tried_again(pool: asyncpg.Pool[asyncpg.Record], datab
     mine = rows(5)
     async with writing(pool) as writer:
         await writer.store(mine[:1])
-        device = mine[0][logins.STREAM.columns.index("device_type")]
+        device = mine[0][list(logins.STREAM.columns).index("device_type")]
         again = [(new_id(), *mine[0][1:])]
         with pytest.raises(asyncpg.DeadlockDetectedError):  # noqa: PT012 - the block is the deadlock
             async with other.transaction():

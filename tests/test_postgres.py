@@ -266,6 +266,9 @@ async def test_wrong_password_is_refused(data: Path) -> None:
 async def test_only_the_owner_can_read_what_is_secret(folder: Path) -> None:
     async with postgres.running(folder / "data") as server:
         modes = {path.name: path.stat().st_mode & 0o777 for path in (folder / "data").iterdir()}
+    copies = [name for name in modes if name.startswith("postgresql-")]  # where its user cannot reach the wheel
+    for name in copies:
+        del modes[name]
     assert modes.pop("postgres") == 0o700
     assert set(modes) == {"password", "postgres.log", "postgres.lock", "attached.lock"}
     assert set(modes.values()) == {0o600}
