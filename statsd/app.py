@@ -16,7 +16,7 @@ from aiohttp import web
 from statsd import aggregate, database, generator, health, ingest, live, outage, pages, postgres, websocket
 from statsd import web as http
 from statsd.channel import Channel
-from statsd.errors import DatabaseAway
+from statsd.errors import DatabaseAway, StatsError
 from statsd.settings import Settings
 from statsd.spool import Spool
 from statsd.streams import STREAMS
@@ -100,8 +100,13 @@ async def the_database(app: web.Application) -> AsyncIterator[None]:
 
 async def the_spool(app: web.Application) -> AsyncIterator[None]:
     told = app[SETTINGS]
-    spool = Spool(told.data_dir / "spool", max_bytes=told.spool_max_bytes, min_free=told.spool_min_free)
-    await spool.open()
+    folder = told.data_dir / "spool"
+    spool = Spool(folder, max_bytes=told.spool_max_bytes, min_free=told.spool_min_free)
+    try:
+        await spool.open()
+    except OSError as error:
+        why = error.strerror or error
+        raise StatsError(f"{folder} cannot be used ({why}): set STATS_DATA_DIR to a folder of your own") from error
     app[outage.OUTAGE] = outage.Outage(app[database.POOL], spool, STREAMS)
     yield
     await spool.close()
@@ -216,14 +221,18 @@ async def background(app: web.Application, name: str, work: Coroutine[Any, Any, 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve until cancelled; call `ready` with the address once requests are accepted.
 
-    Raises DatabaseError, OSError where the port is taken, and the error of a background task that died.
+    Raises StatsError (what is wrong with the database, the data folder or the port), and the error of a background
+    task that died.
     """
     app = make_app(settings)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
     try:
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise StatsError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
         host, port = runner.addresses[0][:2]
         gc.freeze()  # what lives as long as the program need not be looked through again and again
         gc.set_threshold(50_000, 20, 50)

@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"statsd: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"statsd: {error.strerror or error}", file=sys.stderr)
+        print(f"statsd: {error}", file=sys.stderr)
         return 1
 
 
@@ -104,10 +104,7 @@ async def serve(given: argparse.Namespace, told: Settings) -> None:
         where = "DATABASE_URL" if told.database_url else f"embedded PostgreSQL in {told.data_dir}"
         print(f"statsd-live {__version__} is at {address} ({where}); Ctrl-C stops it", file=sys.stderr, flush=True)
 
-    try:
-        await app.serve(told, ready)
-    except OSError as error:
-        raise StatsError(f"cannot listen on {told.host}:{told.port}: {error.strerror or error}") from error
+    await app.serve(told, ready)
 
 
 def _is_loopback(host: str) -> bool:
@@ -133,9 +130,9 @@ async def generate(given: argparse.Namespace, told: Settings) -> None:
         finally:
             writer.stop()
             await writing
-            progress.finish(source.total)
+            progress.finish(writer.stored)  # after Ctrl-C also what was on its way
             if given.json:
-                print(json.dumps({"stream": stream.name, "stored": source.total}))
+                print(json.dumps({"stream": stream.name, "stored": writer.stored}))
 
 
 async def _watched(source: Generator, progress: Progress, work: Awaitable[None]) -> None:

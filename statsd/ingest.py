@@ -85,6 +85,8 @@ class Writer:
         self._rows = 0
         self._wake = asyncio.Event()
         self._closing = False
+        self.stored = 0
+        """Rows this writer stored, whether or not their callers still waited."""
         self._tally = Tally(stream.name)
         self._commit_seconds = metrics.COMMIT_SECONDS.labels(stream.name)
         self._batch_rows = metrics.BATCH_ROWS.labels(stream.name)
@@ -159,6 +161,7 @@ class Writer:
             self._tally.add(failed=len(rows))
             self._tally.trouble = f"{type(error).__name__}: {error}"
             return [DatabaseAway("the database is away: nothing was stored, send it again")] * len(rows)
+        self.stored += len(stored)
         self._tally.add(stored=len(stored), duplicate=len(rows) - len(stored))
         if stored:
             self._committed(self._stream)

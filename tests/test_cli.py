@@ -82,6 +82,13 @@ async def test_port_in_use_is_said_in_a_sentence(run: Run, database_url: str) ->
     assert "Traceback" not in program.stderr
 
 
+async def test_folder_that_cannot_hold_the_spool_is_said_in_a_sentence(run: Run, database_url: str) -> None:
+    program = run("serve", "--port", "0", "--data-dir", "/dev/null/data", DATABASE_URL=database_url)
+    assert await program.ended() == 1
+    assert "/dev/null/data" in program.stderr
+    assert "Traceback" not in program.stderr
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 async def test_signal_ends_serve_cleanly(run: Run, folder: Path, number: signal.Signals, code: int) -> None:
     program = run("serve", "--port", "0", "--generate", "50")

@@ -16,7 +16,8 @@ from conftest import until
 from statsd.errors import DatabaseAway
 from statsd.generator import Generator
 from statsd.ingest import Outcome, Row, Writer
-from statsd.streams import logins
+from statsd.stream import Stream
+from statsd.streams import STREAMS, logins
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +70,16 @@ async def test_rate_is_kept(pool: Any) -> None:
     await writing
 
 
-async def test_bulk_stores_exactly_what_was_asked_for(pool: Any) -> None:
-    writer = Writer(logins.STREAM, pool)
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+async def test_bulk_stores_exactly_what_was_asked_for(pool: Any, stream: Stream) -> None:
+    writer = Writer(stream, pool)
     writing = asyncio.create_task(writer.run())
-    source = Generator(logins.STREAM, writer, seed=1)
+    source = Generator(stream, writer, seed=1)
     seen: list[int] = []
     await source.in_bulk(12_345, seen.append)
     writer.stop()
     await writing
-    assert seen[-1] == source.total == await pool.fetchval("select count(*) from user_logins") == 12_345
+    assert seen[-1] == source.total == await pool.fetchval(f"select count(*) from {stream.table}") == 12_345
 
 
 class UnsureWriter(Writer):
