@@ -4,11 +4,7 @@ A record is in the spool once `append` has returned, and stays until the batch i
 are appended to and, when all they hold was delivered, deleted. Nothing is edited, and nothing notes how far a replay
 came: one that is cut off starts its file again, which is free because records carry the ids of their events.
 
-    <folder>/room-0/1763692800000000.seg   one room per process, held by a lock; the name is the time in microseconds
-    file     "STSPOOL1" | u64 the number in the name
-    record   A5 5A | u32 length | u32 crc32(length, payload) | payload: 1 byte to 1 MiB of ASCII     (all big-endian)
-
-ASCII cannot hold the mark A5 5A, so a reader finds the next record behind a damaged one by searching for the mark.
+    <folder>/room-0/1763692800000000.seg   one room per process, held by a lock; `segments.py` has the format
 """
 
 from __future__ import annotations
@@ -19,28 +15,20 @@ import fcntl
 import logging
 import os
 import re
-import struct
 import time
-import zlib
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import TypeVar
 
+from statsd import segments
 from statsd.errors import Overloaded
 
-MARK = b"\xa5\x5a"
-FRAME = struct.Struct(">2sII")  # mark, length, checksum
-RECORD_BYTES = 1 << 20
 SEGMENT_BYTES = 16 << 20
-READ_BYTES = 4 << 20  # what a reader holds at a time; the largest record must fit
-HEADER_BYTES = 16
 
 _T = TypeVar("_T")
-
-Reader = Generator[bytes | None, None, None]
 
 log = logging.getLogger("statsd.spool")
 
@@ -50,43 +38,6 @@ class SpoolFull(Overloaded):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retry_after=5)
-
-
-def frame(payload: bytes) -> bytes:
-    """Return the record that holds `payload`. Raises ValueError when it is not 1 byte to 1 MiB of ASCII."""
-    if not 0 < len(payload) <= RECORD_BYTES or not payload.isascii():
-        raise ValueError(f"spool: a record must be 1 to {RECORD_BYTES} bytes of ASCII (got {len(payload)} bytes)")
-    return FRAME.pack(MARK, len(payload), _checksum(payload)) + payload
-
-
-def records(path: Path) -> Reader:
-    """Yield every payload of a file that verifies, in order, and None once for each span that does not.
-
-    A last record that was never finished is neither: nobody was told that it is safe. Raises OSError.
-    """
-    file = os.open(path, os.O_RDONLY)  # read, not mapped: a bad sector must be an error, not a SIGBUS
-    try:
-        window, header = _fill(file, b""), _header(path)
-        if header.startswith(window):
-            return
-        at = len(header) if window.startswith(header) else 0
-        ended, skipping, torn = len(window) < READ_BYTES, False, False
-        while at < len(window):
-            if not ended and len(window) - at < FRAME.size + RECORD_BYTES:
-                window, at = _fill(file, window[at:]), 0
-                ended = len(window) < READ_BYTES
-            if payload := _record(window, at):
-                if skipping:
-                    yield None
-                yield payload
-                at, skipping = at + FRAME.size + len(payload), False
-            else:
-                torn = torn if skipping else ended and _is_torn(window[at:])
-                at, skipping = _next_mark(window, at), True
-        if skipping and not torn:
-            yield None
-    finally:
-        _close(file)
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +82,7 @@ class Spool:
     def oldest_seconds(self) -> float:
         """Age of the oldest waiting file, by its name; 0.0 when nothing waits."""
         now = time.time()
-        began = [_sequence(segment.path) / 1e6 for segment in tuple(self._segments) if segment.rows]
+        began = [segments.sequence(segment.path) / 1e6 for segment in tuple(self._segments) if segment.rows]
         return max(0.0, now - min(filter(None, began), default=now))
 
     async def open(self) -> None:
@@ -216,7 +167,7 @@ class Spool:
         damaged = False
         try:
             segment.size = os.stat(segment.path).st_size
-            for payload in records(segment.path):
+            for payload in segments.records(segment.path):
                 segment.rows += payload is not None
                 damaged |= payload is None
         except OSError as error:
@@ -228,12 +179,12 @@ class Spool:
     def _leave_empty_rooms(self) -> None:
         used = {segment.path.parent for segment in self._segments} | {self._own}
         for room in self._locks.keys() - used:
-            _close(self._locks.pop(room))
+            segments.close(self._locks.pop(room))
 
     def _append(self, payloads: Sequence[bytes]) -> None:
-        data = b"".join(map(frame, payloads))
+        data = b"".join(map(segments.frame, payloads))
         try:
-            self._check_bounds(len(data) + HEADER_BYTES)
+            self._check_bounds(len(data) + segments.HEADER_BYTES)
             if self._current and self._current[0].size + len(data) > SEGMENT_BYTES:
                 self._seal()
             segment, file = self._current or self._create()
@@ -259,16 +210,16 @@ class Spool:
         file = os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         self._segments.append(segment)
         self._current = segment, file
-        _write(file, _header(segment.path))
+        _write(file, segments.header(segment.path))
         os.fsync(file)
         os.fsync(self._locks[self._own])  # else a power loss may forget the name, and with it what was acknowledged
-        segment.size = HEADER_BYTES
+        segment.size = segments.HEADER_BYTES
         return self._current
 
     def _seal(self) -> None:
         if self._current:
             (_, file), self._current = self._current, None
-            _close(file)
+            segments.close(file)
 
     def _abandon(self) -> None:
         """Never touch the descriptor again: a sync after one that failed may succeed although pages were lost."""
@@ -287,7 +238,7 @@ class Spool:
         return sorted(self._segments, key=lambda segment: segment.path.name)
 
     async def _replay(self, segment: _Segment, deliver: Callable[[list[bytes]], Awaitable[None]], batch: int) -> int:
-        delivered, damaged, reader = 0, False, records(segment.path)
+        delivered, damaged, reader = 0, False, segments.records(segment.path)
         try:
             while read := await self._do(_read_some, reader, batch, segment.path):
                 payloads = [payload for payload in read if payload is not None]
@@ -324,52 +275,10 @@ class Spool:
     def _close(self) -> None:
         self._seal()
         while self._locks:
-            _close(self._locks.popitem()[1])
+            segments.close(self._locks.popitem()[1])
 
 
-def _sequence(path: Path) -> int:
-    return int(path.stem) if len(path.stem) == 16 and path.stem.isdecimal() else 0
-
-
-def _header(path: Path) -> bytes:
-    return b"STSPOOL1" + _sequence(path).to_bytes(8, "big")
-
-
-def _checksum(payload: bytes) -> int:
-    return zlib.crc32(payload, zlib.crc32(len(payload).to_bytes(4, "big")))
-
-
-def _record(window: bytes, at: int) -> bytes | None:
-    if len(window) - at < FRAME.size:
-        return None
-    mark, length, checksum = FRAME.unpack_from(window, at)
-    if mark != MARK or length > RECORD_BYTES:
-        return None
-    payload = window[at + FRAME.size : at + FRAME.size + length]
-    return payload if len(payload) == length and _checksum(payload) == checksum else None
-
-
-def _next_mark(window: bytes, at: int) -> int:
-    found = window.find(MARK, at + 1)
-    return found if found >= 0 else max(at + 1, len(window) - 1)  # the last byte may be half a mark
-
-
-def _is_torn(rest: bytes) -> bool:
-    """Tell whether the end of a file is the beginning of one record, rather than a whole one with a damaged length."""
-    if len(rest) < FRAME.size:
-        return rest.startswith(MARK) or MARK.startswith(rest)
-    (mark, length, checksum), payload = FRAME.unpack_from(rest), rest[FRAME.size :]
-    begins = mark == MARK and len(payload) < length <= RECORD_BYTES and payload.isascii()
-    return begins and _checksum(payload) != checksum
-
-
-def _fill(file: int, window: bytes) -> bytes:
-    while len(window) < READ_BYTES and (more := os.read(file, READ_BYTES)):
-        window += more
-    return window
-
-
-def _read_some(reader: Reader, batch: int, path: Path) -> list[bytes | None] | None:
+def _read_some(reader: segments.Reader, batch: int, path: Path) -> list[bytes | None] | None:
     try:
         return list(islice(reader, batch))
     except OSError as error:
@@ -397,7 +306,7 @@ def _make(folder: Path) -> None:
     try:
         os.fsync(parent)
     finally:
-        _close(parent)
+        segments.close(parent)
 
 
 def _lock(room: Path) -> int:
@@ -405,7 +314,7 @@ def _lock(room: Path) -> int:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        _close(folder)
+        segments.close(folder)
         raise
     return folder
 
@@ -414,8 +323,3 @@ def _write(file: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
-
-
-def _close(file: int) -> None:
-    with contextlib.suppress(OSError):  # whatever counts was synced before
-        os.close(file)

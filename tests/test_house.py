@@ -14,7 +14,7 @@ from statsd.settings import Settings
 from statsd.streams import STREAMS
 
 FLOORS = [
-    {"errors", "settings", "sql", "stream", "metrics", "progress"},
+    {"errors", "settings", "sql", "stream", "metrics", "progress", "segments"},
     {
         "logs",
         "web",

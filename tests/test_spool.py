@@ -1,7 +1,7 @@
 """The spool: what it acknowledged comes back, whatever the disk, the power or a neighbour does.
 
-Faults are injected by giving spool.py another `os`: a `Disk` passes every call on to the real one, and its subclasses
-interfere.
+Faults are injected by giving spool.py and segments.py another `os`: a `Disk` passes every call on to the real one, and
+its subclasses interfere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from statsd import spool
+from statsd import segments, spool
 from statsd.errors import Overloaded
 
 READING = {"open", "read", "close", "stat", "statvfs", "scandir", "listdir"}
@@ -41,9 +41,15 @@ class Disk:
         return None if name in ("fsync", "fdatasync") else getattr(os, name)(*arguments, **options)
 
 
+def give(monkeypatch: pytest.MonkeyPatch, disk: Any) -> None:
+    """Let the spool and its file format work on this disk."""
+    for module in (segments, spool):
+        monkeypatch.setattr(module, "os", disk)
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "os", Disk())
+    give(monkeypatch, Disk())
 
 
 async def opened(folder: Path, **options: int) -> spool.Spool:
@@ -93,7 +99,7 @@ def payloads(tag: str, number: int) -> list[bytes]:
 
 
 async def test_replay_gives_back_what_was_appended_in_order(tmp_path: Path) -> None:
-    sent = [b"{}", b"x" * spool.RECORD_BYTES, *payloads("a", 1200), b" \x00\n\x7f"]
+    sent = [b"{}", b"x" * segments.RECORD_BYTES, *payloads("a", 1200), b" \x00\n\x7f"]
     waiting = await opened(tmp_path / "data" / "spool")
     await waiting.append(sent[:1])
     await waiting.append(sent[1:])
@@ -142,7 +148,7 @@ async def test_the_next_process_counts_what_waits(tmp_path: Path) -> None:
     await waiting.close()
 
 
-@pytest.mark.parametrize("payload", [b"", b"x" * (spool.RECORD_BYTES + 1), "é".encode(), spool.MARK])
+@pytest.mark.parametrize("payload", [b"", b"x" * (segments.RECORD_BYTES + 1), "é".encode(), segments.MARK])
 async def test_a_payload_that_cannot_be_a_record_is_refused_with_its_batch(tmp_path: Path, payload: bytes) -> None:
     waiting = await opened(tmp_path)
     with pytest.raises(ValueError, match="1 to 1048576 bytes of ASCII"):
@@ -228,7 +234,7 @@ async def test_contains_knows_what_waits_and_only_that(tmp_path: Path, monkeypat
     monkeypatch.setattr(spool, "SEGMENT_BYTES", 3 << 20)
     waiting = await opened(tmp_path)
     for i in range(4):
-        await waiting.append([b"x" * (spool.RECORD_BYTES - 20), f"needle-{i}".encode(), b"y" * 1000])
+        await waiting.append([b"x" * (segments.RECORD_BYTES - 20), f"needle-{i}".encode(), b"y" * 1000])
     assert [await waiting.contains(f"needle-{i}".encode()) for i in range(5)] == [True] * 4 + [False]
     await waiting.replay(into([]))
     assert not await waiting.contains(b"needle-0")
@@ -238,7 +244,9 @@ async def test_contains_knows_what_waits_and_only_that(tmp_path: Path, monkeypat
 async def test_contains_sees_across_its_reading_steps(tmp_path: Path) -> None:
     waiting = await opened(tmp_path)
     for shift in range(40):  # the first step of 1 MiB ends inside the id
-        await waiting.append([b"x" * ((1 << 20) - spool.HEADER_BYTES - 2 * spool.FRAME.size - shift), b"the-id" * 6])
+        await waiting.append(
+            [b"x" * ((1 << 20) - segments.HEADER_BYTES - 2 * segments.FRAME.size - shift), b"the-id" * 6]
+        )
         assert await waiting.contains(b"the-id" * 6)
         await waiting.replay(into([]))
     await waiting.close()
@@ -315,11 +323,11 @@ async def recovered(folder: Path, sent: list[bytes], changes: list[Change]) -> l
     """What is read from a file of `sent` after each change. None stands for something unreadable: that file is kept."""
     room = folder / "room-0"
     room.mkdir()
-    body = b"".join(map(spool.frame, sent))
+    body = b"".join(map(segments.frame, sent))
     for number, change in enumerate(changes):
         path = room / f"{number:016}.seg"
         path.write_bytes(change(b"STSPOOL1" + number.to_bytes(8, "big") + body))
-    read = [list(spool.records(path)) for path in files(folder, ".seg")]
+    read = [list(segments.records(path)) for path in files(folder, ".seg")]
     assert await drained(folder) == [payload for found in read for payload in found if payload is not None]
     assert [path.stem for path in files(folder, ".corrupt")] == [
         f"{number:016}" for number, found in enumerate(read) if None in found
@@ -331,7 +339,7 @@ RECORDS = [b"0", b'{"b":"22"}', b"x" * 90, b"4444", *payloads("r", 12)]
 
 
 async def test_a_file_cut_anywhere_gives_the_records_before_the_cut(tmp_path: Path, quick: None) -> None:
-    ends = [16 + len(b"".join(map(spool.frame, RECORDS[:i]))) for i in range(len(RECORDS) + 1)]
+    ends = [16 + len(b"".join(map(segments.frame, RECORDS[:i]))) for i in range(len(RECORDS) + 1)]
     cuts = range(ends[-1] + 1)
     read = await recovered(tmp_path, RECORDS, [lambda content, cut=cut: content[:cut] for cut in cuts])  # type: ignore[misc]
     assert read == [RECORDS[: sum(end <= cut for end in ends[1:])] for cut in cuts]
@@ -341,7 +349,7 @@ async def test_a_flipped_bit_costs_one_record_and_is_kept(tmp_path: Path, quick:
     def flip(content: bytes, at: int) -> bytes:
         return content[:at] + bytes([content[at] ^ 1 << at * 5 % 8]) + content[at + 1 :]
 
-    places = range(16 + len(b"".join(map(spool.frame, RECORDS))))
+    places = range(16 + len(b"".join(map(segments.frame, RECORDS))))
     read = await recovered(tmp_path, RECORDS, [functools.partial(flip, at=at) for at in places])
     for at, found in zip(places, read, strict=True):
         kept = [payload for payload in found if payload is not None]
@@ -359,14 +367,14 @@ async def test_a_flip_in_the_frame_of_the_last_record_does_not_pass_as_torn(
         changed[-back] ^= 1 << bit
         return bytes(changed)
 
-    last = len(spool.frame(RECORDS[-1]))
+    last = len(segments.frame(RECORDS[-1]))
     read = await recovered(tmp_path, RECORDS, [functools.partial(flip, back=back) for back in range(1, last + 1)])
     assert read == [[*RECORDS[:-1], None]] * last
 
 
 async def test_garbage_behind_the_records_never_becomes_one(tmp_path: Path, quick: None) -> None:
     chance = random.Random(1)
-    pieces = [b"\xa5", b"\x5a", b"\xa5\x5a", b"\0" * 4, b"\0\0\0\x09", b"STSPOOL1", b"{}", spool.frame(b"lost")[:-1]]
+    pieces = [b"\xa5", b"\x5a", b"\xa5\x5a", b"\0" * 4, b"\0\0\0\x09", b"STSPOOL1", b"{}", segments.frame(b"lost")[:-1]]
 
     def tail() -> bytes:
         return b"".join(chance.choice([*pieces, chance.randbytes(9)]) for _ in range(chance.randint(1, 12)))
@@ -379,7 +387,7 @@ async def test_garbage_behind_the_records_never_becomes_one(tmp_path: Path, quic
 
 
 async def test_damage_between_far_records_is_stepped_over(tmp_path: Path, quick: None) -> None:
-    large = [bytes([65 + i]) * spool.RECORD_BYTES for i in range(12)]  # several times what a reader holds
+    large = [bytes([65 + i]) * segments.RECORD_BYTES for i in range(12)]  # several times what a reader holds
     noise = random.Random(2).randbytes(6 << 20)
 
     def overwrite(content: bytes) -> bytes:
@@ -392,8 +400,8 @@ async def test_damage_between_far_records_is_stepped_over(tmp_path: Path, quick:
 @pytest.mark.parametrize("shift", [0, 1, 2])
 async def test_a_mark_is_found_across_reading_steps(tmp_path: Path, quick: None, shift: int) -> None:
     def widen(content: bytes) -> bytes:
-        split = content.index(spool.MARK, 20)
-        return content[:split].ljust(spool.READ_BYTES - shift, b"\0") + content[split:]
+        split = content.index(segments.MARK, 20)
+        return content[:split].ljust(segments.READ_BYTES - shift, b"\0") + content[split:]
 
     (found,) = await recovered(tmp_path, [b"before", b"behind"], [widen])
     assert found == [b"before", None, b"behind"]
@@ -507,14 +515,14 @@ async def test_whichever_call_fails_nothing_acked_is_lost(
         folder = tmp_path / str(at)
         room = folder / "room-3"
         room.mkdir(parents=True)
-        (room / "0000000000000001.seg").write_bytes(b"?" * 16 + b"".join(map(spool.frame, old)))
+        (room / "0000000000000001.seg").write_bytes(b"?" * 16 + b"".join(map(segments.frame, old)))
         disk = Faulty(at, fault, lasting=lasting)
-        monkeypatch.setattr(spool, "os", disk)
+        give(monkeypatch, disk)
         acked, delivered = await outage(folder)
         calls = disk.calls if at == 0 else calls
         assert at or (len(acked) == 15 and set(delivered) == {*sent, *old})
 
-        monkeypatch.setattr(spool, "os", Disk())
+        give(monkeypatch, Disk())
         came = {*delivered, *await drained(folder)}
         assert {*acked, *old} <= came <= {*sent, *old}, at
         assert len(files(folder, ".corrupt")) == 1, at
@@ -527,7 +535,7 @@ async def test_a_file_that_could_not_be_begun_is_not_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
     waiting = await opened(tmp_path)
-    monkeypatch.setattr(spool, "os", Faulty(call, "EIO"))
+    give(monkeypatch, Faulty(call, "EIO"))
     with pytest.raises(spool.SpoolFull):
         await waiting.append([b"refused"])
     assert (waiting.rows, waiting.size, files(tmp_path, ".seg")) == (0, 0, [])
@@ -540,7 +548,7 @@ async def test_a_failed_batch_is_gone_and_the_next_one_is_taken(
     waiting = await opened(tmp_path)
     await waiting.append([b"first"])
     disk = Faulty(lasting=True, fault="torn")
-    monkeypatch.setattr(spool, "os", disk)
+    give(monkeypatch, disk)
     disk.at = 2  # the write behind the look at free space
     with pytest.raises(spool.SpoolFull, match="the disk refuses"):
         await waiting.append([b"refused", b"too"])
@@ -655,9 +663,9 @@ async def test_power_lost_at_any_moment_takes_nothing_acked(tmp_path: Path, monk
         root = tmp_path / f"{seed}"
         root.mkdir()
         recorder = Recorder(chance)
-        monkeypatch.setattr(spool, "os", recorder)
+        give(monkeypatch, recorder)
         await busy_life(root, chance, recorder.log)
-        monkeypatch.setattr(spool, "os", Disk())
+        give(monkeypatch, Disk())
         for cut in range(20):
             log = recorder.log[: chance.randint(0, len(recorder.log))]
             promised = {payload for what, _, *rest in log if what == "acked" for payload in rest[0]}
@@ -675,7 +683,7 @@ async def test_power_lost_at_any_moment_takes_nothing_acked(tmp_path: Path, monk
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from statsd import spool
+from statsd import segments, spool
 
 async def main():
     waiting = spool.Spool(Path(sys.argv[1]), min_free=0)
