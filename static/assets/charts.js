@@ -66,7 +66,7 @@ export function makeChart(canvas, kind) {
     options: options(kind, (index) => cut(shown.ticks[index] ?? "", shown.longest)),
   });
   charts.add(chart);
-  let updatedAt = -REST_MS;
+  let updatedAt = Infinity; // the first figure is drawn at once: it would move in from a canvas that had no size yet
   return (figure) => {
     shown = figure;
     chart.data.labels = figure.labels;
@@ -76,8 +76,8 @@ export function makeChart(canvas, kind) {
       const sets = same.length ? same : datasets(kind, series.name, at === 0);
       return sets.map((set) => Object.assign(set, { data: series.values, colours: series.colours, open: figure.open }));
     });
-    if (performance.now() - updatedAt < REST_MS) settle(chart);
-    else chart.update();
+    if (performance.now() - updatedAt > REST_MS) chart.update();
+    else settle(chart);
     updatedAt = performance.now();
   };
 }
@@ -145,6 +145,7 @@ function options(kind, tick) {
     responsive: true,
     maintainAspectRatio: false,
     animation: motionReduced() ? false : CALM,
+    transitions: { attach: { animation: { duration: 0 } } }, // a panel that comes into view is there, and does not unroll
     indexAxis: across ? "y" : "x",
     interaction: kind === "doughnut" ? { mode: "nearest" } : { mode: "index", intersect: false, axis: across ? "y" : "x" },
     layout: { padding: kind === "doughnut" ? 6 : 0 },
