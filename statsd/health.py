@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -44,7 +45,8 @@ async def _check_database(pool: asyncpg.Pool[asyncpg.Record]) -> Mapping[str, st
     """Return the settings that durability hangs on, or None when PostgreSQL does not answer."""
     query = "select name, setting from pg_settings where name = any($1)"
     try:
-        rows = await pool.fetch(query, SETTINGS_THAT_LOSE, timeout=CHECK_SECONDS)
+        async with asyncio.timeout(CHECK_SECONDS):  # waiting for a free connection counts, too
+            rows = await pool.fetch(query, SETTINGS_THAT_LOSE)
     except Exception:  # whatever it is, the answer is that there is no answer
         metrics.DATABASE_UP.set(0)
         return None
@@ -72,7 +74,7 @@ async def health(request: web.Request) -> web.Response:
             "database": "ok" if found is not None else "away",
             "durability": "full" if durable else "degraded" if found else "unknown",
             "spool": _spool(request.app[OUTAGE]),
-            "dead_letters": await _dead_letters(request.app[POOL]),
+            "dead_letters": await _dead_letters(request.app[POOL]) if found is not None else None,
             "phase": state.phase.value,
         },
     }
@@ -87,7 +89,8 @@ def _spool(outage: Outage) -> dict[str, Any]:
 
 async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
     try:
-        number: int = await pool.fetchval(sql.load("dead_letters")["number"], timeout=CHECK_SECONDS)
+        async with asyncio.timeout(CHECK_SECONDS):
+            number: int = await pool.fetchval(sql.load("dead_letters")["number"])
     except Exception:
         return None
     metrics.DEAD_LETTERS.set(number)

@@ -98,6 +98,20 @@ async def test_outage_is_said_by_health_and_metrics(served: tuple[Any, Outside])
     await drained(client)
 
 
+async def test_health_answers_though_every_connection_hangs(served: tuple[Any, Outside]) -> None:
+    """A database that is there and says nothing: all connections of the pool are taken by reads that wait for it."""
+    client, outside = served
+    pool = client.app[database.POOL]
+    frozen(outside)
+    hanging = [asyncio.create_task(pool.fetchval("select 1")) for _ in range(database.POOL_SIZE)]
+    async with client.get("/health", timeout=aiohttp.ClientTimeout(database.COMMAND_SECONDS)) as response:
+        assert response.status == 503
+        checks = (await response.json())["checks"]
+    assert (checks["database"], checks["dead_letters"]) == ("away", None)
+    thawed(outside)
+    await asyncio.gather(*hanging, return_exceptions=True)
+
+
 async def test_read_only_database_refuses_and_the_spool_takes(served: tuple[Any, Outside]) -> None:
     client, outside = served
     admin = await outside.ready()
