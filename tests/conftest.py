@@ -212,6 +212,7 @@ class Outside:
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         if self._process.poll() is None:
+            self.signal(signal.SIGCONT)  # a test that failed may have left it frozen
             self.signal(number) if number is signal.SIGKILL else self._process.send_signal(number)
             self._process.wait(PATIENCE_SECONDS)
 
