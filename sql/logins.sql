@@ -196,7 +196,7 @@ limit $1
 
 -- Everything the dashboard shows, out of one snapshot, so that no two numbers can disagree. Rows without a device are
 -- those over all devices. The median is the mean of the sessions at the two middle positions (one, where the count is
--- odd); each is looked up in the minute that holds it.
+-- odd); each is looked up in the minute that holds it. $1 is the moment it is made for.
 -- name: snapshot
 with minutes as (
     select
@@ -317,7 +317,7 @@ browser_rows as (
 trend_rows as (
     select day::date as date, coalesce(logins, 0) as "loginCount"
     from generate_series(
-        (now() at time zone 'UTC')::date - 29, (now() at time zone 'UTC')::date, interval '1 day'
+        ($1::timestamptz at time zone 'UTC')::date - 29, ($1::timestamptz at time zone 'UTC')::date, interval '1 day'
     ) as day
     left join login_days using (day)
     order by day
@@ -349,6 +349,6 @@ select json_build_object(
     'totalSessions', logins,
     'totalUsers', distinct_users,
     'averageSessionDuration', average,
-    'generatedAt', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 )
 from overall

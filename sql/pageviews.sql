@@ -132,10 +132,14 @@ noted as (
 select count(*)
 from pruned
 
--- name: find
-select id, site_id, event_type, path, user_id, "timestamp"
-from page_events
-where id = any($1::uuid[])
+-- Which of the given events are stored already, and whether as what is given now.
+-- name: known
+select stored.id, (given.*) is not distinct from (
+    stored.id, stored.site_id, stored.event_type, stored.path, stored.user_id, stored."timestamp"
+) as same
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+    as given (id, site_id, event_type, path, user_id, "timestamp")
+join page_events as stored using (id)
 
 -- name: receipt
 select 'stored' as state, created_at as since, null as reason
@@ -181,12 +185,12 @@ select
     coalesce((select json_agg(top_paths) from top_paths), '[]') as top_paths,
     (select json_agg(series) from series) as days
 
--- What the dashboard shows without a site: the sites of today, the largest first.
+-- What the dashboard shows without a site at the moment $1: the sites of its day, the largest first.
 -- name: snapshot
 with today as (
     select site_id, views, users
     from page_days
-    where day = (now() at time zone 'UTC')::date
+    where day = ($1::timestamptz at time zone 'UTC')::date
 ),
 largest as (
     select site_id, views, users
@@ -195,10 +199,10 @@ largest as (
     limit 100
 )
 select json_build_object(
-    'today', (now() at time zone 'UTC')::date,
+    'today', ($1::timestamptz at time zone 'UTC')::date,
     'totalViews', coalesce((select sum(views) from today), 0),
     'totalUsers', coalesce((select sum(users) from today), 0),
     'siteCount', (select count(*) from today),
     'sites', (select coalesce(json_agg(largest), '[]') from largest),
-    'generatedAt', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 )

@@ -17,13 +17,12 @@ from statsd import aggregate, database, generator, health, ingest, live, outage,
 from statsd import web as http
 from statsd.channel import Channel
 from statsd.errors import DatabaseAway, StatsError
-from statsd.settings import Settings
+from statsd.settings import SETTINGS, Settings
 from statsd.spool import Spool
 from statsd.streams import STREAMS
 
 DRAIN_SECONDS = 4.0
 
-SETTINGS: web.AppKey[Settings] = web.AppKey("settings")
 FAILED: web.AppKey[asyncio.Future[None]] = web.AppKey("failed")
 """Holds the error of a background task that died: the program stops rather than limp."""
 DSN: web.AppKey[str] = web.AppKey("dsn")
@@ -41,8 +40,11 @@ def make_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(http.add_headers)
     app.add_routes([*health.routes(), *pages.routes(), web.get("/ws", websocket.endpoint)])
     app[http.OPEN_PATHS] = frozenset().union(*(stream.open_paths for stream in STREAMS))
+    app[http.ENVELOPES] = {}
     for stream in STREAMS:
-        app.add_routes(stream.routes())
+        routes = app.add_routes(stream.routes())
+        if stream.envelope:
+            app[http.ENVELOPES].update(dict.fromkeys(map(http.address, routes), stream.envelope))
     # Started in this order, stopped in the opposite one.
     app.cleanup_ctx.extend(
         [
@@ -51,6 +53,7 @@ def make_app(settings: Settings) -> web.Application:
             the_spool,
             the_schema,
             the_channel,
+            *(context for stream in STREAMS for context in stream.contexts),
             live_topics,
             writers,
             aggregation,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,20 @@ def is_bad_data(error: BaseException) -> bool:
 def is_conflict(error: BaseException) -> bool:
     """Whether two transactions met and this one may simply run again (deadlock, serialization failure)."""
     return getattr(error, "sqlstate", None) in ("40001", "40P01")
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Around a query: whatever keeps it from its rows is raised as DatabaseAway, but for a defect of the query itself.
+
+    `what` is not available then, in the words of the message.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (getattr(error, "sqlstate", None) or "")[:2] == "42":
+            raise
+        raise DatabaseAway(f"{what} cannot be read: the database is away, try again") from error
 
 
 async def _keep_session(_: Any) -> None:

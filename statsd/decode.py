@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
@@ -58,6 +58,19 @@ def instant(given: str) -> datetime:
         raise ValueError("no such offset")
     zone = timezone(-offset if match[9] == "-" else offset)
     return utc(datetime(year, month, day, hour, minute, second or 59 * leap, fraction, zone) + timedelta(seconds=leap))
+
+
+def calendar_day(given: str) -> date:
+    """Return the day that `given` writes as YYYY-MM-DD. Raises ValueError that says what it must be."""
+    try:
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", given, re.ASCII):
+            raise ValueError
+        day = date.fromisoformat(given)
+    except ValueError:
+        raise ValueError("must be in YYYY-MM-DD format") from None
+    if not 1970 <= day.year < 2100:
+        raise ValueError("must be a day from 1970 to 2099")
+    return day
 
 
 def utc(when: datetime) -> datetime:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from weakref import WeakSet
 
 import asyncpg
@@ -77,7 +78,7 @@ class Client:
 
 
 class Topic:
-    """A stream's statistics as its listeners see them: the `snapshot` query of its SQL file."""
+    """A stream's statistics as its listeners see them: the `snapshot` query of its SQL file, at this moment."""
 
     def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self.name = name
@@ -103,7 +104,7 @@ class Topic:
             await asyncio.wait([running])
         self._running, self._next = self._next, None
         try:
-            text: str = await self._pool.fetchval(self._query)
+            text: str = await self._pool.fetchval(self._query, datetime.now(UTC))
         except Exception as error:
             raise DatabaseAway("statistics are not available: the database is away, try again") from error
         return Snapshot(msgspec.json.format(text.encode(), indent=-1))

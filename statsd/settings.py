@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import dotenv
+from aiohttp import web
 
 from statsd.errors import SettingsError
 
@@ -145,6 +146,9 @@ class Settings:
     log_level: str = _setting("info", "LOG_LEVEL", parse=_choice(*LOG_LEVELS), about="debug, info, warning or error")
     log_format: str = _setting("text", "LOG_FORMAT", parse=_choice(*LOG_FORMATS), about="text or json")
     no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to anything: logs without colour")
+
+
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings")
 
 
 def fields() -> dict[str, dataclasses.Field[Any]]:

@@ -6,13 +6,15 @@ The SQL file of the same name holds the heads `insert`, `sweep` and `rebuild`, t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
+
+from statsd.errors import InvalidEvent
 
 Row = tuple[Any, ...]
 """The values of one event, in the order of its stream's columns."""
@@ -37,4 +39,8 @@ class Stream:
     routes: Callable[[], list[web.RouteDef]]
     """The stream's HTTP routes."""
     open_paths: frozenset[str] = frozenset()
-    """Paths that pages of any origin may post to, without credentials."""
+    """Paths that pages of any origin may use, without credentials."""
+    envelope: Callable[[InvalidEvent], dict[str, Any]] | None = None
+    """The body of a 400 of its routes, where their contract has one of its own."""
+    contexts: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = ()
+    """What else it needs while the program runs, in the form of aiohttp's `cleanup_ctx`; starts before the writers."""

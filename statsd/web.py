@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -38,7 +39,11 @@ ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("origins")
 """Other origins whose pages may read and connect (CORS_ORIGINS)."""
 
 OPEN_PATHS: web.AppKey[frozenset[str]] = web.AppKey("open_paths")
-"""Paths that pages of any origin may post to, without credentials."""
+"""Paths that pages of any origin may use, without credentials."""
+
+Envelope = Callable[[InvalidEvent], dict[str, Any]]
+ENVELOPES: web.AppKey[dict[str, Envelope]] = web.AppKey("envelopes")
+"""What the body of a 400 looks like, by the address of a route; the common form where it is not here."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,6 +54,27 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     """Return compact JSON: clients search bodies for texts such as `"total_views":5`."""
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
     return web.Response(body=encoded, status=status, headers={"Content-Type": "application/json", **(headers or {})})
+
+
+def tagged_response(request: web.Request, body: Any) -> web.Response:
+    """Return compact JSON with an ETag, or 304 to who has it already."""
+    encoded = msgspec.json.encode(body)
+    tag = f'"{hashlib.sha256(encoded).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if tag in re.split(r",\s*", request.headers.get("If-None-Match", "")[:1000].replace("W/", "")):
+        return web.Response(status=304, headers=headers)
+    return json_response(encoded, headers=headers)
+
+
+def parameters(request: web.Request, *names: str) -> dict[str, str]:
+    """Return the query parameters that were given: an empty one was not, an unknown one is ignored.
+
+    Raises BadRequest (400) for one that is repeated.
+    """
+    for name in names:
+        if len(request.query.getall(name, [])) > 1:
+            raise BadRequest(400, f"{name} must be given once")
+    return {name: request.query[name] for name in names if request.query.get(name)}
 
 
 async def read_body(request: web.Request, limit: int = BATCH_BYTES) -> bytes:
@@ -72,11 +98,12 @@ async def read_body(request: web.Request, limit: int = BATCH_BYTES) -> bytes:
         raise BadRequest(400, "the body is broken: its length or its compression is wrong") from error
 
 
-def _response(error: StatsError) -> web.Response:
+def _response(request: web.Request, error: StatsError) -> web.Response:
     """The one table from error to status."""
     match error:
-        case InvalidEvent(faults=faults):
-            response = json_response({"error": "Invalid payload", "details": faults}, 400)
+        case InvalidEvent():
+            envelope = request.app[ENVELOPES].get(address(request.match_info.route), _common_envelope)
+            response = json_response(envelope(error), 400)
         case KeyReused():
             response = json_response({"error": str(error)}, 422)
         case BadRequest(status=status):
@@ -88,6 +115,15 @@ def _response(error: StatsError) -> web.Response:
         case _:
             response = _defect(error)
     return response
+
+
+def address(route: web.AbstractRoute) -> str:
+    """Return the path a route was made with, such as `/jobs/{job}`; empty for a request that met none."""
+    return route.resource.canonical if route.resource else ""
+
+
+def _common_envelope(error: InvalidEvent) -> dict[str, Any]:
+    return {"error": "Invalid payload", "details": error.faults}
 
 
 def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
@@ -109,7 +145,7 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
     except HTTPException as error:
         return _http_response(request, error)
     except StatsError as error:
-        return _response(error)
+        return _response(request, error)
     except (ConnectionResetError, asyncio.CancelledError):
         raise
     except Exception as error:

@@ -30,6 +30,7 @@ FLOORS = [
         "outage",
     },
     {"ingest", "aggregate", "live", "generator"},
+    {"accept"},
     {"streams", "websocket"},
     {"app"},
     {"cli"},

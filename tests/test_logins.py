@@ -216,7 +216,7 @@ async def _fold_and_recount(server_dsn: str, template: str, batches: list[list[L
                         from user_logins order by id limit 3
                     """)
                     await aggregate.sweep(pool, "logins")
-                payload = msgspec.json.decode(await pool.fetchval(sql.load("logins")["snapshot"]))
+                payload = msgspec.json.decode(await pool.fetchval(sql.load("logins")["snapshot"], datetime.now(UTC)))
                 recounted(payload, await raw(pool))
             writer.stop()
             await task

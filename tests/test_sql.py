@@ -45,7 +45,9 @@ async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[a
 LITERALS = {
     "logins.find": ["'{}'"],
     "logins.newest": ["100"],
-    "pageviews.find": ["'{}'"],
+    "logins.snapshot": ["now()"],
+    "pageviews.known": ["'{}'"] * 6,
+    "pageviews.snapshot": ["now()"],
     "pageviews.receipt": ["'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'"],
     "pageviews.report": ["'site-1'", "'2025-11-01'", "'2025-11-30'", "10"],
     "pageviews.prune": ["now() - interval '400 days'"],

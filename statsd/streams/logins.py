@@ -12,8 +12,8 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from statsd import sql
-from statsd.database import POOL
+from statsd import accept, sql
+from statsd.database import POOL, reading
 from statsd.decode import Decoder, text, utc
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, Overloaded
 from statsd.generator import moment
@@ -23,7 +23,6 @@ from statsd.stream import Row, Stream
 from statsd.web import LINES, json_response, read_body
 
 MOST_LOGINS = 1_000  # of one GET /logins
-LONGEST_KEY = 255
 LONGEST_SESSION = 315_576_000  # ten years, in seconds
 
 Whole = msgspec.Meta(ge=-(2**31), le=2**31 - 1, description="an integer of 32 bits")
@@ -88,9 +87,7 @@ async def post_logins(request: web.Request) -> web.Response:
     decoded = DECODER.decode(await read_body(request), request.content_type in LINES)
     if isinstance(decoded, list):
         return await _post_many(request, decoded)
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
-        raise BadRequest(400, f"Idempotency-Key: must have 1 to {LONGEST_KEY} characters")
+    key = accept.idempotency_key(request)
     values = row(decoded, id_of_key(STREAM.name, key) if key else new_id())
     (outcome,) = await request.app[WRITERS][STREAM.name].store([values])
     if outcome is None:
@@ -101,10 +98,8 @@ async def post_logins(request: web.Request) -> web.Response:
 
 
 async def _stored_before(request: web.Request, login: Login, id: UUID) -> asyncpg.Record:
-    try:
+    with reading("the login is stored, but"):
         found = await request.app[POOL].fetchrow(QUERIES["find"], [id])
-    except Exception as error:
-        raise DatabaseAway("the login is stored, but cannot be read back now: try again") from error
     if found is None:
         raise DatabaseAway("the login cannot be read back now: try again")
     # What the client left out was filled in by us then, and differs by now.
@@ -157,10 +152,8 @@ async def get_logins(request: web.Request) -> web.Response:
     given = request.query.getall("limit", ["100"])
     if len(given) > 1 or not (given[0].isascii() and given[0].isdigit() and 1 <= int(given[0][:9]) <= MOST_LOGINS):
         raise BadRequest(400, f"limit: must be one number from 1 to {MOST_LOGINS}")
-    try:
+    with reading("logins"):
         rows = await request.app[POOL].fetch(QUERIES["newest"], int(given[0]))
-    except Exception as error:
-        raise DatabaseAway("logins are not available: the database is away, try again") from error
     return json_response([_body(one) for one in rows])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -14,22 +13,22 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from statsd import sql
-from statsd.database import POOL
-from statsd.decode import NO_CONTROLS, Decoder, text, utc
-from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, StatsError
+from statsd import accept, sql
+from statsd.accept import KEY_CHARACTERS
+from statsd.database import POOL, reading
+from statsd.decode import NO_CONTROLS, Decoder, calendar_day, text, utc
+from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.generator import moment
-from statsd.ingest import WRITERS, Spooled, id_of_key, new_id
+from statsd.ingest import Spooled, id_of_key, new_id
 from statsd.live import HUB
 from statsd.outage import OUTAGE
 from statsd.stream import Row, Stream
-from statsd.web import LINES, json_response, read_body
+from statsd.web import LINES, json_response, parameters, read_body, tagged_response
 
 SITE_CHARACTERS = 128
 TYPE_CHARACTERS = 128
 USER_CHARACTERS = 256
 PATH_BYTES = 2_048  # PostgreSQL indexes keys up to 2,704 bytes, and the site stands in front
-KEY_CHARACTERS = 255
 MOST_PATHS = 100
 MOST_DAYS = 366
 VIEW = "page_view"
@@ -103,78 +102,39 @@ async def post_event(request: web.Request) -> web.Response:
     one is 422.
     """
     decoded = DECODER.decode(await read_body(request), request.content_type in LINES)
-    key = request.headers.get("Idempotency-Key")
+    key = accept.idempotency_key(request)
     if isinstance(decoded, list):
         if key:
             raise BadRequest(400, "Idempotency-Key: names one event; in a batch give each its event_id")
         return await _post_many(request, decoded)
-    if key is not None and not 1 <= len(key) <= KEY_CHARACTERS:
-        raise BadRequest(400, f"Idempotency-Key: must have 1 to {KEY_CHARACTERS} characters")
     values = row(decoded, _id(decoded, key))
     if key:  # it may have named an event of another site, which is another row
-        await _raise_if_reused(request, values)
-    (outcome,) = await request.app[WRITERS][STREAM.name].store((values,))
-    if isinstance(outcome, StatsError):
-        raise outcome
-    if outcome is None:
-        await _raise_if_reused(request, values)
+        await accept.known(request, STREAM, [values], raising=True)
+    await accept.one(request, STREAM, values)
     job = str(values[0])
     body = b'{"message":"Event accepted for processing","jobId":"' + job.encode() + b'"}'
     return json_response(body, 202, {"Location": f"/jobs/{job}"})
 
 
-async def _raise_if_reused(request: web.Request, values: Row) -> None:
-    if await _reused(request, [values]):
-        raise KeyReused("this Idempotency-Key was used with another event: use a new key for a new event")
-
-
-async def _reused(request: web.Request, rows: Sequence[Row]) -> set[UUID]:
-    """The ids of those rows that are stored already, and differ from what is stored."""
-    if not rows or request.app[OUTAGE].away:
-        return set()
-    try:
-        found = await request.app[POOL].fetch(QUERIES["find"], [values[0] for values in rows])
-    except Exception as error:
-        if request.app[OUTAGE].away:
-            return set()  # it left just now; the replay will keep the first
-        raise DatabaseAway("the database is away: send it again") from error
-    stored = {record["id"]: tuple(record) for record in found}
-    return {values[0] for values in rows if stored.get(values[0], values) != values}
-
-
 async def _post_many(request: web.Request, decoded: Sequence[PageEvent | InvalidEvent]) -> web.Response:
-    if not decoded:
-        raise InvalidEvent(["the batch must hold at least one event"])
-    places = [index for index, one in enumerate(decoded) if isinstance(one, PageEvent)]
-    rows = [row(one, _id(one, None)) for one in decoded if isinstance(one, PageEvent)]
-    outcomes = await request.app[WRITERS][STREAM.name].store(rows)
-    failed = next((one for one in outcomes if isinstance(one, StatsError) and not isinstance(one, InvalidEvent)), None)
-    if failed:
-        raise failed  # under the same event_ids the whole batch may come again
-    known = [values for values, outcome in zip(rows, outcomes, strict=True) if outcome is None]
-    reused = await _reused(request, known)
-    rejected = {index: list(one.faults) for index, one in enumerate(decoded) if isinstance(one, InvalidEvent)}
-    for index, values, outcome in zip(places, rows, outcomes, strict=True):
-        if isinstance(outcome, InvalidEvent):
-            rejected[index] = list(outcome.faults)
-        elif outcome is None and values[0] in reused:
-            rejected[index] = ["event_id was used with another event: use a new one for a new event"]
-    return _batch_answer(places, rows, rejected, duplicates=len(known) - len(reused), whole=len(decoded))
-
-
-def _batch_answer(
-    places: Sequence[int], rows: Sequence[Row], rejected: Mapping[int, list[str]], duplicates: int, whole: int
-) -> web.Response:
-    faults = [{"index": index, "details": rejected[index]} for index in sorted(rejected)]
-    if len(faults) == whole:
-        return json_response({"error": "Invalid payload", "details": faults[0]["details"], "rejected": faults}, 400)
-    jobs = [str(values[0]) for index, values in zip(places, rows, strict=True) if index not in rejected]
+    rows = [row(one, _id(one, None)) if isinstance(one, PageEvent) else one for one in decoded]
+    outcomes, _ = await accept.many(request, STREAM, rows)
+    rejected, jobs, duplicates = [], [], 0
+    for index, (values, outcome) in enumerate(zip(rows, outcomes, strict=True)):
+        if isinstance(outcome, StatsError):
+            details = outcome.faults if isinstance(outcome, InvalidEvent) else [f"event_id {accept.REUSED}"]
+            rejected.append({"index": index, "details": details})
+        elif not isinstance(values, InvalidEvent):
+            jobs.append(str(values[0]))
+            duplicates += outcome is None
+    if not jobs:
+        return json_response({"error": "Invalid payload", "details": rejected[0]["details"], "rejected": rejected}, 400)
     body = {
         "message": "Events accepted for processing",
         "accepted": len(jobs) - duplicates,
         "duplicates": duplicates,
         "jobIds": jobs,
-        "rejected": faults,
+        "rejected": rejected,
     }
     return json_response(body, 202)
 
@@ -201,7 +161,7 @@ async def get_stats(request: web.Request) -> web.Response:
     With `from` and `to` instead, both counted and at most 366 days, the same over the whole time and a daily series in
     `days`. `limit` (10) bounds the paths. Answers carry an ETag. 400 for what is no day, and for repeated parameters.
     """
-    asked = _parameters(request, "site_id", "date", "from", "to", "limit")
+    asked = parameters(request, "site_id", "date", "from", "to", "limit")
     site = _site(asked)
     first, last = _span(asked)
     limit = _limit(asked)
@@ -211,25 +171,8 @@ async def get_stats(request: web.Request) -> web.Response:
     paths = {"top_paths": msgspec.Raw(msgspec.json.format(found["top_paths"].encode(), indent=-1))}
     if "from" in asked or "to" in asked:
         series = {"days": msgspec.Raw(msgspec.json.format(found["days"].encode(), indent=-1))}
-        return _tagged(request, {"site_id": site, "from": first, "to": last, **totals, **paths, **series})
-    return _tagged(request, {"site_id": site, "date": first, **totals, **paths})
-
-
-def _tagged(request: web.Request, body: dict[str, Any]) -> web.Response:
-    encoded = msgspec.json.encode(body)
-    tag = f'"{hashlib.sha256(encoded).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if tag in re.split(r",\s*", request.headers.get("If-None-Match", "")[:1000].replace("W/", "")):
-        return web.Response(status=304, headers=headers)
-    return json_response(encoded, headers=headers)
-
-
-def _parameters(request: web.Request, *names: str) -> dict[str, str]:
-    """The parameters that were given; an empty one was not, an unknown one is ignored, a repeated one refused."""
-    for name in names:
-        if len(request.query.getall(name, [])) > 1:
-            raise BadRequest(400, f"{name} must be given once")
-    return {name: request.query[name] for name in names if request.query.get(name)}
+        return tagged_response(request, {"site_id": site, "from": first, "to": last, **totals, **paths, **series})
+    return tagged_response(request, {"site_id": site, "date": first, **totals, **paths})
 
 
 def _site(asked: Mapping[str, str]) -> str:
@@ -256,18 +199,12 @@ def _span(asked: Mapping[str, str]) -> tuple[date, date]:
 
 
 def _day(asked: Mapping[str, str], name: str, default: date) -> date:
-    given = asked.get(name)
-    if given is None:
+    if name not in asked:
         return default
     try:
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", given, re.ASCII):
-            raise ValueError
-        day = date.fromisoformat(given)
-    except ValueError:
-        raise BadRequest(400, f"{name} must be in YYYY-MM-DD format") from None
-    if not 1970 <= day.year < 2100:
-        raise BadRequest(400, f"{name} must be a day from 1970 to 2099")
-    return day
+        return calendar_day(asked[name])
+    except ValueError as wrong:
+        raise BadRequest(400, f"{name} {wrong}") from None
 
 
 def _limit(asked: Mapping[str, str]) -> int:
@@ -278,10 +215,8 @@ def _limit(asked: Mapping[str, str]) -> int:
 
 
 async def _fetchrow(request: web.Request, query: str, *arguments: Any) -> asyncpg.Record | None:
-    try:
+    with reading("page views"):
         return await request.app[POOL].fetchrow(QUERIES[query], *arguments)
-    except Exception as error:
-        raise DatabaseAway("the database is away, try again") from error
 
 
 async def get_overview(request: web.Request) -> web.Response:

@@ -1,0 +1,91 @@
+"""Events that came over HTTP, one or many, into the writer: each once, and every one hears what became of it.
+
+A key that was used before means the same event again, or a mistake: the stream's query `known` tells which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
+from aiohttp import web
+
+from statsd import sql
+from statsd.database import POOL, reading
+from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, StatsError
+from statsd.ingest import WRITERS, Outcome
+from statsd.outage import OUTAGE
+from statsd.stream import Row, Stream
+
+KEY_CHARACTERS = 255
+REUSED = "was used with another event: use a new one for a new event"
+
+Found = Mapping[UUID, asyncpg.Record]
+"""What the query `known` says of events that were stored before, by id: `same`, and what else a stream wants."""
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """Return the `Idempotency-Key`. Raises BadRequest (400) for one that is empty or too long."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= KEY_CHARACTERS:
+        raise BadRequest(400, f"Idempotency-Key: must have 1 to {KEY_CHARACTERS} characters")
+    return key
+
+
+async def one(request: web.Request, stream: Stream, row: Row) -> tuple[Outcome, asyncpg.Record | None]:
+    """Store an event; return what became of it and, where it was known, what `known` says of it.
+
+    Raises what kept it from being stored: InvalidEvent, Overloaded, DatabaseAway, KeyReused.
+    """
+    (outcome,) = await request.app[WRITERS][stream.name].store((row,))
+    if isinstance(outcome, StatsError):
+        raise outcome
+    if outcome is not None:
+        return outcome, None
+    return None, (await known(request, stream, [row], raising=True)).get(row[0])
+
+
+async def many(
+    request: web.Request, stream: Stream, given: Sequence[Row | InvalidEvent]
+) -> tuple[list[Outcome], Found]:
+    """Store those that are right; return at each index what became of it (KeyReused among them), and what was known.
+
+    Raises InvalidEvent for an empty batch, Overloaded and DatabaseAway where some were not stored: under the same keys
+    the whole batch may come again.
+    """
+    if not given:
+        raise InvalidEvent(["the batch must hold at least one event"])
+    rows = [one for one in given if not isinstance(one, InvalidEvent)]
+    stored = await request.app[WRITERS][stream.name].store(rows) if rows else []
+    for outcome in stored:
+        if isinstance(outcome, StatsError) and not isinstance(outcome, InvalidEvent):
+            raise outcome
+    found = await known(request, stream, [row for row, outcome in zip(rows, stored, strict=True) if outcome is None])
+    reused = {id for id, record in found.items() if not record["same"]}
+    outcomes = iter(
+        KeyReused(f"this key {REUSED}") if outcome is None and row[0] in reused else outcome
+        for row, outcome in zip(rows, stored, strict=True)
+    )
+    return [one if isinstance(one, InvalidEvent) else next(outcomes) for one in given], found
+
+
+async def known(request: web.Request, stream: Stream, rows: Sequence[Row], raising: bool = False) -> Found:
+    """Ask which of the rows are stored, and whether as they are here; empty while the database is away.
+
+    Raises DatabaseAway, and with `raising` KeyReused where one is stored as something else.
+    """
+    if not rows or request.app[OUTAGE].away:
+        return {}
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    try:
+        with reading("whether the event is known"):
+            records = await request.app[POOL].fetch(sql.load(stream.name)["known"], *columns)
+    except DatabaseAway:
+        if request.app[OUTAGE].away:
+            return {}  # it left just now; the replay will keep the first
+        raise
+    found = {record["id"]: record for record in records}
+    if raising and not all(record["same"] for record in found.values()):
+        raise KeyReused(f"this key {REUSED}")
+    return found
