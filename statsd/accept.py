@@ -25,11 +25,11 @@ Found = Mapping[UUID, asyncpg.Record]
 """What the query `known` says of events that were stored before, by id: `same`, and what else a stream wants."""
 
 
-def idempotency_key(request: web.Request) -> str | None:
-    """Return the `Idempotency-Key`. Raises BadRequest (400) for one that is empty or too long."""
-    key = request.headers.get("Idempotency-Key")
+def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:
+    """Return the key in the header `name`, if there is one. Raises BadRequest (400) for an empty or too long one."""
+    key = request.headers.get(name)
     if key is not None and not 1 <= len(key) <= KEY_CHARACTERS:
-        raise BadRequest(400, f"Idempotency-Key: must have 1 to {KEY_CHARACTERS} characters")
+        raise BadRequest(400, f"{name}: must have 1 to {KEY_CHARACTERS} characters")
     return key
 
 

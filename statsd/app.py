@@ -6,27 +6,23 @@ import asyncio
 import gc
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
-from statsd import aggregate, database, generator, health, ingest, live, outage, pages, postgres, websocket
+from statsd import aggregate, database, front, generator, health, ingest, live, outage, pages, postgres, websocket
 from statsd import web as http
-from statsd.channel import Channel
+from statsd.channel import CHANNEL, Channel
+from statsd.database import DSN
 from statsd.errors import DatabaseAway, StatsError
 from statsd.settings import SETTINGS, Settings
 from statsd.spool import Spool
 from statsd.streams import STREAMS
+from statsd.tasks import FAILED, background, ended, watch
 
 DRAIN_SECONDS = 4.0
-
-FAILED: web.AppKey[asyncio.Future[None]] = web.AppKey("failed")
-"""Holds the error of a background task that died: the program stops rather than limp."""
-DSN: web.AppKey[str] = web.AppKey("dsn")
-CHANNEL: web.AppKey[Channel] = web.AppKey("channel")
 
 log = logging.getLogger("statsd.app")
 
@@ -38,7 +34,7 @@ def make_app(settings: Settings) -> web.Application:
     app[http.ORIGINS] = frozenset(settings.cors_origins)
     app[health.STATE] = health.State()
     app.on_response_prepare.append(http.add_headers)
-    app.add_routes([*health.routes(), *pages.routes(), web.get("/ws", websocket.endpoint)])
+    app.add_routes([*health.routes(), *pages.routes(), *front.routes()])
     app[http.OPEN_PATHS] = frozenset().union(*(stream.open_paths for stream in STREAMS))
     app[http.ENVELOPES] = {}
     for stream in STREAMS:
@@ -187,38 +183,6 @@ async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
     source = generator.Generator(stream, app[ingest.WRITERS][stream.name])
     async with background(app, "generator", source.at_rate(rate)):
         yield
-
-
-def watch(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Start a task whose death is heard: an error in it ends the program."""
-    task = asyncio.create_task(work, name=name)
-
-    def heard(task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            log.critical("%s died", name, exc_info=error)
-            if not app[FAILED].done():
-                app[FAILED].set_exception(error)
-
-    task.add_done_callback(heard)
-    return task
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it is gone; its error was heard already."""
-    task.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await task
-
-
-@asynccontextmanager
-async def background(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run a task for as long as the block."""
-    task = watch(app, name, work)
-    try:
-        yield
-    finally:
-        await ended(task)
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 import asyncpg
+from aiohttp import web
 
 from statsd import database
 from statsd.errors import DatabaseError
@@ -84,3 +85,6 @@ class Channel:
                     await connection.execute("select 1", timeout=5)
         finally:
             connection.terminate()
+
+
+CHANNEL: web.AppKey[Channel] = web.AppKey("channel")

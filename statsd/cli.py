@@ -8,9 +8,10 @@ import ipaddress
 import json
 import logging
 import os
+import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -21,13 +22,14 @@ try:
 except ImportError:  # it does not exist for Windows
     uvloop = None  # type: ignore[assignment]
 
-from statsd import HOME, __version__, aggregate, app, database, logs, outage, postgres, settings, sql
+from statsd import HOME, __version__, aggregate, app, database, logs, openapi, outage, postgres, settings, sql
 from statsd.channel import Channel
 from statsd.errors import SettingsError, StatsError
-from statsd.generator import Generator
+from statsd.generator import WRONG_SHARE, Generator, send_wrong
 from statsd.ingest import Writer
 from statsd.progress import Progress
 from statsd.settings import Settings
+from statsd.stream import Stream
 from statsd.streams import STREAMS
 
 EXIT_CODES = """exit codes:
@@ -117,6 +119,8 @@ def _is_loopback(host: str) -> bool:
 async def generate(given: argparse.Namespace, told: Settings) -> None:
     logging.getLogger("statsd.ingest").setLevel(logging.WARNING)  # the progress says the same
     stream = next(one for one in STREAMS if one.name == given.stream)
+    if given.url and not stream.wrong:
+        raise StatsError(f"--url: only {', '.join(one.name for one in STREAMS if one.wrong)} can be sent wrong")
     async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
         writer = Writer(stream, pool, channel.announce)
         writing = asyncio.create_task(writer.run())
@@ -126,7 +130,7 @@ async def generate(given: argparse.Namespace, told: Settings) -> None:
             if given.count is not None and given.rate is None:
                 await source.in_bulk(given.count, progress.show)
             else:
-                await _watched(source, progress, source.at_rate(given.rate or DEFAULT_RATE, given.count))
+                await _at_rate(given, stream, source, progress)
         finally:
             writer.stop()
             await writing
@@ -135,17 +139,28 @@ async def generate(given: argparse.Namespace, told: Settings) -> None:
                 print(json.dumps({"stream": stream.name, "stored": writer.stored}))
 
 
-async def _watched(source: Generator, progress: Progress, work: Awaitable[None]) -> None:
+async def _at_rate(given: argparse.Namespace, stream: Stream, source: Generator, progress: Progress) -> None:
+    rate, rng = given.rate or DEFAULT_RATE, random.Random(given.seed)
+
     async def draw() -> None:
         while True:
             await asyncio.sleep(0.2)
             progress.show(source.total)
 
-    drawing = asyncio.create_task(draw())
+    async def spoil() -> None:
+        while True:
+            await asyncio.sleep(rng.expovariate(rate * WRONG_SHARE))
+            with suppress(StatsError):  # the server may be away for a while
+                await send_wrong(given.url, stream, rng)
+
+    if given.url:
+        await send_wrong(given.url, stream, rng)
+    beside = [asyncio.create_task(work()) for work in ((draw, spoil) if given.url else (draw,))]
     try:
-        await work
+        await source.at_rate(rate, given.count)
     finally:
-        drawing.cancel()
+        for task in beside:
+            task.cancel()
 
 
 @asynccontextmanager
@@ -208,6 +223,10 @@ async def database_url(given: argparse.Namespace, told: Settings) -> None:
     print(told.database_url or postgres.dsn(told.data_dir))
 
 
+async def print_openapi(given: argparse.Namespace, told: Settings) -> None:
+    sys.stdout.write(openapi.text(app.make_app(Settings())))  # whatever this machine's settings are
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m statsd",
@@ -227,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--count", type=_count, metavar="N", help="stop after N events; without --rate as fast as possible"
     )
+    one.add_argument("--url", metavar="URL", help="of a server that is sent a wrong event now and then (webhooks)")
     one.add_argument("--seed", type=int, metavar="N", help="the same events every time")
     one.add_argument("--quiet", action="store_true", help="no progress on stderr")
     _add_json(one)
@@ -248,6 +268,9 @@ def _parser() -> argparse.ArgumentParser:
         commands, "database-url", database_url, "print the URL of the database",
         'database-url    (as in: psql "$(python -m statsd database-url)")',
     )  # fmt: skip
+
+    about = "print what can be asked over HTTP, as OpenAPI 3.1"
+    _command(commands, "openapi", print_openapi, about, "openapi > static/openapi.json")
     return parser
 
 

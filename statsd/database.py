@@ -33,6 +33,7 @@ SESSION = {
 }
 
 POOL: web.AppKey[asyncpg.Pool[asyncpg.Record]] = web.AppKey("pool")
+DSN: web.AppKey[str] = web.AppKey("dsn")
 
 log = logging.getLogger("statsd.database")
 
@@ -60,7 +61,7 @@ def reading(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if (getattr(error, "sqlstate", None) or "")[:2] == "42":
+        if (getattr(error, "sqlstate", None) or "")[:2] in ("22", "42"):
             raise
         raise DatabaseAway(f"{what} cannot be read: the database is away, try again") from error
 

@@ -6,7 +6,7 @@ A fault names the field and says what would be right; it never repeats what the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
@@ -81,17 +81,69 @@ def utc(when: datetime) -> datetime:
     return aware.astimezone(UTC)
 
 
+def iso(when: datetime) -> str:
+    """Return an instant as `2026-11-21T10:30:00.000Z`."""
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def compact(json: str) -> bytes:
+    """Return JSON without the spaces PostgreSQL writes."""
+    return msgspec.json.format(json.encode(), indent=-1)
+
+
+def parse(body: bytes) -> Any:
+    """Return the value of a JSON text in UTF-8. Raises InvalidEvent."""
+    try:
+        return msgspec.json.decode(body)
+    except _BROKEN as error:
+        raise InvalidEvent(["the body must be valid JSON in UTF-8"]) from error
+
+
+def bounded(events: list[Any]) -> list[Any]:
+    """Return the events of a batch. Raises BadRequest (413) for more than 10,000."""
+    if len(events) > BATCH_EVENTS:
+        raise BadRequest(413, f"a batch must not hold more than {BATCH_EVENTS} events (got {len(events)})")
+    return events
+
+
+def single(body: bytes) -> bytes:
+    """Return the body of one event. Raises BadRequest (413) for more than a mebibyte."""
+    if len(body) > EVENT_BYTES:
+        raise BadRequest(413, f"one event must not be larger than {EVENT_BYTES} bytes")
+    return body
+
+
+def exceeded(value: dict[str, Any], *, size: int, depth: int, nodes: int) -> str | None:
+    """Return what a JSON object must be and is not: of so many bytes as compact JSON, levels, values, without NUL."""
+    level: list[Any] = [value]
+    levels = seen = 0
+    while level:
+        levels, seen = levels + 1, seen + len(level)
+        if levels > depth or seen > nodes:
+            return f"must be at most {depth} levels deep and have at most {nodes} values"
+        names = [name for one in level if isinstance(one, dict) for name in one]
+        if any("\0" in one for one in (*level, *names) if isinstance(one, str)):
+            return "must not hold the character NUL"
+        level = [inner for one in level if isinstance(one, dict | list) for inner in _inside(one)]
+    return f"must have at most {size} bytes as compact JSON" if len(msgspec.json.encode(value)) > size else None
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> Sequence[Any]:
+    return [*value.values()] if isinstance(value, dict) else value
+
+
 class Decoder(Generic[E]):
     """Decodes one event or many. `check` returns what is wrong with an event as a whole, in sentences.
 
-    `explain` may have a wording of its own for a field: it gets its name and what the client sent.
+    `explain` may have a wording of its own for a field: it gets its name and what the client sent. A fault is a
+    sentence, or what the stream's envelope takes for one.
     """
 
     def __init__(
         self,
         event: type[E],
-        check: Callable[[E], list[str]],
-        explain: Callable[[str, Any], str | None] = lambda name, given: None,
+        check: Callable[[E], Sequence[Any]],
+        explain: Callable[[str, Any], Any] = lambda name, given: None,
     ) -> None:
         self._event = event
         self._check = check
@@ -108,17 +160,19 @@ class Decoder(Generic[E]):
         if lines:
             return self._decode_lines(body)
         many = body.lstrip()[:1] == b"["
-        if not many and len(body) > EVENT_BYTES:
-            raise BadRequest(413, f"one event must not be larger than {EVENT_BYTES} bytes")
-        decoded = self._fast(body, many)
+        decoded = self._fast(body if many else single(body), many)
         if isinstance(decoded, list):
-            return [self._checked(one) for one in _bounded(decoded)]
+            return [self._checked(one) for one in bounded(decoded)]
         if decoded is not None:
             return _raised(self._checked(decoded))
-        raw = _parse(body)
+        raw = parse(body)
         if isinstance(raw, list):
-            return [self._explained(one) for one in _bounded(raw)]
+            return [self._explained(one) for one in bounded(raw)]
         return _raised(self._explained(raw))
+
+    def convert(self, raw: Any) -> E | InvalidEvent:
+        """Return the event that a decoded JSON value is, or its faults."""
+        return self._explained(raw)
 
     def _fast(self, body: bytes, many: bool) -> E | list[E] | None:
         if _LONG_FRACTION.search(body):
@@ -131,14 +185,14 @@ class Decoder(Generic[E]):
     def _decode_lines(self, body: bytes) -> list[E | InvalidEvent]:
         try:
             if not _LONG_FRACTION.search(body):
-                return [self._checked(one) for one in _bounded(self._one.decode_lines(body))]
+                return [self._checked(one) for one in bounded(self._one.decode_lines(body))]
         except _BROKEN:
             pass
-        return [self._decode_line(line) for line in _bounded([line for line in body.split(b"\n") if line.strip()])]
+        return [self._decode_line(line) for line in bounded([line for line in body.split(b"\n") if line.strip()])]
 
     def _decode_line(self, line: bytes) -> E | InvalidEvent:
         try:
-            return self._explained(_parse(line))
+            return self._explained(parse(line))
         except InvalidEvent as broken:
             return broken
 
@@ -158,6 +212,8 @@ class Decoder(Generic[E]):
                 values[field.name] = _convert(raw.get(field.name), field.type)
             except (ValueError, *_BROKEN):
                 faults.append(self._explain(field.name, raw.get(field.name)) or _fault(field, raw.get(field.name)))
+        if self._event.__struct_config__.forbid_unknown_fields:
+            faults += [self._explain(name, ...) for name in raw if name not in self._event.__struct_fields__]
         return InvalidEvent(faults) if faults else self._checked(self._event(**values))
 
 
@@ -183,19 +239,6 @@ def _about(kind: Any) -> str:
     if get_origin(kind) is Annotated:
         return str(next(part.description for part in get_args(kind) if isinstance(part, msgspec.Meta)))
     return next((about for part in get_args(kind) if (about := _about(part))), "")
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except _BROKEN as error:
-        raise InvalidEvent(["the body must be valid JSON in UTF-8"]) from error
-
-
-def _bounded(events: list[Any]) -> list[Any]:
-    if len(events) > BATCH_EVENTS:
-        raise BadRequest(413, f"a batch must not hold more than {BATCH_EVENTS} events (got {len(events)})")
-    return events
 
 
 def _raised(outcome: E | InvalidEvent) -> E:

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest import BATCH_ROWS, Writer, new_id
 from statsd.stream import Stream
 
@@ -32,6 +34,25 @@ def moment(rng: random.Random, utc_offset: int) -> datetime:
         when = today + timedelta(days=-days_ago, hours=hour, seconds=rng.uniform(0, 3600))
         if when <= now:
             return when
+
+
+WRONG_SHARE = 0.02  # of what services deliver
+WRONG_SECONDS = 5.0  # for one answer
+
+
+async def send_wrong(url: str, stream: Stream, rng: random.Random) -> None:
+    """Post a request that the stream refuses to the server at `url`. Raises StatsError when it cannot be reached."""
+    assert stream.wrong
+    path, body = stream.wrong(rng)
+    headers = {"Content-Type": "application/json"}
+    try:
+        async with (
+            ClientSession(timeout=ClientTimeout(total=WRONG_SECONDS)) as session,
+            session.post(url.rstrip("/") + path, data=body, headers=headers),
+        ):
+            pass
+    except (ClientError, TimeoutError, ValueError) as error:
+        raise StatsError(f"--url: {url} cannot be reached ({error or type(error).__name__})") from error
 
 
 class Generator:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from statsd import metrics, sql
 from statsd.database import POOL
+from statsd.operation import Operation, answer
 from statsd.outage import OUTAGE, Outage
 from statsd.web import json_response
 
@@ -54,8 +55,38 @@ async def _check_database(pool: asyncpg.Pool[asyncpg.Record]) -> Mapping[str, st
     return {row["name"]: row["setting"] for row in rows}
 
 
+CHECKS = {
+    "database": "ok",
+    "durability": "full",
+    "spool": {"state": "empty", "rows": 0, "bytes": 0, "oldest_seconds": 0.0},
+    "dead_letters": 0,
+    "phase": "serving",
+}
+EXAMPLE = {
+    "success": True,
+    "status": "healthy",
+    "service": "analytics-api",
+    "timestamp": "2026-11-21T10:30:00.125Z",
+    "uptime": 21.746,
+    "database": True,
+    "data": {"status": "healthy", "timestamp": "2026-11-21T10:30:00.125Z", "uptime": 21},
+    "checks": CHECKS,
+}
+AWAY = {
+    **EXAMPLE,
+    "success": False,
+    "status": "unhealthy",
+    "database": False,
+    "checks": {**CHECKS, "database": "away", "durability": "unknown", "dead_letters": None},
+}
+
+
+@Operation(answers={200: answer("healthy", healthy=EXAMPLE), 503: answer("without a database", away=AWAY)})
 async def health(request: web.Request) -> web.Response:
-    """`GET /health`: the body of contracts.md §6.1, read by clients of all five systems; 503 without a database."""
+    """`GET /health`: whether all is well (contracts.md §6.1). 503 without a database.
+
+    `durability` is degraded where PostgreSQL may lose what it committed; `spool` is what waits on disk for it.
+    """
     found = await _check_database(request.app[POOL])
     state = request.app[STATE]
     status = "healthy" if found is not None else "unhealthy"
@@ -97,11 +128,18 @@ async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
     return number
 
 
+@Operation(answers={200: answer("it does", alive={"status": "alive"})})
 async def livez(_: web.Request) -> web.Response:
-    """`GET /livez`: the event loop turns. Says nothing of the database, so that an outage restarts nobody."""
+    """`GET /livez`: whether the event loop turns. Says nothing of the database, so that an outage restarts nobody."""
     return json_response({"status": "alive"})
 
 
+@Operation(
+    answers={
+        200: answer("yes", ready={"status": "ready"}),
+        503: answer("no, and why", away={"status": "database away"}, stopping={"status": "stopping"}),
+    }
+)
 async def readyz(request: web.Request) -> web.Response:
     """`GET /readyz`: whether a load balancer should send requests here."""
     phase = request.app[STATE].phase
@@ -112,8 +150,13 @@ async def readyz(request: web.Request) -> web.Response:
     )
 
 
+@Operation(
+    answers={
+        200: answer("all counters", media="text/plain", metrics="# TYPE statsd_clients gauge\nstatsd_clients 0.0\n")
+    }
+)
 async def export_metrics(_: web.Request) -> web.Response:
-    """`GET /metrics` in the text format of Prometheus."""
+    """`GET /metrics`: what is counted, in the text format of Prometheus."""
     return web.Response(
         body=prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
     )

@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from statsd import metrics, sql
+from statsd.database import reading
 from statsd.errors import DatabaseAway
 
 PACE_SECONDS = 0.25  # at most four frames a second and topic: more than an eye can follow
@@ -103,10 +104,8 @@ class Topic:
         if running is not None:
             await asyncio.wait([running])
         self._running, self._next = self._next, None
-        try:
+        with reading("statistics"):
             text: str = await self._pool.fetchval(self._query, datetime.now(UTC))
-        except Exception as error:
-            raise DatabaseAway("statistics are not available: the database is away, try again") from error
         return Snapshot(msgspec.json.format(text.encode(), indent=-1))
 
     def changed(self) -> None:
@@ -123,6 +122,8 @@ class Topic:
                     self.broadcast(await self.snapshot())
                 except DatabaseAway as error:
                     log.warning("%s: %s", self.name, error)
+                except Exception:  # a query that fails on some row must not end what stores the rows
+                    log.exception("%s: no statistics to broadcast", self.name)
             await asyncio.sleep(PACE_SECONDS)
 
     def broadcast(self, snapshot: Snapshot) -> None:

@@ -8,6 +8,9 @@ import sys
 import time
 from logging import LogRecord
 
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
+
 from statsd.settings import Settings
 
 _COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[31m"}
@@ -44,11 +47,11 @@ class _Json(logging.Formatter):
 
 
 class _NoBadHttp(logging.Filter):
-    """aiohttp logs a traceback of 500 bytes for every malformed request line: a flood anyone can send."""
+    """aiohttp logs a traceback for every malformed request line and every broken gzip: a flood anyone can send."""
 
     def filter(self, record: LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        return type(error).__module__ != "aiohttp.http_exceptions"
+        return not isinstance(error, (HttpProcessingError, RequestPayloadError))
 
 
 def configure(settings: Settings) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 import dotenv
 from aiohttp import web
 
+from statsd import signatures
 from statsd.errors import SettingsError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -88,6 +89,21 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _secrets(text: str) -> tuple[bytes, ...]:
+    return tuple(signatures.secret(part) for part in re.split(r"[\s,]+", text.strip()))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _switch(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError(f'must be true or false (got "{text}")')
+    return words[text.lower()]
+
+
 def _setting(
     default: Any, *names: str, parse: Callable[[str], Any], about: str, flag: str = "", secret: bool = False
 ) -> Any:
@@ -129,7 +145,7 @@ class Settings:
     )  # fmt: skip
     retention_days: int = _setting(
         0, "STATS_RETENTION_DAYS", parse=_whole(0, 36_500, "days"),
-        about="after how many days raw page events are deleted, totals stay; 0 keeps them",
+        about="after how many days raw page and webhook events are deleted, totals stay; 0 keeps them",
     )  # fmt: skip
     aggregate_seconds: float = _setting(
         10.0, "STATS_AGGREGATE_SECONDS", parse=_number(0.1, 3600, "seconds"),
@@ -138,6 +154,22 @@ class Settings:
     generate_rate: float = _setting(
         0.0, "STATS_GENERATE_RATE", parse=_number(0, 100_000, "events per second"), flag="--generate",
         about="synthetic logins per second made inside serve; 0 is off",
+    )  # fmt: skip
+    webhook_api_key: str = _setting(
+        "", "WEBHOOK_API_KEY", parse=str, secret=True,
+        about="what X-API-Key must say on POST /webhook; unset: open",
+    )  # fmt: skip
+    webhook_secrets: tuple[bytes, ...] = _setting(
+        (), "WEBHOOK_SECRET", parse=_secrets, secret=True,
+        about="whsec_… that webhooks must be signed with, several while one is replaced; unset: no signatures",
+    )  # fmt: skip
+    webhook_event_types: tuple[str, ...] = _setting(
+        (), "WEBHOOK_EVENT_TYPES", parse=_names,
+        about="the event types that webhooks may have, comma separated; unset: any",
+    )  # fmt: skip
+    webhook_strict: bool = _setting(
+        False, "WEBHOOK_STRICT", parse=_switch,
+        about="true: webhooks with fields that the contract does not name are refused",
     )  # fmt: skip
     cors_origins: tuple[str, ...] = _setting(
         (), "CORS_ORIGINS", parse=_origins,

@@ -42,5 +42,7 @@ class Stream:
     """Paths that pages of any origin may use, without credentials."""
     envelope: Callable[[InvalidEvent], dict[str, Any]] | None = None
     """The body of a 400 of its routes, where their contract has one of its own."""
+    wrong: Callable[[random.Random], tuple[str, bytes]] | None = None
+    """Makes the path and body of a request that the stream refuses, for a generator that can send it to a server."""
     contexts: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = ()
     """What else it needs while the program runs, in the form of aiohttp's `cleanup_ctx`; starts before the writers."""

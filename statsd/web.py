@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from uuid import uuid4
 
@@ -77,11 +77,16 @@ def parameters(request: web.Request, *names: str) -> dict[str, str]:
     return {name: request.query[name] for name in names if request.query.get(name)}
 
 
-async def read_body(request: web.Request, limit: int = BATCH_BYTES) -> bytes:
-    """Return the decompressed body. Raises BadRequest: 408 too slow, 413 too large, 415 not JSON, 400 broken."""
+async def read_body(
+    request: web.Request, limit: int = BATCH_BYTES, types: Collection[str] | None = JSON_TYPES
+) -> bytes:
+    """Return the decompressed body of one of the media `types` (None: any).
+
+    Raises BadRequest: 408 too slow, 413 too large, 415 of another type or encoding, 400 broken.
+    """
     if request.headers.get("Content-Encoding", "").lower() not in ENCODINGS:
         raise BadRequest(415, "Content-Encoding: must be gzip, deflate or absent")
-    if request.headers.get("Content-Type") is not None and request.content_type not in JSON_TYPES:
+    if types and "Content-Type" in request.headers and request.content_type not in types:
         raise BadRequest(415, f"Content-Type: must be application/json (got {request.content_type})")
     if (request.content_length or 0) > limit:
         raise BadRequest(413, f"the body must not be larger than {limit} bytes")

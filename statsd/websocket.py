@@ -2,17 +2,20 @@
 
 Silent at connect. Until a client subscribes to topics it listens to the logins in the words of the login contract:
 `stats_update` after every change and every aggregation. Whatever a client sends, the socket stays.
+
+The webhooks have a contract of their own, on `/events/ws`, `/ws?stream=events` and `/`: one `{stats}` at connect and
+one after every change. All else is the same there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +24,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway
 from statsd.live import HUB, STALL_SECONDS, Client, Dress, Hub
+from statsd.operation import Operation, Parameter
 from statsd.web import ORIGINS
 
 FRAME_BYTES = 64 * 1024  # a client has no reason to send more
@@ -29,6 +33,7 @@ MOST_SOCKETS = 10_000
 CLOSE_SECONDS = 2.0
 
 LOGINS = "logins"
+WEBHOOKS = "webhooks"
 TYPES = ("ping", "request_initial_data", "subscribe")
 PONG = b'{"type":"pong"}'
 
@@ -48,6 +53,11 @@ def stats_update_object(payload: bytes) -> bytes:
     return stats_update(msgspec.json.encode(stats))
 
 
+def stats(payload: bytes) -> bytes:
+    """Dress webhooks as their contract has them."""
+    return b'{"stats":' + payload + b"}"
+
+
 @cache
 def _update(topic: str) -> Dress:
     """One dress per topic, so that its subscribers share the frame made of it."""
@@ -58,8 +68,45 @@ def _error(message: str) -> bytes:
     return msgspec.json.encode({"type": "error", "message": message, "error": message, "availableTypes": TYPES})
 
 
+REFUSALS = {
+    400: "a header that must stand once stands twice",
+    403: "pages of this origin may not connect",
+    426: "the request is no upgrade to a WebSocket of version 13",
+    503: "too many sockets are open already",
+}
+
+
+@Operation(
+    query={
+        "session_stats": Parameter(Literal["object"], "sends the summary of sessions in place of a row per device"),
+        "stream": Parameter(Literal["events"], "speaks as `/events/ws` does"),
+    },
+    answers={101: "a WebSocket, silent until it is asked or something changes", **REFUSALS},
+)
 async def endpoint(request: web.Request) -> web.WebSocketResponse:
-    """`GET /ws`. Raises BadRequest: 403 for a foreign page, 426 for another protocol version, 503 when full."""
+    """`GET /ws`: live statistics over a WebSocket.
+
+    `{"type":"ping"}` is answered with `{"type":"pong"}`, `{"type":"request_initial_data"}` with a `stats_update` of the
+    logins, which all clients get after every change, too. `{"type":"subscribe","topics":["logins","pageviews"]}` has
+    them, and the topics named, come as `{"type":"update","topic":…,"payload":…}` instead.
+    Raises BadRequest as declared.
+    """
+    if request.query.get("stream") == "events":
+        return await events_endpoint(request)
+    summary = request.query.get("session_stats") == "object"
+    return await _converse(request, LOGINS, stats_update_object if summary else stats_update, greets=False)
+
+
+@Operation(answers={101: 'a WebSocket, with a first frame `{"stats":…}` at once', **REFUSALS})
+async def events_endpoint(request: web.Request) -> web.WebSocketResponse:
+    """`GET /events/ws`: webhook events, live over a WebSocket: one `{"stats":…}` at once, and after every change.
+
+    Clients need not send anything. Raises as `/ws` does.
+    """
+    return await _converse(request, WEBHOOKS, stats, greets=True)
+
+
+async def _converse(request: web.Request, topic: str, dress: Dress, greets: bool) -> web.WebSocketResponse:
     _check_handshake(request)
     hub = request.app[HUB]
     if len(hub.sockets) >= MOST_SOCKETS:
@@ -73,7 +120,7 @@ async def endpoint(request: web.Request) -> web.WebSocketResponse:
     hub.sockets.add(socket)
     metrics.CLIENTS.inc()
     try:
-        await Conversation(socket, hub, request.query.get("session_stats") == "object").run()
+        await Conversation(socket, hub, {topic: dress}).run(greets)
     finally:
         metrics.CLIENTS.dec()
         hub.sockets.discard(socket)
@@ -85,23 +132,28 @@ async def endpoint(request: web.Request) -> web.WebSocketResponse:
 class Conversation:
     """One socket: a reader that answers, and the client task that sends what topics offer."""
 
-    def __init__(self, socket: web.WebSocketResponse, hub: Hub, summary: bool) -> None:
+    def __init__(self, socket: web.WebSocketResponse, hub: Hub, dresses: dict[str, Dress]) -> None:
         self._socket = socket
         self._hub = hub
         self._client = Client(self._send)
-        self._login_dress: Dress = stats_update_object if summary else stats_update
+        self._first = dresses
         self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
             "ping": self._ping,
             "request_initial_data": self._request_initial_data,
             "subscribe": self._subscribe,
         }
 
-    async def run(self) -> None:
-        """Converse until the peer leaves or stalls. Both tasks are ended here: an aborted socket wakes no reader."""
-        self._hub.listen(self._client, {LOGINS: self._login_dress})
+    async def run(self, greets: bool) -> None:
+        """Converse until the peer leaves or stalls; `greets` sends what it listens to at once.
+
+        Both tasks are ended here: an aborted socket wakes no reader.
+        """
+        self._hub.listen(self._client, self._first)
         reading = asyncio.create_task(self._read(), name="websocket reader")
         sending = asyncio.create_task(self._client.run(), name="websocket sender")
         try:
+            if greets:
+                await self._offer(self._first)
             await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._hub.listen(self._client, {})
@@ -145,7 +197,9 @@ class Conversation:
         await self._send(PONG)
 
     async def _request_initial_data(self, message: dict[str, Any]) -> None:
-        dress = stats_update_object if message.get("session_stats") == "object" else self._login_dress
+        dress = (
+            stats_update_object if message.get("session_stats") == "object" else self._first.get(LOGINS, stats_update)
+        )
         try:
             snapshot = await self._hub.topics[LOGINS].snapshot()
         except DatabaseAway as away:
@@ -153,6 +207,9 @@ class Conversation:
         await self._send(snapshot.frame(dress))
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
+        if message.get("channel") == "events":  # the words of the webhooks' contract
+            self._hub.listen(self._client, {WEBHOOKS: stats})
+            return await self._offer([WEBHOOKS])
         names = message.get("topics")
         known = self._hub.topics
         if not isinstance(names, list) or not all(isinstance(name, str) and name in known for name in names):
@@ -160,9 +217,12 @@ class Conversation:
         topics = list(dict.fromkeys(names))
         self._hub.listen(self._client, {name: _update(name) for name in topics})
         await self._send(msgspec.json.encode({"type": "subscribed", "topics": topics}))
+        await self._offer(topics)
+
+    async def _offer(self, topics: Iterable[str]) -> None:
         for name in topics:
             with suppress(DatabaseAway):  # the first broadcast after its return brings the numbers
-                self._client.offer(name, await known[name].snapshot())
+                self._client.offer(name, await self._hub.topics[name].snapshot())
 
 
 def _check_handshake(request: web.Request) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import signal
 import socket
@@ -25,13 +26,13 @@ Run = Callable[..., Program]
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
 
 
-async def stats(address: str) -> dict[str, Any]:
-    async with aiohttp.ClientSession() as session, session.get(f"{address}/logins/stats") as response:
+async def stats(address: str, path: str = "/logins/stats") -> dict[str, Any]:
+    async with aiohttp.ClientSession() as session, session.get(address + path) as response:
         return await response.json()
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"]]
+    "command", [[], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"], ["openapi"]]
 )
 async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[str]) -> None:
     program = run(*command, "--help")
@@ -123,6 +124,45 @@ async def test_generate_in_a_second_process_moves_the_numbers_of_serve(run: Run)
     assert "10 logins in" in generator.stderr
 
 
+async def test_generate_sends_a_server_something_wrong_now_and_then(run: Run) -> None:
+    server = run("serve", "--port", "0")
+    address = await server.address()
+    generator = run("generate", "--stream", "webhooks", "--rate", "1000", "--url", address)
+
+    async def both_move() -> bool:
+        found = (await stats(address, "/events/stats"))["data"]
+        return found["totalEvents"] > 0 and found["invalidEvents"] > 1
+
+    await until(both_move)
+    generator.process.terminate()
+    assert await generator.ended() == 0
+    nobody = run("generate", "--stream", "webhooks", "--url", "http://127.0.0.1:1")
+    assert await nobody.ended() == 1
+    assert "--url: http://127.0.0.1:1 cannot be reached" in nobody.stderr
+    other = run("generate", "--stream", "logins", "--url", address)
+    assert await other.ended() == 1
+    assert "--url: only webhooks can be sent wrong" in other.stderr
+
+
+async def test_what_strangers_send_broken_leaves_no_traceback_in_the_log(run: Run) -> None:
+    program = run("serve", "--port", "0")
+    address = await program.address()
+    host, port = address.removeprefix("http://").split(":")
+    broken = gzip.compress(b"{}")[:-8] + bytes(8)
+    for request in (
+        b"\x16\x03\x01 / HTTP/9\r\n\r\n",
+        b"POST /logins HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"
+        % (len(broken), broken),
+    ):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request)
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    program.process.terminate()
+    assert await program.ended() == 0
+    assert "Traceback" not in program.stderr
+
+
 async def test_interrupted_generator_says_what_it_stored(run: Run, database_url: str, pool: Any) -> None:
     program = run("generate", "--rate", "100", "--json", DATABASE_URL=database_url)
     await until(lambda: pool.fetchval("select count(*) from user_logins"))
@@ -176,7 +216,7 @@ async def test_rebuild_mends_totals_that_someone_broke(run: Run, database_url: s
     await pool.execute("update login_devices set logins = 5")
     program = run("aggregate", "--rebuild", "--json", DATABASE_URL=database_url)
     assert await program.ended() == 0
-    assert json.loads(program.process.stdout.read()) == {"logins": 100, "pageviews": 0}
+    assert json.loads(program.process.stdout.read()) == {"logins": 100, "webhooks": 0, "pageviews": 0}
     assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
 
 

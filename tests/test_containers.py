@@ -232,7 +232,7 @@ async def test_the_installed_wheel_serves_its_own_page_and_sql_and_its_probe_tel
     server = run(*words, **image, PYTHONPATH="")
     address = await server.address()
     async with aiohttp.ClientSession(address) as client:
-        for path, file in (("/", "index.html"), ("/assets/panels/logins.js", "assets/panels/logins.js")):
+        for path, file in (("/dashboard", "index.html"), ("/assets/panels/logins.js", "assets/panels/logins.js")):
             async with client.get(path) as response:
                 assert await response.read() == (ROOT / "static" / file).read_bytes()
         async with client.post("/logins", json=LOGIN) as response:

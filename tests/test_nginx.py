@@ -21,6 +21,7 @@ from yarl import URL
 
 from statsd.web import BATCH_BYTES, HEADERS
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or "nginx"
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "Estonia", "device_type": "Desktop", "browser": "Firefox"}
 
@@ -140,14 +141,22 @@ async def test_page_and_assets_come_from_the_files(client: aiohttp.ClientSession
         ("/assets/panels/logins.js", "assets/panels/logins.js", "application/javascript"),
         ("/assets/style.css", "assets/style.css", "text/css"),
     ):
-        async with client.get(path) as response:
+        async with client.get(path, headers=BROWSER) as response:
             assert response.status == 200
             assert await response.read() == (ROOT / "static" / file).read_bytes()
             assert response.content_type == kind
             assert response.headers["Cache-Control"] == "no-cache"
             assert "X-Request-Id" not in response.headers
-        async with client.get(path, headers={"If-None-Match": response.headers["ETag"]}) as again:
+        async with client.get(path, headers={**BROWSER, "If-None-Match": response.headers["ETag"]}) as again:
             assert again.status == 304
+
+
+async def test_front_door_is_the_page_to_browsers_only(client: aiohttp.ClientSession) -> None:
+    async with client.get("/") as response:
+        assert (await response.json())["message"] == "Event Webhook API"
+    for address in ("/", "/events/ws"):
+        async with client.ws_connect(address) as ws:
+            assert set(await ws.receive_json()) == {"stats"}
 
 
 async def test_assets_are_compressed(client: aiohttp.ClientSession) -> None:
@@ -159,7 +168,7 @@ async def test_assets_are_compressed(client: aiohttp.ClientSession) -> None:
 async def test_security_headers_are_those_of_the_program(client: aiohttp.ClientSession, program: str) -> None:
     async with aiohttp.ClientSession(program) as direct:
         for path in ("/", "/assets/app.js", "/logins/stats", "/health", "/nowhere"):
-            async with client.get(path) as proxied, direct.get(path) as response:
+            async with client.get(path, headers=BROWSER) as proxied, direct.get(path, headers=BROWSER) as response:
                 assert proxied.status == response.status
                 assert security_headers(proxied.headers) == security_headers(response.headers)
                 assert proxied.headers.getall("Cache-Control") == response.headers.getall("Cache-Control")

@@ -108,21 +108,22 @@ async def test_wrong_method_is_405_with_allow(client: Any, method: str) -> None:
     assert "GET, HEAD, POST" in (await response.json())["error"]
 
 
-@pytest.mark.parametrize("path", ["/health", "/nope", "/logins/stats", "/", "/assets/app.js", "/metrics"])
+@pytest.mark.parametrize("path", ["/health", "/nope", "/logins/stats", "/", "/dashboard", "/assets/app.js", "/metrics"])
 async def test_every_response_carries_the_security_headers(client: Any, path: str) -> None:
     response = await client.get(path)
     for name, value in web.HEADERS.items():
         assert response.headers[name] == value
     assert "unsafe" not in response.headers["Content-Security-Policy"]
     assert "Server" not in response.headers
-    assert response.headers["Cache-Control"] == ("no-cache" if path in ("/", "/assets/app.js") else "no-store")
+    assert response.headers["Cache-Control"] == ("no-cache" if path in ("/dashboard", "/assets/app.js") else "no-store")
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard"])
 async def test_page_is_html_and_revalidated(client: Any, path: str) -> None:
-    response = await client.get(path)
+    browser = {"Accept": "text/html"}
+    response = await client.get(path, headers=browser)
     assert response.content_type == "text/html"
-    again = await client.get(path, headers={"If-None-Match": response.headers["ETag"]})
+    again = await client.get(path, headers={**browser, "If-None-Match": response.headers["ETag"]})
     assert again.status == 304
 
 
@@ -252,3 +253,16 @@ async def test_full_queue_is_503_with_retry_after(client: Any) -> None:
     assert response.status == 503
     assert int(response.headers["Retry-After"]) >= 1
     assert await until(lambda: client.get("/livez"))
+
+
+async def test_front_door_tells_browsers_programs_and_sockets_apart(client: Any) -> None:
+    page = await client.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (page.content_type, page.headers["Cache-Control"]) == ("text/html", "no-cache")
+    for headers in ({}, {"Accept": "*/*"}, {"Accept": "application/json"}):
+        index = await client.get("/", headers=headers)
+        assert (await index.json())["data"]["endpoints"]["GET /health"]
+    assert page.headers["Vary"] == index.headers["Vary"] == "Accept, Upgrade"
+    async with client.ws_connect("/") as ws:
+        assert set(await ws.receive_json()) == {"stats"}
+    foreign = await client.get("/", headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+    assert foreign.status == 426

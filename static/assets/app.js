@@ -7,11 +7,12 @@ import { Feed } from "./feed.js";
 import { makePanel } from "./panel.js";
 import { logins } from "./panels/logins.js";
 import { pageviews } from "./panels/pageviews.js";
+import { webhooks } from "./panels/webhooks.js";
 import { showStatus } from "./status.js";
 import { Store } from "./store.js";
 import { makeTabs } from "./tabs.js";
 
-const panels = [logins, pageviews];
+const panels = [logins, webhooks, pageviews];
 
 const NOTICE_MS = 12_000;
 const store = new Store();

@@ -21,7 +21,7 @@ import { makeTable, tableLines } from "./table.js";
  * @property {string} id
  * @property {string} title
  * @property {string | ((payload: Json) => string)} hint
- * @property {"third" | "half" | "wide" | "full"} width
+ * @property {"third" | "side" | "half" | "wide" | "full"} width a `side` is a third beside a wide one, or below it
  */
 /**
  * @typedef {object} Sheet
@@ -30,7 +30,7 @@ import { makeTable, tableLines } from "./table.js";
  * @property {boolean} [footed] the last row sums up the others
  * @property {Drawing} [drawing] without one the card is its table
  * @property {(payload: Json) => Lead[]} [lead] what the rows come to, above them
- * @property {string} [bare] what stands there without rows
+ * @property {string | ((payload: Json) => string)} [bare] what stands there without rows
  */
 /** @typedef {{words: string, tone: "good" | "warn" | "bad" | "none"}} Lead */
 /** @typedef {{node: HTMLElement, show: (payload: Json) => void}} Content */
@@ -105,7 +105,6 @@ function lay(panel, card, section, body, tools) {
     sheet.hidden = view !== "table";
   }
 
-  body.dataset.bare = card.bare ?? "Nothing here yet";
   section.toggleAttribute("data-footed", card.footed ?? false);
   turn(draw ? "chart" : "table");
   if (draw) {
@@ -123,6 +122,7 @@ function lay(panel, card, section, body, tools) {
   return (payload) => {
     rows = card.rows(payload);
     section.toggleAttribute("data-bare", rows.length === 0);
+    body.dataset.bare = typeof card.bare === "function" ? card.bare(payload) : (card.bare ?? "Nothing here yet");
     if (card.lead) showLead?.(card.lead(payload));
     render();
   };

@@ -4,6 +4,7 @@
  * a view can be shared; the browser remembers the site. Who looks at today stays with it over midnight.
  */
 
+import { Address } from "./address.js";
 import { daysAfter } from "./format.js";
 
 /** @param {string} day */
@@ -12,6 +13,7 @@ export const isDay = (day) =>
 
 export class Choice {
   #panel;
+  #address;
   #site;
   /** Empty: today, whichever day that is. */
   #day = "";
@@ -20,6 +22,7 @@ export class Choice {
   /** @param {string} panel the id that its address begins with */
   constructor(panel) {
     this.#panel = panel;
+    this.#address = new Address(panel);
     this.#site = this.#remembered();
   }
 
@@ -46,7 +49,7 @@ export class Choice {
   /** @param {{site?: string, day?: string}} picked by the reader: to be found again with the browser's Back */
   pick({ site = this.#site, day = this.day }) {
     if (site === this.#site && day === this.day) return;
-    history.pushState(null, "", this.#address(site, day));
+    this.#address.push(site, day);
     this.#take(site, day);
     this.#remember();
   }
@@ -59,9 +62,10 @@ export class Choice {
 
   /** Follows the address, if it is of this panel; what it leaves out stays as it is. */
   read() {
-    const [panel, site = "", day = ""] = location.hash.slice(1).split("/");
-    if (panel !== this.#panel) return;
-    this.#take(decoded(site) || this.#site, isDay(day) ? day : site ? "" : this.#day);
+    const parts = this.#address.read();
+    if (!parts) return;
+    const [site = "", day = ""] = parts;
+    this.#take(site || this.#site, isDay(day) ? day : site ? "" : this.#day);
     this.#remember();
     this.#say();
   }
@@ -75,19 +79,8 @@ export class Choice {
     this.#day = day === this.#today ? "" : day;
   }
 
-  /** Writes the address in full, without a step in the browser's history. */
   #say() {
-    const address = this.#address(this.#site, this.day);
-    if (this.#site && location.hash.split("/", 1)[0] === `#${this.#panel}` && location.hash !== address)
-      history.replaceState(null, "", address);
-  }
-
-  /**
-   * @param {string} site
-   * @param {string} day
-   */
-  #address(site, day) {
-    return `#${this.#panel}/${encodeURIComponent(site)}/${day}`;
+    if (this.#site) this.#address.replace(this.#site, this.day);
   }
 
   // A browser may forbid the storage: then the site is remembered by the address alone.
@@ -107,14 +100,5 @@ export class Choice {
     } catch {
       return "";
     }
-  }
-}
-
-/** @param {string} part of an address */
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return "";
   }
 }

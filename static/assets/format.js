@@ -9,6 +9,15 @@ const share = new Intl.NumberFormat(language, { style: "percent", minimumFractio
 const size = new Intl.NumberFormat(language, { notation: "compact", style: "unit", unit: "byte", unitDisplay: "narrow", maximumFractionDigits: 1 });
 const dayShort = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "short", day: "numeric" });
 const dayLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", dateStyle: "full" });
+const dayMinute = new Intl.DateTimeFormat(language, {
+  timeZone: "UTC",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+const dayName = new Intl.DateTimeFormat(language, { timeZone: "UTC", weekday: "short" });
 
 /** What stands where there is no number. */
 export const NONE = "–";
@@ -72,6 +81,27 @@ export function day(date, style = "short") {
   if (Number.isNaN(at.getTime())) return date || NONE;
   return (style === "long" ? dayLong : dayShort).format(at);
 }
+
+/**
+ * @param {string} instant
+ * @param {(at: Date) => string} write
+ */
+function written(instant, write) {
+  const at = new Date(instant);
+  return Number.isNaN(at.getTime()) ? instant || NONE : write(at);
+}
+
+/** @param {string} instant as ISO 8601 has it; all of these write UTC */
+export const time = (instant) => written(instant, (at) => at.toISOString().slice(11, 16));
+
+/** @param {string} instant */
+export const weekday = (instant) => written(instant, (at) => dayName.format(at));
+
+/** @param {string} instant to the minute */
+export const dayAndTime = (instant) => written(instant, (at) => dayMinute.format(at));
+
+/** @param {string} instant to the second, the same width for all of them */
+export const toTheSecond = (instant) => written(instant, (at) => at.toISOString().slice(0, 19).replace("T", " "));
 
 /**
  * A length of time in one unit.

@@ -7,7 +7,7 @@ import { count } from "./format.js";
 /** @typedef {{name: string, value: number}} Part */
 
 /** What the sum of everything without a place of its own is called. */
-export const OTHERS = "All others";
+export const OTHERS = "Other";
 
 /**
  * @param {Row} row

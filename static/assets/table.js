@@ -2,7 +2,7 @@
 /** The table behind a chart: patched in place, so that scrolling and selecting survive an update. */
 
 import { button, element, setText } from "./element.js";
-import { count, day, hour, length, NONE, percent } from "./format.js";
+import { count, day, dayAndTime, hour, length, NONE, percent, shorten, toTheSecond } from "./format.js";
 
 /** @typedef {string | number | null} Cell */
 /** @typedef {Record<string, Cell>} Row */
@@ -10,14 +10,19 @@ import { count, day, hour, length, NONE, percent } from "./format.js";
  * @typedef {object} Column the first column names its row
  * @property {string} key
  * @property {string} label
- * @property {"text" | "name" | "day" | "hour" | "count" | "percent" | "seconds"} kind a `name` may be long, and wraps
+ * @property {"text" | "name" | "json" | "day" | "hour" | "time" | "instant" | "count" | "percent" | "seconds"} kind a
+ *   `name` may be long, and wraps; a `time` is to the minute, an `instant` to the second
  * @property {Pick} [pick] makes the cells buttons
+ * @property {string} [bar] the key of the percentage that is drawn behind the cells
  */
 /**
  * @typedef {object} Pick
  * @property {(name: string) => void} choose
  * @property {() => string} chosen
  */
+
+/** Of a text in a cell of JSON; the file has it whole. */
+const LONGEST_JSON = 200;
 
 /**
  * @param {Column["kind"]} kind
@@ -26,7 +31,10 @@ import { count, day, hour, length, NONE, percent } from "./format.js";
  */
 export function written(kind, cell) {
   if (kind === "text" || kind === "name") return cell === null || cell === "" ? NONE : String(cell);
+  if (kind === "json") return cell === null ? NONE : shorten(String(cell), LONGEST_JSON);
   if (kind === "day") return day(String(cell), "short");
+  if (kind === "time") return dayAndTime(String(cell));
+  if (kind === "instant") return toTheSecond(String(cell));
   const value = typeof cell === "number" ? cell : null;
   return { count, percent, hour, seconds: length }[kind](value);
 }
@@ -38,7 +46,7 @@ export function written(kind, cell) {
  */
 export function makeTable(caption, columns) {
   const body = element("tbody");
-  const headings = columns.map(({ label, kind }) => element("th", { scope: "col", "data-kind": kind }, label));
+  const headings = columns.map((column) => element("th", { scope: "col", ...marks(column) }, column.label));
   const table = element(
     "table",
     {},
@@ -57,8 +65,9 @@ export function makeTable(caption, columns) {
       while (body.rows.length > rows.length) body.deleteRow(-1);
       rows.forEach((row, index) => {
         const line = body.rows[index] ?? body.appendChild(emptyLine(columns));
-        columns.forEach(({ key, kind, pick }, at) => {
+        columns.forEach(({ key, kind, pick, bar }, at) => {
           const cell = line.cells[at];
+          if (bar) cell?.style.setProperty("--bar", `${row[bar] ?? 0}%`);
           const where = pick ? cell?.firstElementChild : cell;
           if (where) setText(where, written(kind, row[key] ?? null));
           if (pick) where?.setAttribute("aria-current", String(pick.chosen() === row[key]));
@@ -68,10 +77,17 @@ export function makeTable(caption, columns) {
   };
 }
 
+/**
+ * @param {Column} column
+ * @returns {Record<string, string>} what its cells look like
+ */
+const marks = ({ kind, bar }) => (bar ? { "data-kind": kind, "data-bar": "" } : { "data-kind": kind });
+
 /** @param {Column[]} columns */
 function emptyLine(columns) {
-  const cells = columns.map(({ kind, pick }, at) => {
-    const cell = at === 0 ? element("th", { scope: "row", "data-kind": kind }) : element("td", { "data-kind": kind });
+  const cells = columns.map((column, at) => {
+    const { pick } = column;
+    const cell = at === 0 ? element("th", { scope: "row", ...marks(column) }) : element("td", marks(column));
     if (pick) {
       const choose = button({ class: "pick", "data-pick": "" }, "", () => pick.choose(choose.textContent ?? ""));
       cell.append(choose);

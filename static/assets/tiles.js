@@ -12,7 +12,7 @@ import { cssValue, motionReduced } from "./theme.js";
 /**
  * @typedef {object} Tile
  * @property {string} id
- * @property {string} label
+ * @property {string | ((payload: Json) => string)} label
  * @property {"count" | "decimal" | "percent" | "seconds"} kind
  * @property {(payload: Json) => number | null} value
  * @property {(payload: Json) => string} note a smaller fact beside the number
@@ -31,14 +31,16 @@ export function makeTiles(tiles) {
   const made = tiles.map((tile) => {
     const value = element("dd", { class: "tile-value" }, NONE);
     const note = element("dd", { class: "tile-note" });
-    const group = element("div", { class: "tile", "data-tile": tile.id }, element("dt", {}, tile.label), value, note);
-    return { tile, group, value, note };
+    const label = element("dt", {}, typeof tile.label === "string" ? tile.label : "");
+    const group = element("div", { class: "tile", "data-tile": tile.id }, label, value, note);
+    return { tile, group, label, value, note };
   });
   return {
     list: element("dl", { class: "tiles" }, ...made.map(({ group }) => group)),
     show(payload) {
       const flash = !motionReduced() && performance.now() - flashedAt > FLASH_PACE_MS;
-      for (const { tile, value, note } of made) {
+      for (const { tile, label, value, note } of made) {
+        if (typeof tile.label === "function") setText(label, tile.label(payload));
         const changed = showValue(value, tile.kind, tile.value(payload));
         setText(note, tile.note(payload));
         if (!changed || !flash) continue;

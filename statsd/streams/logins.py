@@ -19,6 +19,7 @@ from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, Ove
 from statsd.generator import moment
 from statsd.ingest import WRITERS, Outcome, Spooled, id_of_key, new_id
 from statsd.live import HUB
+from statsd.operation import Operation, Parameter, answer
 from statsd.stream import Row, Stream
 from statsd.web import LINES, json_response, read_body
 
@@ -76,10 +77,32 @@ def row(login: Login, id: UUID) -> Row:
 
 DECODER = Decoder(Login, check)
 
+# What openapi.json shows.
+EXAMPLE = {
+    "user_id": 7, "login_time": "2026-11-21T10:00:00.000Z", "logout_time": "2026-11-21T10:30:00.000Z",
+    "ip_address": "203.0.113.7", "region": "Estonia", "device_type": "Mobile", "browser": "Firefox",
+}  # fmt: skip
+WAITING = {"id": "01a2105e-a6a6-781b-95ab-5b9788c5ad59", **EXAMPLE, "session_duration_seconds": 1800}
+STORED = {**WAITING, "created_at": "2026-11-21T10:30:00.125Z", "updated_at": "2026-11-21T10:30:00.125Z"}
+OPEN = {**STORED, "logout_time": None, "session_duration_seconds": None}
+FAULT = {"error": "Invalid payload", "details": ["user_id is required and must be an integer of 32 bits"]}
 
+
+@Operation(
+    body=Login,
+    batch=True,
+    example=EXAMPLE,
+    keys=["Idempotency-Key"],
+    answers={
+        200: answer("it was stored before, under the same key", row=STORED, open=OPEN),
+        201: answer("stored", row=STORED, open=OPEN, many=[STORED, OPEN, FAULT]),
+        202: answer("on disk, until the database is back", row=WAITING, many=[WAITING, FAULT]),
+    },
+)
 async def post_logins(request: web.Request) -> web.Response:
-    """`POST /logins`: 201 with the stored row; for an array 201 with, at each index, the row or `{error, details}`.
+    """`POST /logins`: store a login, or many.
 
+    201 with the stored row; for an array with, at each index, the row or `{error, details}`; the good ones are stored.
     202 says that the database is away and the rows wait on disk; they lack what it would fill in (created_at).
     An `Idempotency-Key` makes a repeat of one login answer 200 with the row of the first; the same key with another
     login is 422. An array in which nothing is right is 400.
@@ -147,6 +170,10 @@ def _iso(when: datetime) -> str:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@Operation(
+    query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_LOGINS)], "how many", default=100)},
+    answers={200: answer("the newest first", rows=[STORED, OPEN])},
+)
 async def get_logins(request: web.Request) -> web.Response:
     """`GET /logins?limit=100`: the newest rows by login time, at most 1,000."""
     given = request.query.getall("limit", ["100"])
@@ -157,8 +184,35 @@ async def get_logins(request: web.Request) -> web.Response:
     return json_response([_body(one) for one in rows])
 
 
+SECONDS = {"averageDuration": 3370.56, "minDuration": 344, "maxDuration": 6390, "medianDuration": 3377.0}
+STATISTICS = {
+    "deviceStats": [{
+        "device_type": "Mobile", "count": 32, "unique_users": 23, "percentage": 35.96,
+        "avg_session_duration_seconds": 3943.21,
+    }],
+    "regionDeviceStats": [{
+        "region": "Estonia", "device_type": "Mobile", "count": 6, "region_total": 14,
+        "avg_session_duration_seconds": 5347.4,
+    }],
+    "sessionStats": [{
+        "device_type": "Desktop", "totalSessions": 25, **SECONDS, "total_sessions": 25,
+        "avg_duration_seconds": 3370.56, "active_sessions": 3,
+    }],
+    "sessionSummary": {"totalSessions": 79, **SECONDS, "activeSessions": 10, "totalLogins": 89, "uniqueUsers": 41},
+    "regionStats": [{"region": "Estonia", "count": 14}],
+    "browserStats": [{"browser": "Firefox", "count": 21}],
+    "loginTrends": [{"date": "2026-11-21", "loginCount": 12}],
+    "peakHours": [{"hour": 10, "loginCount": 9}],
+    "totalSessions": 89,
+    "totalUsers": 41,
+    "averageSessionDuration": 3909.23,
+    "generatedAt": "2026-11-21T10:30:00.125Z",
+}  # fmt: skip
+
+
+@Operation(answers={200: answer("30 days and 24 hours, all of them; sessions in seconds", statistics=STATISTICS)})
 async def get_stats(request: web.Request) -> web.Response:
-    """`GET /logins/stats`: the payload of `stats_update` (contracts.md §1.6)."""
+    """`GET /logins/stats`: the statistics of all logins. They are the payload of `stats_update` (contracts.md §1.6)."""
     snapshot = await request.app[HUB].topics[STREAM.name].snapshot()
     return json_response(snapshot.payload)
 

@@ -21,6 +21,7 @@ from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.generator import moment
 from statsd.ingest import Spooled, id_of_key, new_id
 from statsd.live import HUB
+from statsd.operation import Operation, Parameter, answer
 from statsd.outage import OUTAGE
 from statsd.stream import Row, Stream
 from statsd.web import LINES, json_response, parameters, read_body, tagged_response
@@ -93,13 +94,35 @@ def _id(event: PageEvent, header: str | None) -> UUID:
     return id_of_key(STREAM.name, f"{event.site_id}\n{event.event_id}") if event.event_id else new_id()
 
 
-async def post_event(request: web.Request) -> web.Response:
-    """`POST /event`: 202 with the `jobId` of a receipt, once the event is in the database or safe on disk.
+# What openapi.json shows.
+EXAMPLE = {"site_id": "shop", "event_type": "page_view", "path": "/home", "user_id": "u1",
+           "timestamp": "2026-11-21T10:30:00Z"}  # fmt: skip
+JOB = "01a2105e-a6a6-781b-95ab-5b9788c5ad59"
+FAULT = {"index": 1, "details": ["path is required and must be a non-empty string"]}
+ACCEPTED = {"message": "Events accepted for processing", "accepted": 1, "duplicates": 0, "jobIds": [JOB]}
 
-    One object, an array, or one event a line (application/x-ndjson): for the latter two 202 with `accepted`,
-    `duplicates`, `jobIds` of both in their order, and `rejected`, each with its index and details; 400 only where
-    nothing is good. `Idempotency-Key` (one event) or `event_id` make a repeat count once; another event under the same
-    one is 422.
+
+@Operation(
+    body=PageEvent,
+    batch=True,
+    example=EXAMPLE,
+    keys=["Idempotency-Key"],
+    answers={
+        202: answer(
+            "in the database, or on disk until it is back",
+            headers={"Location": "where to ask what became of it (one event)"},
+            one={"message": "Event accepted for processing", "jobId": JOB},
+            many={**ACCEPTED, "rejected": [FAULT]},
+        )
+    },
+)
+async def post_event(request: web.Request) -> web.Response:
+    """`POST /event`: accept a page view, or many.
+
+    202 with the `jobId` of a receipt, once the event is in the database or safe on disk. One object, an array, or one
+    event a line (application/x-ndjson): for the latter two 202 with `accepted`, `duplicates`, `jobIds` of both in their
+    order, and `rejected`, each with its index and details; 400 only where nothing is good. `Idempotency-Key` (one
+    event) or `event_id` make a repeat count once; another event under the same one is 422.
     """
     decoded = DECODER.decode(await read_body(request), request.content_type in LINES)
     key = accept.idempotency_key(request)
@@ -139,8 +162,23 @@ async def _post_many(request: web.Request, decoded: Sequence[PageEvent | Invalid
     return json_response(body, 202)
 
 
+SINCE = "2026-11-21T10:30:00.125000+00:00"
+
+
+@Operation(
+    path={"job": Parameter(UUID, "the `jobId` of an accepted event", example=JOB)},
+    answers={
+        200: answer(
+            "what became of the event",
+            stored={"jobId": JOB, "state": "stored", "since": SINCE},
+            spooled={"jobId": JOB, "state": "spooled"},
+            dead={"jobId": JOB, "state": "dead", "since": SINCE, "reason": "what PostgreSQL refused"},
+        ),
+        404: "no event has this id",
+    },
+)
 async def get_job(request: web.Request) -> web.Response:
-    """`GET /jobs/{jobId}`: `state` is spooled, stored or dead (with `reason`), or 404."""
+    """`GET /jobs/{jobId}`: what became of an event. `state` is spooled, stored or dead (with `reason`), or 404."""
     try:
         id = UUID(request.match_info["job"])
     except ValueError:
@@ -155,6 +193,28 @@ async def get_job(request: web.Request) -> web.Response:
     return json_response(body | ({"reason": found["reason"]} if found["reason"] else {}))
 
 
+TOTALS = {"total_views": 5, "unique_users": 3}
+PATHS = {"top_paths": [{"path": "/home", "views": 2}]}
+
+
+@Operation(
+    query={
+        "site_id": Parameter(str, "which site", required=True, example="shop"),
+        "date": Parameter(date, "the day; today if not given"),
+        "from": Parameter(date, f"the first of at most {MOST_DAYS} days; 30 days if not given"),
+        "to": Parameter(date, "the last of these days; today if not given"),
+        "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_PATHS)], "how many paths", default=10),
+    },
+    tagged=True,
+    answers={
+        200: answer(
+            "views of pages, and the distinct users of all events",
+            day={"site_id": "shop", "date": "2026-11-21", **TOTALS, **PATHS},
+            days={"site_id": "shop", "from": "2026-11-20", "to": "2026-11-21", **TOTALS, **PATHS,
+                  "days": [{"date": "2026-11-20", "total_views": 0, "unique_users": 0}]},
+        )
+    },
+)  # fmt: skip
 async def get_stats(request: web.Request) -> web.Response:
     """`GET /stats?site_id=`: views, unique users and top paths of a day (`date`, today if not given).
 
@@ -219,6 +279,13 @@ async def _fetchrow(request: web.Request, query: str, *arguments: Any) -> asyncp
         return await request.app[POOL].fetchrow(QUERIES[query], *arguments)
 
 
+OVERVIEW = {
+    "today": "2026-11-21", "totalViews": 5, "totalUsers": 3, "siteCount": 1,
+    "sites": [{"site_id": "shop", "views": 5, "users": 3}], "generatedAt": "2026-11-21T10:30:00.125Z",
+}  # fmt: skip
+
+
+@Operation(answers={200: answer("the largest 100 by name, and all in sum", overview=OVERVIEW)})
 async def get_overview(request: web.Request) -> web.Response:
     """`GET /pageviews`: the sites of today; the payload of the live topic `pageviews`."""
     return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)

@@ -58,14 +58,14 @@ class Visits:
         self.expected: str | None = None
         """A pattern of complaints that are the test's own doing."""
 
-    async def __call__(self, address: object, *, clock: bool = False, **context: Any) -> Page:
-        """Open the page at `address` in a context of its own; with `clock` its time can be moved on."""
+    async def __call__(self, address: object, *, path: str = "/", clock: bool = False, **context: Any) -> Page:
+        """Open a page of the server at `address` in a context of its own; with `clock` its time can be moved on."""
         page = await (await self._browser.new_context(base_url=str(address), **context)).new_page()
         self._watch(page, str(address))
         self.pages.append(page)
         if clock:
             await page.clock.install()
-        await page.goto("/")
+        await page.goto(path)
         return page
 
     def _watch(self, page: Page, address: str) -> None:

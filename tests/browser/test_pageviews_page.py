@@ -28,8 +28,8 @@ async def post(page: Page, *events: dict[str, Any]) -> None:
 
 
 async def opened(page: Page) -> Locator:
-    """The panel, after its tab was chosen by keyboard."""
-    await page.locator("[data-tab]").first.focus()
+    """The panel, after its tab was chosen by keyboard, from the one before it."""
+    await page.locator("[data-tab]:has(+ [data-tab=pageviews])").focus()
     await page.keyboard.press("ArrowRight")
     panel = page.locator("[data-panel=pageviews]")
     await expect(panel).to_be_visible()

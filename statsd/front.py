@@ -1,0 +1,60 @@
+"""The address `/`: the page to browsers, the index of the API to programs, the webhooks' frames to a WebSocket."""
+
+from __future__ import annotations
+
+import inspect
+
+from aiohttp import web
+
+from statsd import __version__, pages, websocket
+from statsd.operation import Operation, answer
+from statsd.web import json_response
+
+VARY = {"Vary": "Accept, Upgrade"}
+
+
+INDEX = {
+    "version": __version__,
+    "description": "Statistics you can believe, live.",
+    "endpoints": {},  # of every route
+}
+
+
+@Operation(
+    answers={
+        101: "a WebSocket, as at `/events/ws`",
+        200: answer("the index", index={"success": True, "message": "Event Webhook API", "data": INDEX}),
+    }
+)
+async def front(request: web.Request) -> web.StreamResponse:
+    """`GET /`: the page where HTML is accepted, else what there is to call; an upgrade is answered as `/events/ws`."""
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return await websocket.events_endpoint(request)
+    if "text/html" in request.headers.get("Accept", ""):
+        response = await pages.dashboard(request)
+        response.headers.update(VARY)
+        return response
+    data = {
+        "version": __version__,
+        "description": "Statistics you can believe, live.",
+        "endpoints": _endpoints(request),
+    }
+    return json_response({"success": True, "message": "Event Webhook API", "data": data}, headers=VARY)
+
+
+def _endpoints(request: web.Request) -> dict[str, str]:
+    """Every route with the first line of what it says of itself."""
+    return {
+        f"{route.method} {route.resource.canonical}": (inspect.getdoc(route.handler) or "").partition("\n")[0]
+        for route in request.app.router.routes()
+        if route.resource and route.method != "HEAD"
+    }
+
+
+def routes() -> list[web.RouteDef]:
+    """The addresses of the front door, and of the sockets behind it."""
+    return [
+        web.get("/", front),
+        web.get("/ws", websocket.endpoint),
+        web.get("/events/ws", websocket.events_endpoint),
+    ]

@@ -1,0 +1,98 @@
+"""What openapi.json says of a handler beyond its docstring: declared above it, kept on it.
+
+    @Operation(
+        query={"limit": Parameter(Annotated[int, Meta(ge=1, le=1000)], "how many", default=100)},
+        answers={200: answer("The newest first.", rows=[ROW]), 404: "nobody has logged in yet"},
+    )
+    async def get_logins(request: web.Request) -> web.Response: ...
+
+The first sentence of the docstring is the summary, the rest the description; the module is the tag. What follows from
+the kind of an operation (a body may be too large, a parameter wrong, the database away) is not declared: openapi.py
+knows. An answer that is a sentence has no body below 400, and the common error body from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+JSON = "application/json"
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in the path, the query or a header."""
+
+    kind: Any
+    """Its type, as msgspec understands it: bounds are a Meta, choices a Literal."""
+    about: str
+    required: bool = False
+    default: Any = None
+    example: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a client must show (a security scheme of OpenAPI); `optional` where only some settings ask for it."""
+
+    name: str
+    scheme: Mapping[str, Any]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What comes back under one status; schemas are made of the examples, which a Counter gives free keys."""
+
+    about: str
+    media: str
+    headers: Mapping[str, str]
+    examples: Mapping[str, Any]
+
+
+def answer(about: str, /, *, media: str = JSON, headers: Mapping[str, str] | None = None, **examples: Any) -> Answer:
+    """Return an answer with its examples by name; `headers` maps names to sentences."""
+    return Answer(about, media, headers or {}, examples)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """The declaration; as a decorator it leaves the handler as it is."""
+
+    body: type[msgspec.Struct] | None = None
+    """The struct of the event in the body."""
+    batch: bool = False
+    """Whether an array of them, or one a line, may come as well."""
+    example: Any = None
+    """A body that is accepted."""
+    media: Mapping[str, str] = field(default_factory=dict)
+    """Further content types, and what a body of each is."""
+    keys: Sequence[str] = ()
+    """Headers that name an event, so that a repeat counts once."""
+    path: Mapping[str, Parameter] = field(default_factory=dict)
+    query: Mapping[str, Parameter] = field(default_factory=dict)
+    headers: Mapping[str, Parameter] = field(default_factory=dict)
+    guards: Sequence[Guard] = ()
+    """Any one of them is enough."""
+    tagged: bool = False
+    """Whether answers carry an ETag, and who has it already gets 304."""
+    answers: Mapping[int, Answer | str] = field(default_factory=dict)
+
+    def __call__(self, handler: Handler) -> Handler:
+        vars(handler)[_KEPT] = self
+        return handler
+
+
+_KEPT = "operation"
+_UNDECLARED = Operation()
+
+
+def declared(handler: Callable[..., Any]) -> Operation:
+    """Return what was declared of a handler, an empty declaration if nothing was."""
+    found: Operation = getattr(handler, _KEPT, _UNDECLARED)
+    return found

@@ -1,0 +1,188 @@
+"""Reading webhook events (contracts.md §2.2): the list in pages, the statistics of a window, the window as a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from statsd import cursors, export, sql, windows
+from statsd.database import POOL, reading
+from statsd.decode import compact, iso
+from statsd.errors import BadRequest
+from statsd.export import EXPORTS, Lines
+from statsd.operation import Operation, Parameter, answer
+from statsd.web import LINES, json_response, parameters, tagged_response
+
+MOST_EVENTS = 1_000  # of one GET /events
+QUERIES = sql.load("webhooks")
+
+# What openapi.json shows.
+RECEIVED = "2026-11-21T10:30:00.125Z"
+STORED = {
+    "eventId": "01a2105e-a6a6-781b-95ab-5b9788c5ad59",
+    "eventType": "page_view",
+    "userId": "123",
+    "timestamp": "2026-11-21T10:30:00.000Z",
+    "receivedAt": RECEIVED,
+}
+FILTER = {
+    "filter": Parameter(Literal["hour", "day", "week"], "the window, by when events were received", default="hour")
+}
+PAGE = {"events": [STORED, {**STORED, "metadata": {}}], "count": 2, "filter": "hour", "nextCursor": None}
+
+
+@Operation(
+    query={
+        **FILTER,
+        "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many", default=100),
+        "cursor": Parameter(str, "the `nextCursor` of the page before"),
+    },
+    answers={
+        200: answer(
+            "the newest first",
+            last={"success": True, "data": PAGE},
+            page={"success": True, "data": {**PAGE, "nextCursor": "WyJob3VyIl0"}},
+        )
+    },
+)
+async def get_events(request: web.Request) -> web.Response:
+    """`GET /events?filter=hour`: the events of the last hour, day or week, newest first.
+
+    At most `limit` (100, up to 1,000) of them; `nextCursor`, given as `cursor`, asks for the ones before, in the window
+    as it was for the first page. 400 for another filter, limit or cursor.
+    """
+    asked = parameters(request, "filter", "limit", "cursor")
+    name, limit = _filter(asked), _limit(asked)
+    _, since, *before = _place(asked, name)
+    with reading("events"):
+        rows = await request.app[POOL].fetch(QUERIES["page"], since, *before, limit + 1)
+    more, rows = len(rows) > limit, rows[:limit]
+    following = cursors.encode((name, since, rows[-1]["received_at"], rows[-1]["id"])) if more else None
+    data = {"events": [body(one) for one in rows], "count": len(rows), "filter": name, "nextCursor": following}
+    return json_response({"success": True, "data": data})
+
+
+def _filter(asked: Mapping[str, str]) -> str:
+    name = asked.get("filter", "hour")
+    if name not in windows.NAMES:
+        raise BadRequest(400, 'Invalid filter parameter. Must be "hour", "day", or "week"')
+    return name
+
+
+def body(record: asyncpg.Record) -> dict[str, Any]:
+    """An event as clients read it; without metadata it has no such key."""
+    event = {
+        "eventId": str(record["id"]),
+        "eventType": record["event_type"],
+        "userId": record["user_id"],
+        "timestamp": iso(record["timestamp"]),
+        "receivedAt": iso(record["received_at"]),
+    }
+    return event if record["metadata"] is None else {**event, "metadata": msgspec.Raw(compact(record["metadata"]))}
+
+
+def _limit(asked: Mapping[str, str]) -> int:
+    given = asked.get("limit", "100")
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= MOST_EVENTS):
+        raise BadRequest(400, f"limit must be a number from 1 to {MOST_EVENTS}")
+    return int(given)
+
+
+END = (datetime(2100, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+Place = tuple[str, datetime, datetime, UUID]
+"""In the window of this name, begun then: behind the event received then, of this id."""
+
+
+def _place(asked: Mapping[str, str], name: str) -> Place:
+    if "cursor" not in asked:
+        return name, windows.start(name, datetime.now(UTC)), *END
+    place: Place = cursors.decode(asked["cursor"], Place)
+    if place[0] != name or not (place[1].tzinfo and place[2].tzinfo):
+        raise BadRequest(400, f'cursor must be the nextCursor of an answer for filter "{name}"')
+    return place
+
+
+STATISTICS = {"totalEvents": 7, "invalidEvents": 1, "statistics": Counter(page_view=5, log=2), "filter": "hour"}
+
+
+@Operation(
+    query=FILTER,
+    tagged=True,
+    answers={200: answer("counts of the window", statistics={"success": True, "data": STATISTICS})},
+)
+async def get_stats(request: web.Request) -> web.Response:
+    """`GET /events/stats?filter=hour`: how many events of which type; `invalidEvents` were refused since the beginning.
+
+    From totals. `totalEvents` and `statistics` are of the window; of more than 1,000 types the largest are named.
+    """
+    name = _filter(parameters(request, "filter"))
+    with reading("statistics"):
+        found = await request.app[POOL].fetchrow(QUERIES["statistics"], name, windows.start(name, datetime.now(UTC)))
+    assert found is not None  # aggregates always give a row
+    data = {
+        "totalEvents": found["total"],
+        "invalidEvents": found["invalid"],
+        "statistics": msgspec.Raw(compact(found["statistics"])),
+        "filter": name,
+    }
+    return tagged_response(request, {"success": True, "data": data})
+
+
+CSV = 'Event Type,User ID,Timestamp,Metadata,Received At\n"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
+DOCUMENT = {"filter": "hour", "exportedAt": RECEIVED, "events": [STORED, {**STORED, "metadata": {}}], "totalCount": 2}
+
+
+@Operation(query=FILTER, answers={200: answer("a file", media="text/csv", file=CSV)})
+async def export_csv(request: web.Request) -> web.StreamResponse:
+    """`GET /export/csv?filter=hour`: the events of the window as CSV, newest first."""
+    head = "Event Type,User ID,Timestamp,Metadata,Received At"
+    return await _export(request, "csv", "text/csv; charset=utf-8", export.csv(head, _cells))
+
+
+@Operation(query=FILTER, answers={200: answer("a file", file={"success": True, "data": DOCUMENT})})
+async def export_json(request: web.Request) -> web.StreamResponse:
+    """`GET /export/json?filter=hour`: the events of the window as one JSON document, newest first."""
+    told = {"filter": _filter(parameters(request, "filter")), "exportedAt": iso(datetime.now(UTC))}
+    head = b'{"success":true,"data":' + msgspec.json.encode(told)[:-1] + b',"events":['
+    lines = export.json(head, body, lambda count: b'],"totalCount":%d}}' % count)
+    return await _export(request, "json", "application/json", lines)
+
+
+@Operation(
+    query=FILTER, answers={200: answer("a file", media=LINES[0], file=f"{msgspec.json.encode(STORED).decode()}\n")}
+)
+async def export_ndjson(request: web.Request) -> web.StreamResponse:
+    """`GET /export/ndjson?filter=hour`: the events of the window as one JSON object a line, newest first."""
+    return await _export(request, "ndjson", LINES[0], export.ndjson(body))
+
+
+def _cells(record: asyncpg.Record) -> list[str]:
+    metadata = compact(record["metadata"]).decode() if record["metadata"] is not None else ""
+    return [record["event_type"], record["user_id"], iso(record["timestamp"]), metadata, iso(record["received_at"])]
+
+
+async def _export(request: web.Request, kind: str, media: str, lines: Lines) -> web.StreamResponse:
+    name, now = _filter(parameters(request, "filter")), datetime.now(UTC)
+    headers = {
+        "Content-Type": media,
+        "Content-Disposition": f'attachment; filename="events-{name}-{now.date()}.{kind}"',
+    }
+    return await request.app[EXPORTS].send(request, headers, lines, QUERIES["export"], windows.start(name, now))
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes that read events."""
+    return [
+        web.get("/events", get_events),
+        web.get("/events/stats", get_stats),
+        web.get("/export/csv", export_csv),
+        web.get("/export/json", export_json),
+        web.get("/export/ndjson", export_ndjson),
+    ]

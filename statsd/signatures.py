@@ -1,0 +1,87 @@
+"""Standard Webhooks signatures (standard-webhooks specification, symmetric scheme `v1`).
+
+The sender signs `webhook-id.webhook-timestamp.body` with HMAC-SHA256 and a secret both know. A signature is good for
+five minutes before and after its timestamp; while a secret is replaced, both the old and the new one may be configured.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+from multidict import CIMultiDictProxy
+
+from statsd.errors import BadRequest
+
+TOLERANCE_SECONDS = 300
+SHORTEST_SECRET, LONGEST_SECRET = 16, 64  # bytes; the specification asks for 24, and has an example of 18
+PREFIX = "whsec_"
+NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+MOST_SIGNATURES = 16  # of one header; each costs an HMAC with every secret
+
+
+def secret(text: str) -> bytes:
+    """Return the key that a `whsec_…` text holds. Raises ValueError that says how one looks."""
+    try:
+        key = base64.b64decode(text.removeprefix(PREFIX).encode(), validate=True)
+    except (ValueError, binascii.Error):
+        key = b""
+    if not text.startswith(PREFIX) or not SHORTEST_SECRET <= len(key) <= LONGEST_SECRET:
+        raise ValueError(
+            f"must be {PREFIX} and the base64 of {SHORTEST_SECRET} to {LONGEST_SECRET} bytes,"
+            f' such as "{PREFIX}$(openssl rand -base64 32)" prints'
+        )
+    return key
+
+
+def sign(key: bytes, id: str, timestamp: int, body: bytes) -> str:
+    """Return the `webhook-signature` of a message: `v1,` and base64."""
+    return f"v1,{base64.b64encode(_digest(key, id, str(timestamp), body)).decode()}"
+
+
+def verify(secrets: Sequence[bytes], headers: CIMultiDictProxy[str], body: bytes, now: float) -> str:
+    """Return the id of a message that one of the secrets signed. Raises BadRequest (401) that says what is wrong.
+
+    `now` is in seconds since 1970. Times are compared before signatures: what is too old need not be computed.
+    """
+    id, timestamp, signatures = (_only(headers, name) for name in NAMES)
+    if "." in id:  # with one, the same signature would fit another id and another timestamp
+        raise _refused("webhook-id must not hold a full stop")
+    if not re.fullmatch(r"\d{1,12}", timestamp, re.ASCII):
+        raise _refused("webhook-timestamp must be whole seconds since 1970")
+    if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
+        age = "old" if int(timestamp) < now else "far in the future"
+        raise _refused(f"webhook-timestamp is too {age}: it may differ by {TOLERANCE_SECONDS} seconds from our clock")
+    given = [_decoded(one.removeprefix("v1,")) for one in signatures.split(" ") if one.startswith("v1,")]
+    expected = [_digest(key, id, timestamp, body) for key in secrets]
+    # Every pair is compared, so that the time taken says nothing of which one was nearly right.
+    matches = [hmac.compare_digest(one, other) for one in given[:MOST_SIGNATURES] for other in expected]
+    if not any(matches):
+        raise _refused("webhook-signature does not match the id, the timestamp and the body")
+    return id
+
+
+def _digest(key: bytes, id: str, timestamp: str, body: bytes) -> bytes:
+    return hmac.digest(key, f"{id}.{timestamp}.".encode("utf-8", "surrogateescape") + body, hashlib.sha256)
+
+
+def _only(headers: CIMultiDictProxy[str], name: str) -> str:
+    values = headers.getall(name, [])
+    if len(values) != 1 or not values[0]:
+        raise _refused(f"the header {name} is " + ("missing" if not values or not values[0] else "there twice"))
+    return values[0]
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.encode(), validate=True)
+    except (ValueError, binascii.Error):
+        return b""
+
+
+def _refused(reason: str) -> BadRequest:
+    return BadRequest(401, f"Invalid webhook signature: {reason}")

@@ -1,0 +1,325 @@
+"""Webhook events (contracts.md §2): whatever another service posts, counted by type, minute, hour and day."""
+
+from __future__ import annotations
+
+import hmac
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from statsd import accept, cloudevents, received, signatures
+from statsd.channel import CHANNEL
+from statsd.database import DSN, POOL
+from statsd.decode import Decoder, exceeded, iso, text, utc
+from statsd.errors import BadRequest, InvalidEvent, StatsError
+from statsd.export import EXPORTS, Exports
+from statsd.ingest import id_of_key, new_id
+from statsd.live import HUB
+from statsd.operation import Guard, Operation, answer
+from statsd.refusals import REFUSALS, Refusals
+from statsd.settings import SETTINGS
+from statsd.stream import Row, Stream
+from statsd.tasks import background
+from statsd.web import JSON_TYPES, LINES, json_response, read_body
+
+TYPE_CHARACTERS = 50
+USER_CHARACTERS = 100
+TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
+
+When = msgspec.Meta(description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z")
+
+
+class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What another service has to say; without a timestamp it happened when it was received."""
+
+    eventType: Annotated[str, text(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
+    userId: Annotated[str, text(USER_CHARACTERS)]  # noqa: N815
+    timestamp: Annotated[datetime, When] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class StrictEvent(WebhookEvent, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same, where WEBHOOK_STRICT refuses what the contract does not name."""
+
+
+Given = tuple[str | None, WebhookEvent | InvalidEvent]
+"""An event with the key it brought itself (a CloudEvent's), or what is wrong with it."""
+
+# What is wrong: a row {path, field, message, type} each, the type in the words of the contract.
+
+
+def fault(field: str, kind: str, must: str) -> dict[str, Any]:
+    """Return a row of `errors`: which field, what it must be, and the kind of the fault."""
+    return {"path": [field] if field else [], "field": field, "message": f"{field} {must}".lstrip(), "type": kind}
+
+
+def explain(name: str, given: Any) -> dict[str, Any]:
+    """The fault of a field that could not be decoded; the Ellipsis stands for a field the contract does not name."""
+    if given is ...:
+        return fault(name, "object.unknown", "is not allowed")
+    if name == "metadata":
+        return fault(name, "object.base", "must be a JSON object")
+    if name == "timestamp":
+        return fault(name, "string.isoDate", f"must be {When.description}")
+    return fault(name, *_wrong_text(given, TYPE_CHARACTERS if name == "eventType" else USER_CHARACTERS))
+
+
+def _wrong_text(given: Any, longest: int) -> tuple[str, str]:
+    if given is None:
+        return "any.required", "is required"
+    if not isinstance(given, str):
+        return "string.base", "must be a string"
+    if not given.strip():
+        return "string.empty", "must not be empty"
+    if len(given) > longest:
+        return "string.max", f"must have at most {longest} characters"
+    return "string.pattern.base", "must not have control characters"
+
+
+def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return what is wrong with an event beyond the types of its fields; `allowed` event types, if they are limited."""
+    faults = []
+    if allowed and event.eventType not in allowed:
+        faults.append(fault("eventType", "any.only", f"must be one of {', '.join(allowed)}"))
+    try:
+        utc(event.timestamp or datetime.now(UTC))
+    except ValueError:
+        faults.append(explain("timestamp", event.timestamp))
+    if event.metadata and (limit := exceeded(event.metadata, size=16 * 1024, depth=12, nodes=2_000)):
+        faults.append(fault("metadata", "object.max", limit))
+    return faults
+
+
+def envelope(invalid: InvalidEvent) -> dict[str, Any]:
+    """The body of a 400: every fault in the form of the contract."""
+    rows = [one if isinstance(one, dict) else fault("", "object.base", one) for one in invalid.faults]
+    return {"success": False, "message": "Validation failed", "errors": rows}
+
+
+def row(event: WebhookEvent, id: UUID) -> Row:
+    """Return the values of `STREAM.columns`; the event is received now."""
+    now = datetime.now(UTC)
+    metadata = msgspec.json.encode(event.metadata).decode() if event.metadata is not None else None
+    return (id, event.eventType, event.userId, utc(event.timestamp) if event.timestamp else now, metadata, now)
+
+
+# Taking events in; first what openapi.json shows of it.
+
+EXAMPLE = {"eventType": "page_view", "userId": "123", "timestamp": "2026-11-21T10:30:00.000Z"}
+ID = "01a2105e-a6a6-781b-95ab-5b9788c5ad59"
+RECEIVED = "2026-11-21T10:30:00.125Z"
+TAKEN = {"success": True, "message": "Event received successfully"}
+MANY = {"accepted": 1, "duplicates": 0, "eventIds": [ID], "receivedAt": RECEIVED}
+FAULT = {"path": ["eventType"], "field": "eventType", "message": "eventType is required", "type": "any.required"}
+
+
+@Operation(
+    body=WebhookEvent,
+    batch=True,
+    example={**EXAMPLE, "metadata": {"page": "home", "browser": "chrome"}},
+    media={
+        cloudevents.STRUCTURED: "a CloudEvent, its attributes and data in one JSON object",
+        cloudevents.BATCH: "an array of them",
+    },
+    keys=["webhook-id", "Idempotency-Key"],
+    guards=[
+        Guard("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"}, optional=True),
+        Guard("signature", {"type": "apiKey", "in": "header", "name": "webhook-signature"}, optional=True),
+    ],
+    answers={
+        200: answer(
+            "in the database, or on disk until it is back",
+            one={**TAKEN, "data": {"eventId": ID, "receivedAt": RECEIVED}},
+            many={**TAKEN, "data": {**MANY, "rejected": [{"index": 1, "errors": [FAULT]}]}},
+        )
+    },
+)
+async def post_webhook(request: web.Request) -> web.Response:
+    """`POST /webhook`: 200 with `eventId` and `receivedAt`, once the event is in the database or safe on disk.
+
+    One object, an array, one event a line (application/x-ndjson), or a CloudEvent in any mode. Of many the good ones
+    are stored: `accepted`, `duplicates`, `eventIds`, and `rejected` with the errors of the others; 400 only where none
+    is good. `webhook-id` or `Idempotency-Key` make a redelivery count once; another event under the same one is 422.
+    401 where WEBHOOK_API_KEY or WEBHOOK_SECRET ask for more than was sent.
+    """
+    _check_api_key(request)
+    binary = cloudevents.is_binary(request.headers)
+    body = await read_body(request, types=None if binary else TYPES)
+    secrets = request.app[SETTINGS].webhook_secrets
+    signed = signatures.verify(secrets, request.headers, body, time.time()) if secrets else None
+    key = signed or accept.idempotency_key(request, "webhook-id") or accept.idempotency_key(request)
+    try:
+        given = _decoded(request, body)
+        if isinstance(given, list):
+            return await _post_many(request, [_row(one, key, f"\n{index}") for index, one in enumerate(given)])
+        return await _post_one(request, _row(given, key))
+    except InvalidEvent:
+        await request.app[REFUSALS].count(1)
+        raise
+
+
+def _check_api_key(request: web.Request) -> None:
+    expected = request.app[SETTINGS].webhook_api_key
+    given = request.headers.get("X-API-Key", "")
+    if expected and not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode()):
+        raise BadRequest(401, "Invalid or missing API key")
+
+
+def _row(given: Given, key: str | None, place: str = "") -> Row | InvalidEvent:
+    """The row of an event: under its own key, else under the delivery's and its place in it, else under a new id."""
+    own, event = given
+    if isinstance(event, InvalidEvent):
+        return event
+    if own is not None:
+        return row(event, id_of_key(STREAM.name, f"cloudevent\n{own}"))
+    return row(event, id_of_key(STREAM.name, f"delivery\n{key}{place}") if key is not None else new_id())
+
+
+def _decoded(request: web.Request, body: bytes) -> Given | list[Given]:
+    """The event, or the many. Raises InvalidEvent for what is no JSON, BadRequest for too much."""
+    decoder = request.app[DECODER]
+    mapped = cloudevents.read(request.headers, body)
+    if mapped is not None:
+        return [_converted(decoder, one) for one in mapped] if isinstance(mapped, list) else _converted(decoder, mapped)
+    decoded = decoder.decode(body, request.content_type in LINES)
+    return [(None, one) for one in decoded] if isinstance(decoded, list) else (None, decoded)
+
+
+def _converted(decoder: Decoder[WebhookEvent], mapped: cloudevents.Mapped | InvalidEvent) -> Given:
+    if isinstance(mapped, InvalidEvent):
+        return None, InvalidEvent([fault(field, "any.invalid", must) for field, must in mapped.faults])
+    key, event = mapped
+    return key, decoder.convert(event)
+
+
+async def _post_one(request: web.Request, given: Row | InvalidEvent) -> web.Response:
+    if isinstance(given, InvalidEvent):
+        raise given
+    _, found = await accept.one(request, STREAM, given)
+    received = found["received_at"] if found else given[-1]
+    return _received({"eventId": str(given[0]), "receivedAt": iso(received)})
+
+
+async def _post_many(request: web.Request, given: Sequence[Row | InvalidEvent]) -> web.Response:
+    outcomes, _ = await accept.many(request, STREAM, given)
+    await request.app[REFUSALS].count(sum(isinstance(outcome, InvalidEvent) for outcome in outcomes))
+    ids = [
+        str(values[0])
+        for values, outcome in zip(given, outcomes, strict=True)
+        if not isinstance(values, InvalidEvent) and not isinstance(outcome, StatsError)
+    ]
+    wrong = {index: _errors(outcome) for index, outcome in enumerate(outcomes) if isinstance(outcome, StatsError)}
+    if not ids:
+        faults = [{**one, "path": [index, *one["path"]]} for index, errors in wrong.items() for one in errors]
+        return json_response(envelope(InvalidEvent(faults)), 400)
+    duplicates = sum(outcome is None for outcome in outcomes)
+    return _received({
+        "accepted": len(ids) - duplicates,
+        "duplicates": duplicates,
+        "eventIds": ids,
+        "receivedAt": iso(datetime.now(UTC)),
+        "rejected": [{"index": index, "errors": errors} for index, errors in wrong.items()],
+    })  # fmt: skip
+
+
+def _errors(outcome: StatsError) -> list[dict[str, Any]]:
+    if isinstance(outcome, InvalidEvent):
+        rows: list[dict[str, Any]] = envelope(outcome)["errors"]
+        return rows
+    return [fault("", "any.key", str(outcome))]
+
+
+def _received(data: dict[str, Any]) -> web.Response:
+    return json_response({"success": True, "message": "Event received successfully", "data": data})
+
+
+BIN = {"timestamp": "2026-11-21T10:30:00.000Z", "count": 7}
+TYPE = {"type": "page_view", "count": 5, "percentage": 71.4}
+OVERVIEW = {
+    "totalEvents": 7, "invalidEvents": 1, "eventsThisMinute": 7, "topEventTypes": [TYPE], "eventsPerMinute": [BIN],
+    "segmentedData": {"hour": [BIN], "day": [BIN], "week": [BIN]},
+    "segmentedTopEventTypes": {"hour": [TYPE], "day": [TYPE], "week": [TYPE]},
+}  # fmt: skip
+
+
+@Operation(answers={200: answer("60 minutes, 24 hours, 7 days", overview=OVERVIEW)})
+async def get_overview(request: web.Request) -> web.Response:
+    """`GET /webhooks`: counts, and the three windows with their bins and largest types; the live topic `webhooks`."""
+    return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.post("/webhook", post_webhook),
+        web.get("/webhooks", get_overview),
+        *received.routes(),
+    ]
+
+
+DECODER: web.AppKey[Decoder[WebhookEvent]] = web.AppKey("webhook_decoder")
+
+
+async def reading_and_counting(app: web.Application) -> AsyncIterator[None]:
+    """What the handlers need: a decoder as strict as the settings say, the count of refusals, and the exports."""
+    told = app[SETTINGS]
+    struct = StrictEvent if told.webhook_strict else WebhookEvent
+    app[DECODER] = Decoder(struct, partial(check, allowed=told.webhook_event_types), explain)
+    app[EXPORTS] = Exports(app[DSN])
+    app[REFUSALS] = Refusals(STREAM.name, app[POOL], app[CHANNEL].announce)
+    async with background(app, "refusals", app[REFUSALS].run()):
+        yield
+    await app[REFUSALS].flush()
+
+
+# What the generator draws from: types with their share, and pages.
+SHARES = {"page_view": 55, "log": 18, "user_message": 14, "user_joined": 8, "user_disconnect": 5}
+PAGES = ("home", "profile", "settings", "dashboard")
+BROWSERS = {"chrome": 64, "safari": 19, "edge": 9, "firefox": 8}
+USERS = 2_000
+
+
+def sample(rng: random.Random) -> WebhookEvent:
+    """Return a realistic event of the last few seconds, as services deliver them."""
+    browser = rng.choices(list(BROWSERS), list(BROWSERS.values()))[0]
+    return WebhookEvent(
+        eventType=rng.choices(list(SHARES), list(SHARES.values()))[0],
+        userId=str(1 + int(USERS * rng.random() ** 2)),
+        timestamp=datetime.now(UTC) - timedelta(seconds=min(rng.expovariate(1.0), 30)),
+        metadata={"page": rng.choice(PAGES), "browser": browser} if rng.random() < 0.9 else None,
+    )
+
+
+def wrong(rng: random.Random) -> tuple[str, bytes]:
+    """Return the path and the body of a delivery that is refused: services send such things now and then."""
+    event = {"eventType": "page_view", "userId": "123", "timestamp": "2024-01-01T12:00:00Z"}
+    field = rng.choice(list(event))
+    return "/webhook", msgspec.json.encode({**event, field: rng.choice([7, "", "yesterday\n"])})
+
+
+STREAM = Stream(
+    name="webhooks",
+    table="webhook_events",
+    event=WebhookEvent,
+    columns={
+        "id": UUID,
+        "event_type": str,
+        "user_id": str,
+        "timestamp": datetime,
+        "metadata": str | None,
+        "received_at": datetime,
+    },
+    row=row,
+    sample=sample,
+    routes=routes,
+    open_paths=frozenset(route.path for route in routes()),
+    envelope=envelope,
+    contexts=(reading_and_counting,),
+    wrong=wrong,
+)  # fmt: skip

@@ -1,0 +1,20 @@
+"""The windows people look through: the last hour, day and week, each made of whole UTC bins.
+
+A window is its bins and nothing else, so that the list, the statistics, the exports and the chart of one always agree:
+the running minute and the 59 before it, the running hour and 23, the running day and 6.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+NAMES = ("hour", "day", "week")
+
+
+def start(name: str, now: datetime) -> datetime:
+    """Return when the window began that ends now; `now` is in UTC."""
+    if name == "hour":
+        return now.replace(second=0, microsecond=0) - timedelta(minutes=59)
+    if name == "day":
+        return now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=6)
