@@ -4,6 +4,9 @@ declare class Chart {
   data: { labels: string[]; datasets: Record<string, unknown>[] };
   options: Record<string, unknown>;
   update(mode?: "none"): void;
+  scales: Record<string, { getValueForPixel(pixel: number): number | undefined }>;
+  tooltip: { setActiveElements(points: { datasetIndex: number; index: number }[], where: { x: number; y: number }): void };
+  setActiveElements(points: { datasetIndex: number; index: number }[]): void;
   draw(): void;
   stop(): void;
   static defaults: { font: { family: string; size: number } };

@@ -12,15 +12,31 @@ from functools import partial
 
 from aiohttp import web
 
-from statsd import aggregate, database, front, generator, health, ingest, live, outage, pages, postgres, websocket
+from statsd import (
+    accounts,
+    aggregate,
+    database,
+    front,
+    generator,
+    health,
+    ingest,
+    live,
+    outage,
+    pages,
+    postgres,
+    session,
+    signin,
+    websocket,
+)
 from statsd import web as http
 from statsd.channel import CHANNEL, Channel
 from statsd.database import DSN
 from statsd.errors import DatabaseAway, StatsError
-from statsd.settings import SETTINGS, Settings
+from statsd.settings import SETTINGS, Settings, is_loopback
 from statsd.spool import Spool
 from statsd.streams import STREAMS
 from statsd.tasks import FAILED, background, ended, watch
+from statsd.tokens import Tokens, kept_secret
 
 DRAIN_SECONDS = 4.0
 
@@ -34,9 +50,11 @@ def make_app(settings: Settings) -> web.Application:
     app[http.ORIGINS] = frozenset(settings.cors_origins)
     app[health.STATE] = health.State()
     app.on_response_prepare.append(http.add_headers)
-    app.add_routes([*health.routes(), *pages.routes(), *front.routes()])
+    app.add_routes([*health.routes(), *pages.routes(), *signin.routes(), *front.routes()])
     app[http.OPEN_PATHS] = frozenset().union(*(stream.open_paths for stream in STREAMS))
+    app[http.SESSION_PATHS] = signin.PATHS.union(*(stream.session_paths for stream in STREAMS))
     app[http.ENVELOPES] = {}
+    app[http.ENVELOPES].update(dict.fromkeys(signin.PATHS, http.plain_envelope))
     for stream in STREAMS:
         routes = app.add_routes(stream.routes())
         if stream.envelope:
@@ -49,6 +67,7 @@ def make_app(settings: Settings) -> web.Application:
             the_spool,
             the_schema,
             the_channel,
+            the_accounts,
             *(context for stream in STREAMS for context in stream.contexts),
             live_topics,
             writers,
@@ -131,6 +150,25 @@ async def the_channel(app: web.Application) -> AsyncIterator[None]:
     dsn = app[SETTINGS].listen_url or app[DSN]
     app[CHANNEL] = Channel(dsn, app[database.POOL])
     yield
+
+
+async def the_accounts(app: web.Application) -> AsyncIterator[None]:
+    told = app[SETTINGS]
+    secrets = (told.jwt_secret or kept_secret(told.data_dir), told.jwt_secret_previous)
+    if told.database_url and not told.jwt_secret:
+        log.info("JWT_SECRET is not set: servers on one database that do not share a data folder need the same one")
+    app[session.TOKENS] = Tokens(*filter(None, secrets))
+    async with accounts.opened(app[database.POOL], told.throttle_exempt) as known:
+        app[accounts.ACCOUNTS] = known
+        if not is_loopback(told.host):
+            with suppress(DatabaseAway):
+                await warn_of_samples(known)
+        yield
+
+
+async def warn_of_samples(known: accounts.Accounts) -> None:
+    if number := await known.samples():
+        log.warning("%d sample accounts have a password that everybody knows: user remove, or user passwd", number)
 
 
 async def live_topics(app: web.Application) -> AsyncIterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
+import getpass
 import json
 import logging
 import os
@@ -22,7 +22,21 @@ try:
 except ImportError:  # it does not exist for Windows
     uvloop = None  # type: ignore[assignment]
 
-from statsd import HOME, __version__, aggregate, app, database, logs, openapi, outage, postgres, settings, sql
+from statsd import (
+    HOME,
+    __version__,
+    accounts,
+    aggregate,
+    app,
+    database,
+    logs,
+    openapi,
+    outage,
+    postgres,
+    samples,
+    settings,
+    sql,
+)
 from statsd.channel import Channel
 from statsd.errors import SettingsError, StatsError
 from statsd.generator import WRONG_SHARE, Generator, send_wrong
@@ -97,7 +111,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def serve(given: argparse.Namespace, told: Settings) -> None:
-    if not _is_loopback(told.host):
+    if not settings.is_loopback(told.host):
         log.warning(
             "anyone who reaches %s:%d may store events: keep it behind a firewall or a proxy", told.host, told.port
         )
@@ -107,13 +121,6 @@ async def serve(given: argparse.Namespace, told: Settings) -> None:
         print(f"statsd-live {__version__} is at {address} ({where}); Ctrl-C stops it", file=sys.stderr, flush=True)
 
     await app.serve(told, ready)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def generate(given: argparse.Namespace, told: Settings) -> None:
@@ -177,6 +184,10 @@ async def _announcing(dsn: str, pool: Any) -> AsyncIterator[Channel]:
 
 async def seed(given: argparse.Namespace, told: Settings) -> None:
     async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
+        if given.usage:
+            rows = await samples.store(pool, channel)
+            print(f"{rows} usage stored; user1 to user10 log in with {samples.PASSWORD}", file=sys.stderr)
+            return
         await pool.execute((HOME / "sample_data.sql").read_text())
         for stream in STREAMS:
             if rows := await aggregate.sweep(pool, stream.name):
@@ -219,6 +230,32 @@ def _chosen(letter: asyncpg.Record, ids: list[str]) -> bool:
     return "all" in ids or str(letter["id"]) in ids
 
 
+async def user(given: argparse.Namespace, told: Settings) -> None:
+    password = _new_password() if given.action != "remove" else ""
+    async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, accounts.opened(pool) as known:
+        match given.action:
+            case "add":
+                asked = {"username": given.name, "password": password, "age": given.age, "gender": given.gender}
+                made = await known.register(accounts.registration(asked))
+                print(f"user {made.id} added", file=sys.stderr)
+            case "passwd":
+                await known.change_password(given.name, password)
+                print("password changed; who was logged in must log in again", file=sys.stderr)
+            case _:
+                await known.remove(given.name)
+                print("user removed; the clicks stay in the statistics", file=sys.stderr)
+
+
+def _new_password() -> str:
+    """From a prompt, or the first line of stdin: what is an argument, everybody on the machine can read."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("New password: ")
+    if getpass.getpass("Again: ") != password:
+        raise StatsError("the two passwords differ: nothing was changed")
+    return password
+
+
 async def database_url(given: argparse.Namespace, told: Settings) -> None:
     print(told.database_url or postgres.dsn(told.data_dir))
 
@@ -251,7 +288,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--quiet", action="store_true", help="no progress on stderr")
     _add_json(one)
 
-    _command(commands, "seed", seed, "store the rows of sample_data.sql", "seed")
+    one = _command(commands, "seed", seed, "store the rows of sample_data.sql", "seed")
+    one.add_argument("--usage", action="store_true", help="ten sample users and their 100 clicks instead, once")
+
+    about = "people who may log in; the password comes from a prompt or stdin"
+    one = _command(commands, "user", user, about, "user add anna --age 34 --gender Female")
+    one.add_argument("action", choices=["add", "passwd", "remove"], help="passwd logs the user out everywhere")
+    one.add_argument("name", help="the user's name")
+    one.add_argument("--age", metavar="N", help="0 to 150, for add")
+    one.add_argument("--gender", choices=accounts.GENDERS, help="for add")
 
     one = _command(
         commands, "aggregate", aggregate_now, "fold rows that other programs inserted", "aggregate --rebuild"

@@ -99,6 +99,14 @@ def parse(body: bytes) -> Any:
         raise InvalidEvent(["the body must be valid JSON in UTF-8"]) from error
 
 
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body holds. Raises InvalidEvent for everything else."""
+    raw = parse(body)
+    if not isinstance(raw, dict):
+        raise InvalidEvent(["the body must be a JSON object"])
+    return raw
+
+
 def bounded(events: list[Any]) -> list[Any]:
     """Return the events of a batch. Raises BadRequest (413) for more than 10,000."""
     if len(events) > BATCH_EVENTS:

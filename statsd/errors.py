@@ -7,6 +7,9 @@
     │   ├── DatabaseAway         no answer, or none that can be trusted      exit 4, HTTP 503
     │   └── SchemaTooNew         migrated by a newer program                 exit 5
     ├── InvalidEvent             the client sent something that is not true  HTTP 400
+    ├── AccountRefused           a name is taken, or a login is wrong        HTTP 400
+    ├── Unauthenticated          no token, or none that counts               HTTP 401
+    ├── TooManyAttempts          a login that must wait                      HTTP 429
     ├── KeyReused                same idempotency key, another event         HTTP 422
     ├── BadRequest               the request itself is wrong                 HTTP as it says
     └── Overloaded               full, or stopping: nothing was taken        HTTP 503
@@ -63,6 +66,22 @@ class InvalidEvent(StatsError):
     def __init__(self, faults: Sequence[Any]) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = tuple(faults)
+
+
+class AccountRefused(StatsError):
+    """What was asked of an account cannot be done; the message never says more than the client knows already."""
+
+
+class Unauthenticated(StatsError):
+    """The request does not say who asks, or what it says is not believed."""
+
+
+class TooManyAttempts(StatsError):
+    """Nothing was tried; after `retry_after` seconds it may be."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = max(1, retry_after)
 
 
 class KeyReused(StatsError):

@@ -147,7 +147,8 @@ def _request(told: Operation) -> Schema:
     wrapped = {"type": "string", "contentMediaType": JSON, "contentSchema": whole}
     named = {"one": told.example} | ({"many": [told.example]} if told.batch else {})
     content: Schema = {JSON: {"schema": whole, "examples": answers.examples(named)}}
-    content |= {media: {"schema": wrapped} for media in JSON_TYPES if media not in ("", JSON, *LINES)}
+    if told.plain:
+        content |= {media: {"schema": wrapped} for media in JSON_TYPES if media not in ("", JSON, *LINES)}
     if told.batch:
         line = msgspec.json.encode(told.example).decode() + "\n"
         lines = {

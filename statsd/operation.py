@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import msgspec
-
 JSON = "application/json"
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -64,8 +62,10 @@ def answer(about: str, /, *, media: str = JSON, headers: Mapping[str, str] | Non
 class Operation:
     """The declaration; as a decorator it leaves the handler as it is."""
 
-    body: type[msgspec.Struct] | None = None
-    """The struct of the event in the body."""
+    body: type[Any] | None = None
+    """The struct or dataclass of what is in the body."""
+    plain: bool = True
+    """Whether a body that says text, or nothing, is read as JSON, too: beacons send such."""
     batch: bool = False
     """Whether an array of them, or one a line, may come as well."""
     example: Any = None

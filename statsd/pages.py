@@ -18,7 +18,7 @@ def _file(media: str) -> Operation:
 
 @_file("text/html")
 async def dashboard(_: web.Request) -> web.FileResponse:
-    """`GET /dashboard`, and `/` for browsers: the page; which panel it shows is its own affair."""
+    """`GET /dashboard`, `/login`, `/register`, and `/` for browsers: the page; what it shows is its own affair."""
     return web.FileResponse(STATIC / "index.html", headers=REVALIDATE)
 
 
@@ -68,6 +68,8 @@ def routes() -> list[web.RouteDef]:
     """The page's routes."""
     return [
         web.get("/dashboard", dashboard),
+        web.get("/login", dashboard),
+        web.get("/register", dashboard),
         web.get("/favicon.svg", favicon),
         web.get("/favicon.ico", favicon),
         web.get("/t.js", tracker),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -24,6 +25,9 @@ from statsd.errors import SettingsError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
+SECRET_BYTES = 32  # RFC 7518 §3.2: as long as the hash
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _database_url(text: str) -> str:
@@ -104,6 +108,48 @@ def _switch(text: str) -> bool:
     return words[text.lower()]
 
 
+def _frontend(text: str) -> str:
+    """The origin of a page's address."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError(f'must be the address of one page, such as https://app.example.org (got "{text}")')
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _secret(text: str) -> str:
+    if len(text.encode()) < SECRET_BYTES:
+        raise ValueError(
+            f"must have at least {SECRET_BYTES} bytes (it has {len(text.encode())}): openssl rand -hex 32 prints one"
+        )
+    return text
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(
+            f'must be addresses or networks such as 10.0.0.0/8 or ::1, comma separated (got "{text}")'
+        ) from None
+
+
+def is_within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether an address belongs to one of the networks; what is no address belongs to none."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in networks)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _setting(
     default: Any, *names: str, parse: Callable[[str], Any], about: str, flag: str = "", secret: bool = False
 ) -> Any:
@@ -174,6 +220,26 @@ class Settings:
     cors_origins: tuple[str, ...] = _setting(
         (), "CORS_ORIGINS", parse=_origins,
         about="other origins whose pages may read statistics and open /ws, comma separated",
+    )  # fmt: skip
+    jwt_secret: str | None = _setting(
+        None, "JWT_SECRET", parse=_secret, secret=True,
+        about=f"what tokens are signed with, {SECRET_BYTES} bytes at least; unset: made once, kept in the data folder",
+    )  # fmt: skip
+    jwt_secret_previous: str | None = _setting(
+        None, "JWT_SECRET_PREVIOUS", parse=_secret, secret=True,
+        about="the secret before, whose tokens still count until they expire",
+    )  # fmt: skip
+    frontend_url: str | None = _setting(
+        None, "FRONTEND_URL", parse=_frontend,
+        about="a page of another origin whose users log in here; cookies are then Secure and SameSite=None",
+    )  # fmt: skip
+    trusted_proxies: tuple[Network, ...] = _setting(
+        (), "TRUSTED_PROXIES", parse=_networks,
+        about="addresses of proxies whose X-Forwarded-For says who asks, comma separated",
+    )  # fmt: skip
+    throttle_exempt: tuple[Network, ...] = _setting(
+        (), "STATS_THROTTLE_EXEMPT", parse=_networks,
+        about="addresses from which logins may be tried without end, as for load tests, comma separated",
     )  # fmt: skip
     log_level: str = _setting("info", "LOG_LEVEL", parse=_choice(*LOG_LEVELS), about="debug, info, warning or error")
     log_format: str = _setting("text", "LOG_FORMAT", parse=_choice(*LOG_FORMATS), about="text or json")

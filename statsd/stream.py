@@ -40,6 +40,8 @@ class Stream:
     """The stream's HTTP routes."""
     open_paths: frozenset[str] = frozenset()
     """Paths that pages of any origin may use, without credentials."""
+    session_paths: frozenset[str] = frozenset()
+    """Paths for people who have logged in, which FRONTEND_URL's pages may use with credentials."""
     envelope: Callable[[InvalidEvent], dict[str, Any]] | None = None
     """The body of a 400 of its routes, where their contract has one of its own."""
     wrong: Callable[[random.Random], tuple[str, bytes]] | None = None

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -16,7 +17,18 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_exceptions import HTTPException
 from multidict import CIMultiDict
 
-from statsd.errors import BadRequest, DatabaseError, InvalidEvent, KeyReused, Overloaded, StatsError
+from statsd.errors import (
+    AccountRefused,
+    BadRequest,
+    DatabaseError,
+    InvalidEvent,
+    KeyReused,
+    Overloaded,
+    StatsError,
+    TooManyAttempts,
+    Unauthenticated,
+)
+from statsd.settings import SETTINGS, is_within
 
 BATCH_BYTES = 8 << 20  # a batch, decoded
 BODY_SECONDS = 10.0
@@ -40,6 +52,9 @@ ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("origins")
 
 OPEN_PATHS: web.AppKey[frozenset[str]] = web.AppKey("open_paths")
 """Paths that pages of any origin may use, without credentials."""
+
+SESSION_PATHS: web.AppKey[frozenset[str]] = web.AppKey("session_paths")
+"""Paths that pages of FRONTEND_URL's origin may use, with credentials."""
 
 Envelope = Callable[[InvalidEvent], dict[str, Any]]
 ENVELOPES: web.AppKey[dict[str, Envelope]] = web.AppKey("envelopes")
@@ -109,6 +124,12 @@ def _response(request: web.Request, error: StatsError) -> web.Response:
         case InvalidEvent():
             envelope = request.app[ENVELOPES].get(address(request.match_info.route), _common_envelope)
             response = json_response(envelope(error), 400)
+        case AccountRefused():
+            response = json_response({"error": str(error)}, 400)
+        case Unauthenticated():
+            response = json_response({"error": str(error)}, 401, {"WWW-Authenticate": "Bearer"})
+        case TooManyAttempts(retry_after=seconds):
+            response = json_response({"error": str(error)}, 429, {"Retry-After": str(seconds)})
         case KeyReused():
             response = json_response({"error": str(error)}, 422)
         case BadRequest(status=status):
@@ -129,6 +150,11 @@ def address(route: web.AbstractRoute) -> str:
 
 def _common_envelope(error: InvalidEvent) -> dict[str, Any]:
     return {"error": "Invalid payload", "details": error.faults}
+
+
+def plain_envelope(error: InvalidEvent) -> dict[str, Any]:
+    """Everything that is wrong in one text, as contracts.md §3.2 has it."""
+    return {"error": str(error)}
 
 
 def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
@@ -183,9 +209,36 @@ def _preflight(request: web.Request, allow: str) -> dict[str, str]:
 def _granted(request: web.Request) -> dict[str, str]:
     """What this origin may: read with credentials if it is named, post without them where anyone may, else nothing."""
     origin = request.headers.get("Origin", "")
-    if origin.lower() in request.app[ORIGINS]:
+    if is_named(origin, request):
         return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
     return {"Access-Control-Allow-Origin": "*"} if origin and request.path in request.app[OPEN_PATHS] else {}
+
+
+def is_named(origin: str, request: web.Request) -> bool:
+    """Whether pages of this origin may use this path with credentials."""
+    frontend = request.app[SETTINGS].frontend_url
+    of_frontend = origin.lower() == frontend and request.path in request.app[SESSION_PATHS]
+    return of_frontend or origin.lower() in request.app[ORIGINS]
+
+
+def is_own(origin: str, request: web.Request) -> bool:
+    """Whether it is the origin of our own page, by the Host that the client asked for."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and origin.lower() == f"{parts.scheme}://{request.host}".lower()
+
+
+def client_address(request: web.Request) -> str:
+    """Return who asks: the peer, or whoever the nearest proxy we do not trust says it is (TRUSTED_PROXIES)."""
+    trusted = request.app[SETTINGS].trusted_proxies
+    named = ",".join(request.headers.getall("X-Forwarded-For", []))
+    hops = [hop.strip() for hop in named.split(",")[-20:] if hop.strip()]
+    address = request.remote or ""
+    while hops and is_within(address, trusted):
+        address = hops.pop()
+    return address
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -196,7 +249,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     asked = request.headers
     if "X-Request-Id" in asked and re.fullmatch(r"[\w.:-]{1,100}", asked["X-Request-Id"], re.ASCII):
         headers["X-Request-Id"] = asked["X-Request-Id"]
-    if request.app[ORIGINS]:
+    if request.app[ORIGINS] or request.app[SETTINGS].frontend_url:
         headers.add("Vary", "Origin")
     if "Origin" in asked:
         headers.update(_granted(request))

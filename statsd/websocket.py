@@ -16,7 +16,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -25,7 +24,7 @@ from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway
 from statsd.live import HUB, STALL_SECONDS, Client, Dress, Hub
 from statsd.operation import Operation, Parameter
-from statsd.web import ORIGINS
+from statsd.web import ORIGINS, is_own
 
 FRAME_BYTES = 64 * 1024  # a client has no reason to send more
 HEARTBEAT_SECONDS = 20.0  # a peer that does not answer a ping within half of it is dead
@@ -233,18 +232,9 @@ def _check_handshake(request: web.Request) -> None:
     origins = request.headers.getall("Origin", [])
     if len(origins) > 1 or len(request.headers.getall("Sec-WebSocket-Key", [])) > 1:
         raise BadRequest(400, "a header that must stand once stands twice")
-    if origins and not _may_connect(origins[0], request):
+    if origins and not (is_own(origins[0], request) or origins[0].lower() in request.app[ORIGINS]):
         log.warning("refused a WebSocket from a page at %r: only CORS_ORIGINS could allow it", origins[0][:200])
         raise BadRequest(403, "pages of this origin may not connect: the server's CORS_ORIGINS must name it")
-
-
-def _may_connect(origin: str, request: web.Request) -> bool:
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return False
-    same = parts.scheme in ("http", "https") and origin.lower() == f"{parts.scheme}://{request.host}".lower()
-    return same or origin.lower() in request.app[ORIGINS]
 
 
 async def close_all(hub: Hub) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,8 @@ async def stats(address: str, path: str = "/logins/stats") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"], ["openapi"]]
+    "command",
+    [[], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"], ["user"], ["openapi"]],
 )
 async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[str]) -> None:
     program = run(*command, "--help")
@@ -49,6 +53,8 @@ async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[st
         ([], {}, 2, "required"),
         (["generate", "--rate", "0"], {}, 2, "must be above 0"),
         (["generate", "--count", "x"], {}, 2, "--count"),
+        (["user", "add", "anna", "--gender", "female"], {}, 2, "--gender"),
+        (["serve"], {"JWT_SECRET": "short"}, 3, "JWT_SECRET: must have at least 32 bytes (it has 5)"),
         (["serve", "--port", "99999"], {}, 3, "--port: must be a port"),
         (["serve"], {"DATABASE_URL": "file:./dev.db", "LOG_LEVEL": "x"}, 3, "DATABASE_URL: is a file"),
         (["serve"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 4, "PostgreSQL cannot be reached"),
@@ -211,12 +217,100 @@ async def test_dead_letters_are_listed_tried_again_and_dropped(run: Run, databas
     assert await pool.fetchval("select sum(views)::int from page_days") == 2
 
 
+def user(database_url: str, *arguments: str, password: str = "") -> tuple[int, str]:
+    """Run `user` with a password on stdin; the exit code, and what it said."""
+    command = [sys.executable, "-m", "statsd", "user", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": database_url, "LOG_LEVEL": "warning"}
+    ended = subprocess.run(
+        command, input=password + "\n", env=environment, capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert "Traceback" not in ended.stderr
+    assert not ended.stdout
+    return ended.returncode, ended.stderr
+
+
+async def test_users_are_added_changed_and_removed(run: Run, database_url: str, client: Any) -> None:
+    async def login(password: str) -> int:
+        response = await client.post("/login", json={"username": "anna", "password": password})
+        return response.status
+
+    anna = ("add", "Anna", "--age", "34", "--gender", "Female")
+    assert await asyncio.to_thread(user, database_url, *anna, password="short") == (
+        1, "statsd: password must be a string of 8 to 1024 characters\n",
+    )  # fmt: skip
+    code, said = await asyncio.to_thread(user, database_url, *anna, password="correct horse")
+    assert (code, said.startswith("user ")) == (0, True)
+    assert await asyncio.to_thread(user, database_url, *anna, password="correct horse") == (
+        1, "statsd: Username already exists\n",
+    )  # fmt: skip
+    assert await login("correct horse") == 200
+    assert (await asyncio.to_thread(user, database_url, "passwd", "ANNA", password="another horse"))[0] == 0
+    assert (await client.get("/analytics")).status == 401  # the cookie is of before
+    assert [await login("correct horse"), await login("another horse")] == [400, 200]
+    assert (await asyncio.to_thread(user, database_url, "remove", "anna"))[0] == 0
+    assert await login("another horse") == 400
+    assert await asyncio.to_thread(user, database_url, "remove", "anna") == (1, "statsd: there is no user anna\n")
+    assert (await asyncio.to_thread(user, database_url, "passwd", "anna", password="another horse"))[0] == 1
+
+
+async def test_password_is_asked_for_twice_and_never_shown(database_url: str, pool: Any) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "statsd", "user", "add", "Bert", "--age", "50", "--gender", "Male"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": database_url}
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd="/", start_new_session=True
+    )
+    os.close(theirs)
+    shown = b""
+    for prompt in (b"New password: ", b"Again: "):
+        while not shown.endswith(prompt):
+            shown += await asyncio.to_thread(os.read, ours, 1024)
+        os.write(ours, b"correct horse\n")
+    assert await asyncio.to_thread(process.wait, 20) == 0
+    with suppress(OSError):  # the other end is closed
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    assert b"horse" not in shown
+    assert await pool.fetchval("select age from users where username = 'Bert'") == 50
+
+
+async def test_sample_accounts_are_made_once_and_warned_of_beyond_loopback(run: Run, database_url: str) -> None:
+    for stored in (100, 0):
+        program = run("seed", "--usage", DATABASE_URL=database_url)
+        assert await program.ended() == 0
+        assert f"{stored} usage stored" in program.stderr
+    near = run("serve", "--port", "0", DATABASE_URL=database_url)
+    await near.address()
+    far = run("serve", "--host", "0.0.0.0", "--port", "0", DATABASE_URL=database_url)
+    await far.address()
+    assert "10 sample accounts have a password that everybody knows" in far.stderr
+    assert "sample accounts" not in near.stderr
+
+
+async def test_log_holds_no_password_no_token_and_no_name(run: Run, database_url: str) -> None:
+    server = run("serve", "--port", "0", DATABASE_URL=database_url, LOG_LEVEL="debug")
+    address = await server.address()
+    sent = {"username": "Secretary", "password": "correct horse", "age": 34, "gender": "Female"}
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with session.post(f"{address}/register", json=sent) as response:
+            token = (await response.json())["token"]
+        async with session.post(f"{address}/login", json={**sent, "password": "wrong horse"}) as response:
+            assert response.status == 400
+        headers = {"Authorization": f"Bearer {token}"}
+        async with session.post(f"{address}/track", json={"feature_name": "a"}, headers=headers) as response:
+            assert response.status == 201
+    server.process.terminate()
+    await server.ended()
+    assert not [word for word in ("Secretary", "horse", token[-20:]) if word in server.stderr]
+
+
 async def test_rebuild_mends_totals_that_someone_broke(run: Run, database_url: str, pool: Any) -> None:
     await run("seed", DATABASE_URL=database_url).ended()
     await pool.execute("update login_devices set logins = 5")
     program = run("aggregate", "--rebuild", "--json", DATABASE_URL=database_url)
     assert await program.ended() == 0
-    assert json.loads(program.process.stdout.read()) == {"logins": 100, "webhooks": 0, "pageviews": 0}
+    counts = {"logins": 100, "webhooks": 0, "usage": 0, "pageviews": 0}
+    assert json.loads(program.process.stdout.read()) == counts
     assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
 
 

@@ -37,6 +37,9 @@ FLOORS = [
         "cluster",
         "unprivileged",
         "decode",
+        "passwords",
+        "throttle",
+        "tokens",
         "health",
         "pages",
         "channel",
@@ -45,10 +48,10 @@ FLOORS = [
         "tasks",
         "cloudevents",
     },
-    {"ingest", "aggregate", "live", "generator", "refusals", "export", "answers"},
-    {"accept", "received"},
-    {"streams", "websocket", "front", "openapi"},
-    {"app"},
+    {"ingest", "aggregate", "live", "generator", "refusals", "export", "answers", "accounts"},
+    {"accept", "received", "session"},
+    {"streams", "websocket", "front", "signin", "openapi"},
+    {"app", "samples"},
     {"cli"},
     {"__main__"},
 ]
@@ -67,6 +70,7 @@ BESIDE = {
     ("postgres", "cluster"),
     ("postgres", "unprivileged"),
     ("settings", "signatures"),
+    ("throttle", "database"),
 }
 """What imports from its own floor: a module and the part of it that has a file of its own."""
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -131,7 +135,10 @@ def test_no_name_of_the_empty_kind(path: Path) -> None:
 def test_sql_stands_in_sql_files() -> None:
     """Python holds no statement that reads or writes a stream's tables."""
     for path in MODULES:
-        found = re.search(r"\b(insert into|update|delete from|from|join) (user_logins|login_\w+)", path.read_text())
+        found = re.search(
+            r"\b(insert into|update|delete from|from|join) (user_logins|login_\w+|users|feature_clicks|usage_\w+)",
+            path.read_text(),
+        )
         assert not found, f"{path}: {found and found[0]}"
 
 

@@ -97,6 +97,28 @@ def test_password_is_not_in_the_representation() -> None:
     assert "geheim" not in repr(load(DATABASE_URL="postgresql://u:geheim@h/d"))
 
 
+@pytest.mark.parametrize("name", ["JWT_SECRET", "JWT_SECRET_PREVIOUS"])
+def test_secret_that_is_short_is_refused_and_none_is_shown(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(**{name: "geheim-und-doch-zu-kurz"})
+    assert f"{name}: must have at least 32 bytes" in str(caught.value)
+    assert "geheim" not in str(caught.value)
+    assert "geheim" not in repr(load(**{name: "geheim" * 6}))
+
+
+def test_frontend_is_an_origin_whatever_its_path_is() -> None:
+    assert load(FRONTEND_URL="https://App.example:8443/usage/").frontend_url == "https://app.example:8443"
+    for wrong in ("app.example", "ftp://app.example", "https://", "https://u:p@app.example"):
+        with pytest.raises(SettingsError, match="FRONTEND_URL"):
+            load(FRONTEND_URL=wrong)
+
+
+def test_networks_are_addresses_or_ranges() -> None:
+    assert [str(one) for one in load(TRUSTED_PROXIES="10.0.0.0/8, ::1").trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    with pytest.raises(SettingsError, match="STATS_THROTTLE_EXEMPT"):
+        load(STATS_THROTTLE_EXEMPT="10.0.0.1/8")
+
+
 def test_unknown_name_is_answered_with_the_nearest() -> None:
     assert settings.unknown({"STATS_DATADIR": "x", "STATS_DATA_DIR": "y", "OTHER": "z"}, NOWHERE) == [
         "STATS_DATADIR is not a setting; did you mean STATS_DATA_DIR?"

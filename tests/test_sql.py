@@ -16,7 +16,11 @@ COUNT = "select count(*) from fresh"
 
 def statements() -> list[tuple[str, str]]:
     """Every query as the program runs it: heads joined with the fold."""
-    made = [(f"dead_letters.{name}", text) for name, text in sql.load("dead_letters").items()]
+    made = [
+        (f"{file}.{name}", text)
+        for file in ("dead_letters", "accounts", "throttle")
+        for name, text in sql.load(file).items()
+    ]
     for stream in STREAMS:
         queries = sql.load(stream.name)
         joined = {"insert": queries["stored"], "sweep": COUNT, "rebuild": COUNT}
@@ -43,6 +47,18 @@ async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[a
 
 
 LITERALS = {
+    "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'", "false"],
+    "accounts.find": ["'anna'"],
+    "accounts.of_token": ["7", "1", "'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'"],
+    "accounts.revoke": ["'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "now()"],
+    "accounts.rehash": ["7", "'old'", "'new'"],
+    "accounts.change_password": ["'anna'", "'hash'"],
+    "accounts.remove": ["'anna'"],
+    "throttle.attempt": ["'{}'", "'{}'", "'{}'"],
+    "throttle.release": ["'{}'"],
+    "throttle.forget": ["''"],
+    "throttle.is_known": ["''"],
+    "throttle.remember": ["''"],
     "logins.find": ["'{}'"],
     "logins.newest": ["100"],
     "logins.snapshot": ["now()"],
@@ -56,6 +72,9 @@ LITERALS = {
     "webhooks.statistics": ["'week'", "(now() - interval '6 days')"],
     "webhooks.snapshot": ["now()"],
     "webhooks.prune": ["now() - interval '400 days'"],
+    "usage.known": ["'{}'"] * 6,
+    "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],
+    "usage.snapshot": ["now()"],
     "pageviews.prune": ["now() - interval '400 days'"],
 }
 
@@ -75,6 +94,11 @@ async def test_no_read_scans_a_raw_table(pool: asyncpg.Pool[asyncpg.Record]) -> 
     await pool.execute("""
         insert into webhook_events (event_type, user_id, received_at, folded)
         select 'type-' || n % 5, n::text, now() - n * interval '1 minute', true
+        from generate_series(1, 20000) as n
+    """)
+    await pool.execute("""
+        insert into feature_clicks (user_id, feature_name, timestamp, folded)
+        select n % 10, 'feature_' || n % 7, now() - n * interval '1 second', true
         from generate_series(1, 20000) as n
     """)
     await pool.execute("analyze")

@@ -7,12 +7,19 @@ import { Feed } from "./feed.js";
 import { makePanel } from "./panel.js";
 import { logins } from "./panels/logins.js";
 import { pageviews } from "./panels/pageviews.js";
+import { usage } from "./panels/usage.js";
 import { webhooks } from "./panels/webhooks.js";
 import { showStatus } from "./status.js";
 import { Store } from "./store.js";
 import { makeTabs } from "./tabs.js";
+import { watch } from "./track.js";
 
-const panels = [logins, webhooks, pageviews];
+const panels = [logins, webhooks, usage, pageviews];
+
+/** Addresses of the server that are a view of a panel. */
+const VIEWS = new Map([["/login", "/#usage/login"], ["/register", "/#usage/register"]]);
+const address = VIEWS.get(location.pathname);
+if (address) history.replaceState(null, "", address);
 
 const NOTICE_MS = 12_000;
 const store = new Store();
@@ -52,6 +59,7 @@ makeTabs(hooked("data-tabs"), panels, (panel) => {
   render();
 });
 
+watch();
 store.addEventListener("change", renderSoon);
 window.setInterval(renderSoon, 1_000);
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** Asking the server over HTTP: once, or again and again at a pace. */
+/** Asking the server over HTTP, and telling it something: once, or again and again at a pace. */
 
 import { isObject, object, text } from "./read.js";
 
@@ -10,6 +10,8 @@ import { isObject, object, text } from "./read.js";
  * @property {string} reason why there is none, a sentence about the server; empty when there is one
  * @property {boolean} refused whether asking again would not help
  * @property {Json} [body] what came along with a refusal
+ * @property {number} status 0 where there was no answer
+ * @property {number} wait seconds, if the server says when to come again; else 0
  */
 
 /** For one answer. */
@@ -18,30 +20,47 @@ export const ASK_MS = 5_000;
 /**
  * Never throws. What the browser has already is not sent again, if the server says that it still holds (ETag).
  * @param {string} address
+ */
+export const ask = (address) => answered(address, { cache: "no-cache" }, { accept: "application/json" });
+
+/**
+ * Never throws. Arrives even when the page is left.
+ * @param {string} address
+ * @param {Json} [body]
+ */
+export function tell(address, body) {
+  const sent = body && { "content-type": "application/json" };
+  const told = { method: "POST", keepalive: true, ...(body && { body: JSON.stringify(body) }) };
+  return answered(address, told, { accept: "application/json", ...sent });
+}
+
+/**
+ * @param {string} address
+ * @param {RequestInit} request
+ * @param {Record<string, string>} headers
  * @returns {Promise<Answer>}
  */
-export async function ask(address) {
+async function answered(address, request, headers) {
   try {
-    const answer = await fetch(address, {
-      cache: "no-cache",
-      headers: { accept: "application/json" },
-      signal: AbortSignal.timeout(ASK_MS),
-    });
+    const answer = await fetch(address, { ...request, headers, signal: AbortSignal.timeout(ASK_MS) });
     if (!answer.ok) return await refusal(answer);
+    const { status } = answer;
     const payload = await answer.json();
-    if (!isObject(payload)) return { reason: "It answers with something else than numbers.", refused: false };
-    return { payload, reason: "", refused: false };
+    if (!isObject(payload)) return { reason: "It answers with something else than numbers.", refused: false, status, wait: 0 };
+    return { payload, reason: "", refused: false, status, wait: 0 };
   } catch {
-    return { reason: "It does not answer.", refused: false };
+    return { reason: "It does not answer.", refused: false, status: 0, wait: 0 };
   }
 }
 
 /** @param {Response} answer */
 async function refusal(answer) {
-  const refused = answer.status >= 400 && answer.status < 500 && answer.status !== 429;
+  const { status } = answer;
+  const refused = status >= 400 && status < 500 && status !== 429;
   const body = object(await answer.json().catch(() => null));
   const words = refused ? text(body.error) : "";
-  return { reason: `It answers with status ${answer.status}${words && `: ${words}`}.`, refused, body };
+  const wait = Number(answer.headers.get("retry-after")) || 0;
+  return { reason: `It answers with status ${status}${words && `: ${words}`}.`, refused, body, status, wait };
 }
 
 /**

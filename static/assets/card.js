@@ -2,8 +2,9 @@
 /** One subject on the page: a chart, the table behind it, and the table as a file. All three come from the same rows. */
 
 import { makeChart } from "./charts.js";
-import { download, toCsv } from "./csv.js";
+import { saveCsv } from "./csv.js";
 import { button, element, setText } from "./element.js";
+import { makeHandles } from "./handles.js";
 import { makeLegend } from "./legend.js";
 import { makeTable, tableLines } from "./table.js";
 
@@ -15,11 +16,20 @@ import { makeTable, tableLines } from "./table.js";
  * @property {(rows: Row[]) => import("./charts.js").Figure} figure
  * @property {(rows: Row[]) => string} summary what the chart shows, in a sentence, for who cannot see it
  * @property {boolean} [legend]
+ * @property {Choice} [choice] makes the values something to pick
+ * @property {() => void} [entered] the pointer comes to it
+ */
+/**
+ * @typedef {object} Choice
+ * @property {string} label what is picked
+ * @property {(rows: Row[]) => string[]} names one per value
+ * @property {import("./table.js").Pick} pick
  */
 /**
  * @typedef {object} Frame
  * @property {string} id
  * @property {string} title
+ * @property {(payload: Json) => string} [heading] the title, with what the numbers are about
  * @property {string | ((payload: Json) => string)} hint
  * @property {"third" | "side" | "half" | "wide" | "full"} width a `side` is a third beside a wide one, or below it
  */
@@ -47,18 +57,20 @@ export function makeCard(panel, card) {
   const title = `${panel}-${card.id}-title`;
   const hint = element("p", { class: "hint" }, typeof card.hint === "string" ? card.hint : "");
   hint.toggleAttribute("data-live", typeof card.hint === "function");
+  const heading = element("h2", { id: title }, card.title);
   const body = element("div", { class: "card-body" });
   const tools = element("div", { class: "tools" });
   const section = element(
     "section",
     { class: "card", "data-card": card.id, "data-width": card.width, "aria-labelledby": title },
-    element("header", { class: "card-top" }, element("div", {}, element("h2", { id: title }, card.title), hint), tools),
+    element("header", { class: "card-top" }, element("div", {}, heading, hint), tools),
     body,
   );
   const show = "content" in card ? fill(section, body, card.content()) : lay(panel, card, section, body, tools);
   return {
     section,
     show(payload) {
+      if (card.heading) setText(heading, card.heading(payload));
       if (typeof card.hint === "function") setText(hint, card.hint(payload));
       show(payload);
     },
@@ -116,7 +128,7 @@ function lay(panel, card, section, body, tools) {
     toggle.setAttribute("aria-pressed", "false");
     tools.append(toggle);
   }
-  const save = () => download(`${panel}-${card.id}-${stamp()}`, toCsv(tableLines(card.columns, rows)));
+  const save = () => saveCsv(`${panel}-${card.id}`, tableLines(card.columns, rows));
   tools.append(button({ class: "tool", "data-export": "", "aria-label": `CSV: download ${card.title}` }, "CSV", save));
 
   return (payload) => {
@@ -156,20 +168,22 @@ function makeDrawing(drawing, body) {
   const picture = element("div", { class: "picture", "data-kind": drawing.kind }, element("div", { class: "canvas" }, canvas));
   if (legend) picture.append(legend.list);
   body.prepend(picture);
-  /** @type {((figure: import("./charts.js").Figure) => void) | null} */
-  let show = null;
+  /** @type {ReturnType<typeof makeChart> | null} */
+  let chart = null;
   let drawn = "";
+  const { choice } = drawing;
+  const handles = choice && makeHandles(choice.label, choice.pick, (at) => chart?.point(at));
+  if (handles) picture.append(handles.node);
+  if (drawing.entered) canvas.addEventListener("pointerenter", drawing.entered);
   return (rows) => {
     const figure = drawing.figure(rows);
+    if (choice) handles?.show(choice.names(rows), figure);
     const now = JSON.stringify(figure);
     if (now === drawn) return;
     drawn = now;
-    show ??= makeChart(canvas, drawing.kind);
-    show(figure);
+    chart ??= makeChart(canvas, drawing.kind, handles?.choose);
+    chart.show(figure);
     legend?.show(figure);
     canvas.setAttribute("aria-label", drawing.summary(rows));
   };
 }
-
-/** The moment of the export, fit for a file's name. */
-const stamp = () => new Date().toISOString().slice(0, 19).replaceAll(":", "-") + "Z";

@@ -18,8 +18,10 @@ import { cssValue, motionReduced, onThemeChange } from "./theme.js";
  * @property {Series[]} series
  * @property {boolean} [open] the last value of a line is of a time that is not over
  * @property {number} [longest] characters of a tick; without it LONGEST_TICK
+ * @property {[string, string]} [unit] what one value is a number of, and what several are
  */
 /** @typedef {{dataIndex?: number, dataset: Series, raw: number, label: string, p1DataIndex?: number}} Point */
+/** @typedef {Point & {dataset: {label: string, unit?: [string, string]}}} Named */
 
 const CALM = {
   duration: 500,
@@ -53,9 +55,11 @@ function settle(chart) {
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {Kind} kind
- * @returns {(figure: Figure) => void} draws, the first time and every time after
+ * @param {(index: number) => void} [choose] a value was clicked, or its name beside it
+ * @returns {{show: (figure: Figure) => void, point: (index: number | null) => void}} `show` draws, the first time and
+ *   every time after; `point` is the pointer of who has none
  */
-export function makeChart(canvas, kind) {
+export function makeChart(canvas, kind, choose) {
   /** @type {Figure} */
   let shown = { labels: [], ticks: [], series: [] };
   Chart.defaults.font.family = cssValue("--font");
@@ -66,20 +70,48 @@ export function makeChart(canvas, kind) {
     options: options(kind, (index) => cut(shown.ticks[index] ?? "", shown.longest)),
   });
   charts.add(chart);
+  if (choose) onClick(canvas, chart, kind, choose);
   let updatedAt = Infinity; // the first figure is drawn at once: it would move in from a canvas that had no size yet
-  return (figure) => {
+
+  /** @param {Figure} figure */
+  function show(figure) {
     shown = figure;
     chart.data.labels = figure.labels;
     const before = chart.data.datasets;
     chart.data.datasets = figure.series.flatMap((series, at) => {
       const same = before.filter((dataset) => dataset.label === series.name);
       const sets = same.length ? same : datasets(kind, series.name, at === 0);
-      return sets.map((set) => Object.assign(set, { data: series.values, colours: series.colours, open: figure.open }));
+      return sets.map((set) => Object.assign(set, { data: series.values, colours: series.colours, open: figure.open, unit: figure.unit }));
     });
     if (performance.now() - updatedAt > REST_MS) chart.update();
     else settle(chart);
     updatedAt = performance.now();
-  };
+  }
+
+  /** @param {number | null} index */
+  function point(index) {
+    const points = index === null ? [] : [{ datasetIndex: 0, index }];
+    chart.setActiveElements(points);
+    chart.tooltip.setActiveElements(points, { x: 0, y: 0 });
+    chart.update("none");
+  }
+
+  return { show, point };
+}
+
+/**
+ * The whole row or column of a value counts, with its name: a small one is as easy to hit as a large one.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Chart} chart
+ * @param {Kind} kind
+ * @param {(index: number) => void} choose
+ */
+function onClick(canvas, chart, kind, choose) {
+  canvas.toggleAttribute("data-choose", true);
+  canvas.addEventListener("click", ({ offsetX, offsetY }) => {
+    const index = kind === "bars" ? chart.scales.y?.getValueForPixel(offsetY) : chart.scales.x?.getValueForPixel(offsetX);
+    if (index !== undefined && chart.data.labels[index] !== undefined) choose(index);
+  });
 }
 
 /**
@@ -210,10 +242,17 @@ function tooltip(kind) {
         backgroundColor: own(point),
         borderColor: "transparent",
       }),
-      label: (/** @type {Point & {dataset: {label: string}}} */ point) =>
+      label: (/** @type {Named} */ point) =>
         kind === "doughnut"
           ? ` ${count(point.raw)} (${percent(percentage(point.raw, whole(point)))})`
-          : ` ${point.dataset.label}: ${count(point.raw)}`,
+          : said(point),
     },
   };
+}
+
+/** @param {Named} point */
+function said({ dataset, raw }) {
+  if (!dataset.unit) return ` ${dataset.label}: ${count(raw)}`;
+  const [one, several] = dataset.unit;
+  return ` ${count(raw)} ${raw === 1 ? one : several}`;
 }

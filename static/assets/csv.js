@@ -8,7 +8,7 @@ const FORMULA = /^[=+\-@\t\r]/;
  * @param {(string | number | null)[][]} lines the first one holds the headings
  * @returns {string}
  */
-export function toCsv(lines) {
+function toCsv(lines) {
   return lines.map((line) => line.map(field).join(",") + "\r\n").join("");
 }
 
@@ -21,14 +21,23 @@ function field(value) {
 }
 
 /**
- * @param {string} name without the ending
+ * @param {string} name without the moment and the ending
+ * @param {(string | number | null)[][]} lines the first one holds the headings
+ */
+export function saveCsv(name, lines) {
+  const moment = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+  download(`${name}-${moment}Z.csv`, toCsv(lines));
+}
+
+/**
+ * @param {string} name
  * @param {string} content
  */
-export function download(name, content) {
+function download(name, content) {
   const address = URL.createObjectURL(new Blob([content], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
   link.href = address;
-  link.download = `${name}.csv`;
+  link.download = name;
   link.click();
   window.setTimeout(() => URL.revokeObjectURL(address), 1_000);
 }

@@ -9,8 +9,9 @@ import { amount, highest, inWords, largest, OTHERS, sum } from "./rows.js";
 /** @typedef {import("./card.js").Drawing} Drawing */
 /** @typedef {import("./table.js").Row} Row */
 
-/** A tick a week, a tick every three hours. */
+/** A tick a week, or every few of them where there are too many; a tick every three hours. */
 const DAYS = 7;
+const TICKS = 6;
 const HOURS = 3;
 /** Of a name that is cut out of its middle, beside its bar and in the tooltip. */
 const LONGEST_NAME = 22;
@@ -32,7 +33,7 @@ export function perDay(value, name, ...others) {
     figure: (rows) => ({
       labels: rows.map(({ date }) => day(String(date), "long") + (date === today() ? ", so far" : "")),
       ticks: rows.map(({ date }, at) => {
-        if ((rows.length - 1 - at) % DAYS) return "";
+        if ((rows.length - 1 - at) % daysPerTick(rows.length)) return "";
         return date === today() ? "Today" : day(String(date));
       }),
       series: lines.map((line) => ({
@@ -52,6 +53,9 @@ export function perDay(value, name, ...others) {
     },
   };
 }
+
+/** @param {number} days */
+const daysPerTick = (days) => (days <= TICKS ? 1 : days <= 2 * TICKS ? 2 : DAYS * Math.ceil(days / (TICKS * DAYS)));
 
 /**
  * A column per `hour` of the day; the highest stands out.
@@ -119,25 +123,35 @@ export function ranking(key, value, name, limit) {
 }
 
 /**
- * A bar for each of the first, and none for the others: of what the rows already leave out, the rest has no sum.
+ * A bar for each of the first, and none for the others: of what the rows already leave out, the rest has no sum. Where
+ * one can be picked, it is among them, and the others step back.
  * @param {string} key @param {string} value @param {string} name @param {number} limit
+ * @param {{unit?: [string, string], pick?: import("./table.js").Pick}} [more]
  * @returns {Drawing}
  */
-export function first(key, value, name, limit) {
+export function first(key, value, name, limit, { unit, pick } = {}) {
+  /** @param {Row[]} rows */
+  function firstRows(rows) {
+    const at = pick ? rows.findIndex((row) => row[key] === pick.chosen()) : -1;
+    return at < limit ? rows.slice(0, limit) : [...rows.slice(0, limit - 1), ...rows.slice(at, at + 1)];
+  }
+  const colour = (/** @type {string} */ own) => (!pick?.chosen() || pick.chosen() === own ? "--accent" : "--accent-light");
   return {
     kind: "bars",
+    ...(pick && { choice: { label: `${name}: pick one`, pick, names: (rows) => firstRows(rows).map((row) => String(row[key])) } }),
     figure: (rows) => {
-      const shown = rows.slice(0, limit);
+      const shown = firstRows(rows);
       const names = shown.map((row) => String(row[key]));
       return {
         labels: names.map((words) => shorten(words, LONGEST_LABEL)),
         ticks: names.map((words) => shorten(words, LONGEST_NAME)),
         longest: LONGEST_NAME,
-        series: [{ name, values: shown.map((row) => number(row[value])), colours: ["--accent"] }],
+        unit,
+        series: [{ name, values: shown.map((row) => number(row[value])), colours: names.map(colour) }],
       };
     },
     summary: (rows) => {
-      const parts = rows.slice(0, limit).map((row) => ({ name: String(row[key]), value: amount(row, value) }));
+      const parts = firstRows(rows).map((row) => ({ name: String(row[key]), value: amount(row, value) }));
       return `Bars, ${name} per ${key}: ${inWords(parts)}.`;
     },
   };

@@ -8,6 +8,7 @@ const short = new Intl.NumberFormat(language, { notation: "compact", maximumFrac
 const share = new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const size = new Intl.NumberFormat(language, { notation: "compact", style: "unit", unit: "byte", unitDisplay: "narrow", maximumFractionDigits: 1 });
 const dayShort = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "short", day: "numeric" });
+const dayMedium = new Intl.DateTimeFormat(language, { timeZone: "UTC", dateStyle: "medium" });
 const dayLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", dateStyle: "full" });
 const dayMinute = new Intl.DateTimeFormat(language, {
   timeZone: "UTC",
@@ -74,12 +75,12 @@ export const hour = (value) => (value === null ? NONE : `${String(value).padStar
 
 /**
  * @param {string} date YYYY-MM-DD, a UTC day
- * @param {"short" | "long"} [style]
+ * @param {"short" | "medium" | "long"} [style] medium has the year, long the weekday too
  */
 export function day(date, style = "short") {
   const at = new Date(`${date}T00:00:00Z`);
   if (Number.isNaN(at.getTime())) return date || NONE;
-  return (style === "long" ? dayLong : dayShort).format(at);
+  return { short: dayShort, medium: dayMedium, long: dayLong }[style].format(at);
 }
 
 /**

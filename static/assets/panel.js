@@ -25,10 +25,23 @@ import { makeTiles } from "./tiles.js";
 /**
  * @typedef {object} Detail what the reader picks in a panel, and the numbers fetched for it
  * @property {HTMLElement} bar where it is picked
+ * @property {HTMLElement} [corner] what stands opposite the heading
+ * @property {Gate} [gate]
  * @property {() => void} enter the panel comes on screen
  * @property {(known: Known, now: number) => Known} complete adds the fetched numbers; no snapshot while there are none
  */
-/** @typedef {{link: import("./store.js").Link, snapshot: import("./store.js").Snapshot | undefined}} Known */
+/**
+ * @typedef {object} Known
+ * @property {import("./store.js").Link} link
+ * @property {import("./store.js").Snapshot | undefined} snapshot
+ * @property {boolean} [turning] these are the numbers of what was picked before, while the others are on their way
+ */
+/**
+ * @typedef {object} Gate what stands in place of the numbers for who may not see them yet
+ * @property {HTMLElement} node
+ * @property {() => boolean} isClosed
+ * @property {() => string} sentence for who listens
+ */
 
 /**
  * @param {Panel} panel
@@ -38,6 +51,7 @@ import { makeTiles } from "./tiles.js";
  */
 export function makePanel(panel, store, changed, retry) {
   const detail = panel.detail?.(store, changed);
+  const gate = detail?.gate;
   const tiles = makeTiles(panel.tiles);
   const cards = panel.cards.map((card) => makeCard(panel.id, card));
   const title = element("strong");
@@ -52,9 +66,16 @@ export function makePanel(panel, store, changed, retry) {
   const section = element(
     "section",
     { class: "panel", id: `panel-${panel.id}`, role: "tabpanel", "aria-labelledby": `tab-${panel.id}`, "data-panel": panel.id },
-    element("header", { class: "panel-top" }, element("h1", {}, panel.title), element("p", { class: "hint" }, panel.hint)),
+    element(
+      "header",
+      { class: "panel-top" },
+      element("h1", {}, panel.title),
+      element("p", { class: "hint" }, panel.hint),
+      ...(detail?.corner ? [detail.corner] : []),
+    ),
     ...(detail ? [detail.bar] : []),
     message,
+    ...(gate ? [gate.node] : []),
     makeGuide(panel.guide.title, panel.guide.steps),
     element("div", { class: "numbers" }, remark, tiles.list, element("div", { class: "cards" }, ...cards.map((card) => card.section))),
   );
@@ -65,8 +86,28 @@ export function makePanel(panel, store, changed, retry) {
   /** @param {number} now */
   function known(now) {
     const link = { ...store.link, since: Math.max(store.link.since, since) };
+    /** @type {Known} */
     const all = { link, snapshot: store.snapshot(panel.source.topic) };
     return detail ? detail.complete(all, now) : all;
+  }
+
+  /** @param {import("./states.js").Message | null} said */
+  function say(said) {
+    message.hidden = said === null;
+    setText(title, said?.title ?? "");
+    setText(words, said?.words ?? "");
+  }
+
+  /**
+   * @param {Gate} gate
+   * @param {Known} known
+   * @param {number} now
+   */
+  function close(gate, { link }, now) {
+    section.dataset.state = "closed";
+    section.dataset.numbers = "none";
+    say(link.connection === "offline" ? stateMessage("offline", link, undefined, now) : null);
+    return { snapshot: undefined, sentence: gate.sentence() };
   }
 
   return {
@@ -83,16 +124,16 @@ export function makePanel(panel, store, changed, retry) {
      * @returns {{snapshot: import("./store.js").Snapshot | undefined, sentence: string}} what is shown, and the state in words
      */
     show(now) {
-      const { link, snapshot } = known(now);
+      const { link, snapshot, turning = false } = known(now);
+      if (gate?.isClosed()) return close(gate, { link, snapshot }, now);
       const payload = snapshot?.payload;
       const empty = payload !== undefined && panel.isEmpty(payload);
       const state = panelState(link, snapshot, empty, now);
       const said = stateMessage(state, link, snapshot, now);
       section.dataset.state = state;
       section.dataset.numbers = payload ? (empty ? "empty" : "some") : "none";
-      message.hidden = said === null;
-      setText(title, said?.title ?? "");
-      setText(words, said?.words ?? "");
+      section.setAttribute("aria-busy", String(turning));
+      say(said);
       if (payload && !empty && payload !== shown) {
         shown = payload;
         setText(remark, panel.remark?.(payload) ?? "");

@@ -74,7 +74,7 @@ export function makePickers(choice, picked) {
         "div",
         { class: "field", role: "group", "aria-label": "Day" },
         element("label", { class: "field" }, "Day", day),
-        element("div", { class: "steps" }, before, after, today),
+        element("div", { class: "steps", "data-day-steps": "" }, before, after, today),
       ),
     ),
     show(sites) {

@@ -37,7 +37,7 @@ export function makeSwitch(panel, label, options, changed) {
   take(chosen);
   const segments = inputs.map(({ option, input }) => element("label", { class: "step" }, input, option.label));
   return {
-    bar: element("div", { class: "steps", role: "radiogroup", "aria-label": label, "data-switch": "" }, ...segments),
+    bar: element("div", { class: "steps", role: "radiogroup", "aria-label": label, "data-switch": label.toLowerCase() }, ...segments),
     chosen: () => chosen,
     read() {
       const parts = address.read();

@@ -142,12 +142,13 @@ FAULT = {"path": ["eventType"], "field": "eventType", "message": "eventType is r
     },
 )
 async def post_webhook(request: web.Request) -> web.Response:
-    """`POST /webhook`: 200 with `eventId` and `receivedAt`, once the event is in the database or safe on disk.
+    """`POST /webhook`: receive an event, or many.
 
-    One object, an array, one event a line (application/x-ndjson), or a CloudEvent in any mode. Of many the good ones
-    are stored: `accepted`, `duplicates`, `eventIds`, and `rejected` with the errors of the others; 400 only where none
-    is good. `webhook-id` or `Idempotency-Key` make a redelivery count once; another event under the same one is 422.
-    401 where WEBHOOK_API_KEY or WEBHOOK_SECRET ask for more than was sent.
+    200 with `eventId` and `receivedAt`, once the event is in the database or safe on disk. One object, an array, one
+    event a line (application/x-ndjson), or a CloudEvent in any mode. Of many the good ones are stored: `accepted`,
+    `duplicates`, `eventIds`, and `rejected` with the errors of the others; 400 only where none is good. `webhook-id` or
+    `Idempotency-Key` make a redelivery count once; another event under the same one is 422. 401 where WEBHOOK_API_KEY
+    or WEBHOOK_SECRET ask for more than was sent.
     """
     _check_api_key(request)
     binary = cloudevents.is_binary(request.headers)

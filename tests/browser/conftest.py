@@ -71,7 +71,7 @@ class Visits:
     def _watch(self, page: Page, address: str) -> None:
         page.on("console", lambda said: said.type in ("error", "warning") and self._complain(said.text))
         page.on("pageerror", lambda error: self._complain(f"uncaught: {error}"))
-        page.on("requestfailed", lambda request: self._complain(f"{request.url} failed: {request.failure}"))
+        page.on("requestfailed", lambda request: self._fail(request.url, request.failure))
         page.on("request", lambda request: request.url.startswith((address, "blob:")) or self._complain(request.url))
 
         async def refuse(dialog: Any) -> None:
@@ -79,6 +79,10 @@ class Visits:
             await dialog.dismiss()
 
         page.on("dialog", refuse)
+
+    def _fail(self, url: str, why: str | None) -> None:
+        if not (url.endswith("/favicon.svg") and why == "net::ERR_ABORTED"):  # the page was left while it came
+            self._complain(f"{url} failed: {why}")
 
     def _complain(self, sentence: str) -> None:
         if not (self.expected and re.search(self.expected, sentence)):

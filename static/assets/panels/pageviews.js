@@ -4,19 +4,18 @@
  * The topic brings the sites of today; every frame of it asks for the report of the picked site and day.
  */
 
-import { ask, atPace } from "../ask.js";
+import { ask } from "../ask.js";
 import { Choice } from "../choice.js";
 import { first, perDay } from "../drawings.js";
 import { element } from "../element.js";
+import { composed, makeFetched } from "../fetched.js";
 import { about, bytes, count, day, daysAfter, percentage } from "../format.js";
 import { makeCode } from "../guide.js";
 import { makePickers } from "../pickers.js";
 import { list, number, object, text } from "../read.js";
 import { highest, sum } from "../rows.js";
-import { STALE_MS } from "../states.js";
 
 /** @typedef {import("../card.js").Card} Card */
-/** @typedef {import("../panel.js").Known} Known */
 /** @typedef {import("../read.js").Json} Json */
 
 const DAYS = 30;
@@ -29,8 +28,6 @@ const REPORT_MS = 1_000;
 /** Days that are over hardly change; the picked one comes with every report. */
 const SERIES_MS = 10_000;
 const HEALTH_MS = 5_000;
-/** An answer usually comes sooner: to go blank in between would flicker. */
-const HOLD_MS = 200;
 
 const SOME_SITE = "example.com";
 const REPORT = "pageviews report";
@@ -273,70 +270,40 @@ function remark(payload) {
 /** @type {NonNullable<import("../panel.js").Panel["detail"]>} */
 function detail(store, changed) {
   const pickers = makePickers(choice, changed);
-  const refresh = atPace(REPORT_MS, fetchReport);
-  let wanted = "";
-  let wantedAt = 0;
-  let failure = { reason: "", refused: false };
+  const address = (/** @type {string} */ rest) => `/stats?site_id=${encodeURIComponent(choice.site)}&${rest}`;
+  const reports = makeFetched(store, changed, { name: REPORT, pace: REPORT_MS, picked: key, find });
+  /** @type {Json} */
+  let topic = {};
+  // One picture: a frame changes nothing until the report it asked for is here.
+  const compose = composed((/** @type {Json} */ found, /** @type {Json | undefined} */ health, /** @type {string} */ _site) => ({
+    ...topic,
+    ...found,
+    health,
+  }));
   let seriesAt = 0;
   let healthAt = 0;
-  /** @type {Json | undefined} */
-  let frame;
-  /** @type {unknown[]} */
-  let parts = [];
-  /** @type {Json} */
-  let payload = {};
 
-  const key = () => `${choice.site} ${choice.day}`;
-  const address = (/** @type {string} */ rest) => `/stats?site_id=${encodeURIComponent(choice.site)}&${rest}`;
+  function key() {
+    return `${choice.site} ${choice.day}`;
+  }
 
-  async function fetchReport() {
-    const of = key();
-    const held = object(store.snapshot(REPORT)?.payload);
-    const due = held.of !== of || Date.now() - seriesAt > SERIES_MS;
+  /** @param {Json | undefined} kept */
+  async function find(kept) {
+    const due = kept?.of !== key() || Date.now() - seriesAt > SERIES_MS;
     const [one, many] = await Promise.all([
       ask(address(`date=${choice.day}&limit=${PATHS}`)),
       due
         ? ask(address(`from=${daysAfter(choice.day, 1 - DAYS)}&to=${choice.day}&limit=1`))
-        : { payload: object(held.series), reason: "", refused: false },
+        : { payload: object(kept?.series), reason: "", refused: false },
     ]);
-    if (of !== key()) return; // the next one is asked for already
-    failure = one.reason ? one : many;
     if (due && many.payload) seriesAt = Date.now();
-    if (one.payload && many.payload) store.setSnapshot(REPORT, { of, report: one.payload, series: many.payload });
-    else changed();
+    const { reason, refused } = one.reason ? one : many;
+    return { payload: one.payload && many.payload && { report: one.payload, series: many.payload }, reason, refused };
   }
 
   async function fetchHealth() {
     const { payload: health, body } = await ask("/health");
     store.setSnapshot(HEALTH, health ?? body ?? {});
-  }
-
-  /**
-   * @param {Known["snapshot"]} snapshot
-   * @param {number} now
-   */
-  function follow(snapshot, now) {
-    if (key() !== wanted) {
-      wanted = key();
-      wantedAt = now;
-      failure = { reason: "", refused: false };
-      refresh.now();
-      window.setTimeout(changed, HOLD_MS);
-    } else if (snapshot && snapshot.payload !== frame) refresh.soon();
-    frame = snapshot?.payload;
-  }
-
-  /**
-   * One picture: a frame changes nothing until the report it asked for is here.
-   * @param {Json} topic
-   * @param {import("../store.js").Snapshot} held
-   */
-  function compose(topic, held) {
-    const now = [held, store.snapshot(HEALTH)?.payload, choice.site];
-    if (now.every((part, at) => part === parts[at])) return payload;
-    parts = now;
-    payload = { ...topic, ...held.payload, health: store.snapshot(HEALTH)?.payload };
-    return payload;
   }
 
   picked = changed;
@@ -349,9 +316,7 @@ function detail(store, changed) {
     bar: pickers.bar,
     enter() {
       choice.read();
-      const held = store.snapshot(REPORT);
-      if (held && Date.now() - held.receivedAt > STALE_MS && store.link.connection === "live") store.forget(REPORT);
-      wanted = "";
+      reports.enter();
     },
     complete({ link, snapshot }, now) {
       const names = list(snapshot?.payload.sites).map((row) => text(row.site_id));
@@ -363,13 +328,13 @@ function detail(store, changed) {
         fetchHealth();
       }
       if (!choice.site) return { link, snapshot };
-      follow(snapshot, now);
-      const held = store.snapshot(REPORT);
-      const since = failure.refused ? 0 : Math.max(link.since, wantedAt);
-      const asked = { ...link, since, reason: link.reason || failure.reason };
-      if (!snapshot || !held || (held.payload.of !== wanted && now - wantedAt >= HOLD_MS)) return { link: asked, snapshot: undefined };
-      const receivedAt = Math.min(snapshot.receivedAt, held.receivedAt);
-      return { link: asked, snapshot: { payload: compose(snapshot.payload, held), receivedAt } };
+      reports.follow(snapshot, now);
+      const found = reports.kept();
+      if (!snapshot || !found || !reports.isFit(now)) return { link: reports.waiting(link), snapshot: undefined };
+      const receivedAt = Math.min(snapshot.receivedAt, found.receivedAt);
+      topic = snapshot.payload;
+      const payload = compose(found.payload, store.snapshot(HEALTH)?.payload, choice.site);
+      return { link: reports.waiting(link), snapshot: { payload, receivedAt } };
     },
   };
 }

@@ -4,27 +4,24 @@
  * The topic brings all windows at once; only the list of the newest events is fetched, after every frame.
  */
 
-import { ask, atPace } from "../ask.js";
+import { ask } from "../ask.js";
 import { element } from "../element.js";
+import { composed, makeFetched } from "../fetched.js";
 import { count, percent, percentage } from "../format.js";
 import { makeMenu } from "../menu.js";
 import { isObject, list, number, object, text } from "../read.js";
 import { amount, highest, OTHERS, sum } from "../rows.js";
 import { shares } from "../shares.js";
-import { STALE_MS } from "../states.js";
 import { makeSwitch } from "../switch.js";
 import { perBin, windowOf, WINDOWS } from "../windows.js";
 
 /** @typedef {import("../card.js").Card} Card */
-/** @typedef {import("../panel.js").Known} Known */
 /** @typedef {import("../read.js").Json} Json */
 /** @typedef {import("../table.js").Row} Row */
 
 const NEWEST = 20;
 /** The list costs the server a query: one a second is live enough. */
 const NEWEST_MS = 1_000;
-/** An answer usually comes sooner: to go blank in between would flicker. */
-const HOLD_MS = 200;
 const EVENTS = "webhooks events";
 
 const FORMATS = [
@@ -199,65 +196,27 @@ function remark(payload) {
 function detail(store, changed) {
   const picker = makeSwitch("webhooks", "Window", WINDOWS, changed);
   const menu = makeMenu("Export");
-  const refresh = atPace(NEWEST_MS, fetchNewest);
-  let wanted = "";
-  let wantedAt = 0;
-  let reason = "";
-  /** @type {Json | undefined} */
-  let frame;
-  /** @type {unknown[]} */
-  let parts = [];
-  /** @type {Json} */
-  let payload = {};
+  const newestOnes = makeFetched(store, changed, {
+    name: EVENTS,
+    pace: NEWEST_MS,
+    picked: () => picker.chosen().id,
+    async find() {
+      const answer = await ask(`/events?filter=${picker.chosen().id}&limit=${NEWEST}`);
+      return { ...answer, payload: answer.payload && { events: object(answer.payload.data).events } };
+    },
+  });
+  const compose = composed((/** @type {Json} */ topic, /** @type {string} */ id, /** @type {Json | undefined} */ found, /** @type {string} */ reason) => ({
+    ...topic,
+    window: id,
+    newest: { ...found, reason },
+  }));
 
-  async function fetchNewest() {
-    const of = picker.chosen().id;
-    const answer = await ask(`/events?filter=${of}&limit=${NEWEST}`);
-    if (of !== picker.chosen().id) return; // the next one is asked for already
-    reason = answer.reason;
-    if (answer.payload) store.setSnapshot(EVENTS, { of, events: object(answer.payload.data).events });
-    else changed();
-  }
-
-  /**
-   * @param {Known["snapshot"]} snapshot
-   * @param {number} now
-   */
-  function follow(snapshot, now) {
+  function showMenu() {
     const { id, words } = picker.chosen();
-    if (id !== wanted) {
-      wanted = id;
-      wantedAt = now;
-      reason = "";
-      menu.show(
-        `All events of ${words}`,
-        FORMATS.map((format) => ({ ...format, address: `/export/${format.id}?filter=${id}` })),
-      );
-      refresh.now();
-      window.setTimeout(changed, HOLD_MS);
-    } else if (snapshot && snapshot.payload !== frame) refresh.soon();
-    frame = snapshot?.payload;
-  }
-
-  /**
-   * The list of another window stays for a moment, until the one that was asked for is here.
-   * @param {number} now
-   */
-  function held(now) {
-    const snapshot = store.snapshot(EVENTS);
-    return snapshot && (snapshot.payload.of === wanted || now - wantedAt < HOLD_MS) ? snapshot : undefined;
-  }
-
-  /**
-   * @param {Json} topic
-   * @param {Json | undefined} fetched
-   */
-  function compose(topic, fetched) {
-    const now = [topic, wanted, fetched, reason];
-    if (now.every((part, at) => part === parts[at])) return payload;
-    parts = now;
-    payload = { ...topic, window: wanted, newest: { ...fetched, reason } };
-    return payload;
+    menu.show(
+      `All events of ${words}`,
+      FORMATS.map((format) => ({ ...format, address: `/export/${format.id}?filter=${id}` })),
+    );
   }
 
   window.addEventListener("hashchange", () => {
@@ -269,17 +228,16 @@ function detail(store, changed) {
     bar: element("div", { class: "pickers" }, picker.bar, menu.node),
     enter() {
       picker.read();
-      const old = store.snapshot(EVENTS);
-      if (old && Date.now() - old.receivedAt > STALE_MS && store.link.connection === "live") store.forget(EVENTS);
-      wanted = "";
+      newestOnes.enter();
     },
     complete({ link, snapshot }, now) {
-      follow(snapshot, now);
+      if (newestOnes.follow(snapshot, now)) showMenu();
       if (!snapshot) return { link, snapshot };
-      const fetched = held(now);
-      const receivedAt = Math.min(snapshot.receivedAt, fetched?.receivedAt ?? Infinity);
-      const asked = { ...link, reason: link.reason || reason };
-      return { link: asked, snapshot: { payload: compose(snapshot.payload, fetched?.payload), receivedAt } };
+      // The list of another window stays for a moment, until the one that was asked for is here.
+      const found = newestOnes.isFit(now) ? newestOnes.kept() : undefined;
+      const receivedAt = Math.min(snapshot.receivedAt, found?.receivedAt ?? Infinity);
+      const payload = compose(snapshot.payload, picker.chosen().id, found?.payload, newestOnes.failure().reason);
+      return { link: newestOnes.waiting(link), snapshot: { payload, receivedAt } };
     },
   };
 }

@@ -1,0 +1,91 @@
+-- How often logins may be tried. Several servers agree, because the state is here.
+
+-- Counts an attempt of each subject and says which are refused, and until when. Each may try `free` times, and then
+-- after a delay that doubles up to `longest` seconds; what is refused changes nothing, and 15 minutes without an
+-- attempt forgive all. A row is locked while it decides, so a hundred attempts at once are no way around.
+-- name: attempt
+with old as (
+    select subject
+    from login_throttles
+    where last_attempt < now() - interval '1 day' and subject <> all($1::bytea[])
+    order by last_attempt
+    limit 100
+    for update skip locked
+),
+pruned as (
+    delete from login_throttles
+    using old
+    where login_throttles.subject = old.subject
+)
+insert into login_throttles as total (subject, attempts, free, longest, last_attempt, blocked_until, refused)
+select subject, 1, free, longest, now(), now(), false
+from unnest($1::bytea[], $2::integer[], $3::integer[]) as given (subject, free, longest)
+order by subject
+on conflict (subject) do update
+set refused = total.blocked_until > excluded.last_attempt,
+    attempts = case
+        when total.blocked_until > excluded.last_attempt then total.attempts
+        when total.last_attempt < excluded.last_attempt - interval '15 minutes' then 1
+        else total.attempts + 1
+    end,
+    blocked_until = case
+        when total.blocked_until > excluded.last_attempt then total.blocked_until
+        when total.last_attempt < excluded.last_attempt - interval '15 minutes' then excluded.last_attempt
+        when total.attempts + 1 < excluded.free then excluded.last_attempt
+        else excluded.last_attempt
+            + interval '1 second' * least(excluded.longest, 2 ^ least(total.attempts + 1 - excluded.free, 20))
+    end,
+    last_attempt = case
+        when total.blocked_until > excluded.last_attempt then total.last_attempt
+        else excluded.last_attempt
+    end
+returning subject, refused, ceil(extract(epoch from blocked_until - now()))::integer as seconds
+
+-- Takes attempts back that were none: those that were right, and those another subject refused.
+-- name: release
+with mine as (
+    select subject
+    from login_throttles
+    where subject = any($1::bytea[])
+    order by subject
+    for update
+),
+lone as (
+    delete from login_throttles as total
+    using mine
+    where total.subject = mine.subject and attempts <= 1
+)
+update login_throttles as total
+set attempts = attempts - 1,
+    blocked_until = last_attempt
+from mine
+where total.subject = mine.subject and attempts > 1
+
+-- name: forget
+delete from login_throttles
+where subject = $1
+
+-- name: is_known
+select exists (
+    select
+    from login_addresses
+    where subject = $1 and last_login > now() - interval '30 days'
+)
+
+-- name: remember
+with old as (
+    select subject
+    from login_addresses
+    where last_login < now() - interval '30 days' and subject <> $1
+    limit 100
+    for update skip locked
+),
+pruned as (
+    delete from login_addresses
+    using old
+    where login_addresses.subject = old.subject
+)
+insert into login_addresses (subject, last_login)
+values ($1, now())
+on conflict (subject) do update
+set last_login = excluded.last_login

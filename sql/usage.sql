@@ -1,0 +1,216 @@
+-- The usage stream. Heads, fold and tail as in logins.sql.
+
+-- name: insert
+with fresh as (
+    insert into feature_clicks (id, user_id, feature_name, "timestamp", age, gender, folded)
+    select *, true
+    from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smallint[], $6::text[])
+    on conflict (id) do nothing
+    returning *
+)
+
+-- Rows inserted by other programs get here what they lack: how old their person is, and of which gender.
+-- name: sweep
+with waiting as (
+    select id
+    from feature_clicks
+    where not folded
+    order by id
+    limit 10000
+    for update skip locked
+),
+persons as (
+    select clicks.id, users.age, users.gender
+    from waiting
+    join feature_clicks as clicks using (id)
+    left join users on users.id = clicks.user_id
+),
+fresh as (
+    update feature_clicks
+    set folded = true,
+        age = coalesce(feature_clicks.age, persons.age),
+        gender = coalesce(feature_clicks.gender, persons.gender)
+    from persons
+    where feature_clicks.id = persons.id
+    returning feature_clicks.*
+)
+
+-- name: rebuild
+with fresh as (
+    select *
+    from feature_clicks
+)
+
+-- Each click counts four times: for its gender and age, for either of them, and for everybody.
+-- name: fold
+, classified as (
+    select
+        feature_name,
+        coalesce(gender, 'unknown') as gender,
+        case when age < 18 then '<18' when age <= 40 then '18-40' when age > 40 then '>40' else 'unknown' end as age_group,
+        date_bin('15 minutes', "timestamp", '1970-01-01 00:00:00+00') as bin,
+        "timestamp"
+    from fresh
+),
+counted as (
+    select
+        feature_name,
+        case when grouping(gender) = 1 then 'All' else gender end as gender,
+        case when grouping(age_group) = 1 then 'All' else age_group end as age_group,
+        bin,
+        count(*) as clicks,
+        min("timestamp") as first_click
+    from classified
+    group by feature_name, bin, cube (gender, age_group)
+),
+bins as (
+    insert into usage_bins as total (feature_name, gender, age_group, bin, clicks, first_click)
+    select feature_name, gender, age_group, bin, clicks, first_click
+    from counted
+    order by feature_name, gender, age_group, bin
+    on conflict (feature_name, gender, age_group, bin) do update
+    set clicks = total.clicks + excluded.clicks,
+        first_click = least(total.first_click, excluded.first_click)
+),
+days as (
+    insert into usage_days as total (feature_name, gender, age_group, day, clicks, first_click)
+    select
+        feature_name, gender, age_group, (bin at time zone 'UTC')::date as day, sum(clicks)::bigint, min(first_click)
+    from counted
+    group by feature_name, gender, age_group, day
+    order by feature_name, gender, age_group, day
+    on conflict (feature_name, gender, age_group, day) do update
+    set clicks = total.clicks + excluded.clicks,
+        first_click = least(total.first_click, excluded.first_click)
+),
+features as (
+    insert into usage_features as total (feature_name, clicks, first_click)
+    select feature_name, sum(clicks)::bigint, min(first_click)
+    from counted
+    where gender = 'All' and age_group = 'All'
+    group by feature_name
+    order by feature_name
+    on conflict (feature_name) do update
+    set clicks = total.clicks + excluded.clicks,
+        first_click = least(total.first_click, excluded.first_click)
+)
+
+-- name: stored
+select id, user_id, feature_name, "timestamp"
+from fresh
+
+-- name: lock
+lock table feature_clicks in share row exclusive mode
+
+-- name: empty
+with bins as (
+    delete from usage_bins
+),
+days as (
+    delete from usage_days
+)
+delete from usage_features
+
+-- Which of the given clicks are stored already, and whether as what is given now; the time is always the first one's.
+-- name: known
+select
+    stored.id,
+    stored.user_id,
+    stored.feature_name,
+    stored."timestamp",
+    (given.user_id, given.feature_name) is not distinct from (stored.user_id, stored.feature_name) as same
+from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smallint[], $6::text[])
+    as given (id, user_id, feature_name, "timestamp", age, gender)
+join feature_clicks as stored using (id)
+
+-- The two charts from day $1 to day $2, both counted, in the zone $6; $3 gender, $4 age group, $5 feature of the line.
+-- UTC days that lie within the span whichever zone it is (the local day is at most one off) are summed as they are;
+-- quarters of an hour decide on the days at its edges. In UTC ($7 is 0, else 1) there are no such edges.
+-- name: analytics
+with matching as (
+    select feature_name, clicks, first_click
+    from usage_days
+    where gender = $3::text
+        and age_group = $4::text
+        and day between $1::date + $7::integer and $2::date - $7::integer
+    union all
+    select feature_name, clicks, first_click
+    from usage_bins
+    where $7::integer = 1
+        and gender = $3::text
+        and age_group = $4::text
+        and (
+            bin >= ($1::date - 1)::timestamp at time zone 'UTC' and bin < ($1::date + 1)::timestamp at time zone 'UTC'
+            or bin >= $2::date::timestamp at time zone 'UTC' and bin < ($2::date + 2)::timestamp at time zone 'UTC'
+        )
+        and (bin at time zone $6::text)::date between $1::date and $2::date
+),
+bars as (
+    select feature_name as feature, sum(clicks) as count
+    from matching
+    group by feature_name
+    order by sum(clicks) desc, min(first_click), feature_name
+    limit 1000
+),
+of_feature as (
+    select day, clicks
+    from usage_days
+    where $7::integer = 0
+        and feature_name = $5::text
+        and gender = $3::text
+        and age_group = $4::text
+        and day between $1::date and $2::date
+    union all
+    select (bin at time zone $6::text)::date as day, clicks
+    from usage_bins
+    where $7::integer = 1
+        and feature_name = $5::text
+        and gender = $3::text
+        and age_group = $4::text
+        and bin >= ($1::date - 1)::timestamp at time zone 'UTC'
+        and bin < ($2::date + 2)::timestamp at time zone 'UTC'
+),
+line as (
+    select day as date, sum(clicks) as count
+    from of_feature
+    where day between $1::date and $2::date
+    group by day
+    order by day
+)
+select json_build_object(
+    'barChartData', (select coalesce(json_agg(bars), '[]') from bars),
+    'lineChartData', (select coalesce(json_agg(line), '[]') from line)
+)
+
+-- The names of time zones this PostgreSQL knows; asked for once, since it reads a file for each.
+-- name: zones
+select name
+from pg_timezone_names
+where name !~ '^(posix|right)/'
+
+-- What the dashboard shows of itself at the moment $1, to everybody: no filter, and nobody's id.
+-- name: snapshot
+with bars as (
+    select feature_name as feature, clicks as count
+    from usage_features
+    order by clicks desc, first_click, feature_name
+    limit 100
+),
+today as (
+    select feature_name as feature, sum(clicks) as count
+    from usage_days
+    where gender = 'All' and age_group = 'All' and day = ($1::timestamptz at time zone 'UTC')::date
+    group by feature_name
+    order by sum(clicks) desc, min(first_click), feature_name
+)
+select json_build_object(
+    'totalClicks', coalesce((select sum(clicks) from usage_features), 0),
+    'featureCount', (select count(*) from usage_features),
+    'barChartData', (select coalesce(json_agg(bars), '[]') from bars),
+    'today', json_build_object(
+        'date', ($1::timestamptz at time zone 'UTC')::date,
+        'totalClicks', coalesce((select sum(count) from today), 0),
+        'barChartData', (select coalesce(json_agg(few), '[]') from (select feature, count from today limit 100) as few)
+    ),
+    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+)
