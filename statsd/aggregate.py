@@ -12,11 +12,15 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from statsd import metrics, sql
+from statsd.database import is_conflict
 from statsd.stream import Stream
 
 SWEEP_ROWS = 10_000  # the limit that stands in every `sweep`
 COUNT = "select count(*) from fresh"
-
+"""The tail of `sweep`, unless the stream has a `swept` of its own, and of `rebuild`."""
+ATTEMPTS = 5  # for a step that met another transaction
+REBUILD_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
+CLAIM = sql.load("rounds")["claim"]
 
 log = logging.getLogger("statsd.aggregate")
 
@@ -24,14 +28,27 @@ log = logging.getLogger("statsd.aggregate")
 async def sweep(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record], stream: str) -> int:
     """Fold the rows of a stream that nobody has folded yet, in steps; return how many."""
     queries = sql.load(stream)
-    statement = f"{queries['sweep']}\n{queries['fold']}\n{COUNT}"
+    statement = f"{queries['sweep']}\n{queries['fold']}\n{queries.get('swept', COUNT)}"
     total = 0
     while True:
-        rows: int = await database.fetchval(statement)
+        rows = await _step(database, statement)
         total += rows
         metrics.SWEPT.labels(stream).inc(rows)
         if rows < SWEEP_ROWS:
             return total
+
+
+async def _step(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record], statement: str) -> int:
+    attempts = ATTEMPTS if isinstance(database, asyncpg.Pool) else 1  # a transaction cannot go on after a deadlock
+    for attempt in range(1, attempts + 1):
+        try:
+            rows: int = await database.fetchval(statement)
+        except asyncpg.PostgresError as error:
+            if not is_conflict(error) or attempt == attempts:
+                raise
+        else:
+            return rows
+    raise AssertionError("unreachable")
 
 
 async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
@@ -42,10 +59,12 @@ async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     queries = sql.load(stream)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("set local statement_timeout = 0")
-        await connection.execute(queries["lock"])
+        await connection.execute(queries["lock"], timeout=REBUILD_SECONDS)
         await sweep(connection, stream)  # what is not folded yet must not be folded again after the rebuild
-        await connection.execute(queries["empty"], timeout=None)
-        rows: int = await connection.fetchval(f"{queries['rebuild']}\n{queries['fold']}\n{COUNT}", timeout=None)
+        await connection.execute(queries["empty"], timeout=REBUILD_SECONDS)
+        rows: int = await connection.fetchval(
+            f"{queries['rebuild']}\n{queries['fold']}\n{COUNT}", timeout=REBUILD_SECONDS
+        )
     log.info("%s: totals rebuilt from %d rows ", stream, rows)
     return rows
 
@@ -66,9 +85,26 @@ async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> i
     return total
 
 
+async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
+    """Delete, in small steps, the totals of a stream that are too fine to be kept any longer; return how many."""
+    query = sql.load(stream).get("expire")
+    total = 0
+    while query and (rows := await pool.fetchval(query)):
+        total += rows
+    return total
+
+
+async def claim(pool: asyncpg.Pool[asyncpg.Record], seconds: float) -> bool:
+    """Whether this server does the round of this tick: of all on one database, one does."""
+    return await pool.fetchval(CLAIM, seconds) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """The periodic round over all streams, every `seconds`: sweep, then prune what is older than `retention_days`."""
+    """The periodic round over all streams, every `seconds`: sweep, prune what is older than `retention_days`, expire.
+
+    Of several servers on one database one does it, and each says that it is done.
+    """
 
     pool: asyncpg.Pool[asyncpg.Record]
     streams: Sequence[Stream]
@@ -80,8 +116,9 @@ class Aggregation:
         while True:
             await asyncio.sleep(self.seconds)
             try:
-                for stream in self.streams:
-                    await self._round(stream.name, swept)
+                if await claim(self.pool, self.seconds):
+                    for stream in self.streams:
+                        await self._round(stream.name, swept)
             except Exception as error:  # whatever it was, the next round may succeed, and nothing is lost meanwhile
                 log.warning("aggregation waits for the database: %s: %s", type(error).__name__, error)
             else:
@@ -93,3 +130,4 @@ class Aggregation:
             swept(stream)
         if rows := await prune(self.pool, stream, self.retention_days):
             log.info("%s: %d raw rows older than %d days deleted", stream, rows, self.retention_days)
+        await expire(self.pool, stream)

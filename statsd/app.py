@@ -26,6 +26,7 @@ from statsd import (
     postgres,
     session,
     signin,
+    sse,
     websocket,
 )
 from statsd import web as http
@@ -82,7 +83,7 @@ def make_app(settings: Settings) -> web.Application:
 async def say_goodbye(app: web.Application) -> None:
     """Runs when nothing new is accepted any more and before open requests are waited for."""
     app[health.STATE].phase = health.Phase.STOPPING
-    await websocket.close_all(app[live.HUB])
+    await asyncio.gather(websocket.close_all(app[live.HUB]), app[sse.LISTENERS].close_all())
 
 
 async def watching(app: web.Application) -> AsyncIterator[None]:
@@ -172,13 +173,16 @@ async def warn_of_samples(known: accounts.Accounts) -> None:
 
 
 async def live_topics(app: web.Application) -> AsyncIterator[None]:
-    topics = {stream.name: live.Topic(stream.name, app[database.POOL]) for stream in STREAMS}
+    views = {name: view for stream in STREAMS for name, view in stream.topics().items()}
+    topics = {name: live.Topic(name, app[database.POOL], view) for name, view in views.items()}
     app[live.HUB] = live.Hub(topics)
+    app[sse.LISTENERS] = sse.Listeners()
     async with AsyncExitStack() as tasks:
         for topic in topics.values():
             await tasks.enter_async_context(background(app, f"broadcast {topic.name}", topic.run()))
         await tasks.enter_async_context(background(app, "listen", app[CHANNEL].listen(app[live.HUB].changed)))
         await tasks.enter_async_context(background(app, "announce", app[CHANNEL].run()))
+        await tasks.enter_async_context(background(app, "greet", app[sse.LISTENERS].greet()))
         if not app[outage.OUTAGE].away:
             with suppress(
                 TimeoutError

@@ -15,7 +15,7 @@ from statsd.errors import DatabaseError
 NAME = "statsd"
 PACE_SECONDS = 0.25  # NOTIFY takes a database-wide lock at commit, so it stays out of the hot statement, and rare
 HEARTBEAT_SECONDS = 10.0
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = 0.5  # a listener that was cut off is back, and has told what it missed, within two seconds
 
 log = logging.getLogger("statsd.channel")
 
@@ -40,16 +40,22 @@ class Channel:
         """Send what is announced, the first at once and the rest at a pace."""
         while True:
             await self._wake.wait()
-            await self._send()
-            await asyncio.sleep(PACE_SECONDS)
+            await asyncio.sleep(PACE_SECONDS if await self._send() else RETRY_SECONDS)
 
-    async def _send(self) -> None:
-        changed, self._changed = sorted(self._changed), set()
+    async def _send(self) -> bool:
+        """Whether it was sent; what was not, is announced again: a connection may die while listeners keep theirs."""
+        changed, self._changed = self._changed, set()
         self._wake.clear()
         try:
-            await self._pool.execute("select pg_notify($1, name) from unnest($2::text[]) as name", NAME, changed)
-        except Exception as error:  # listeners refresh by themselves when the database is back
+            await self._pool.execute(
+                "select pg_notify($1, name) from unnest($2::text[]) as name", NAME, sorted(changed)
+            )
+        except Exception as error:
             log.debug("nobody was notified: %s", error)
+            self._changed |= changed
+            self._wake.set()
+            return False
+        return True
 
     async def flush(self) -> None:
         """Send what is announced and not yet sent, for a command that is about to end."""

@@ -29,6 +29,7 @@ from statsd import (
     aggregate,
     app,
     database,
+    generator,
     logs,
     openapi,
     outage,
@@ -39,7 +40,6 @@ from statsd import (
 )
 from statsd.channel import Channel
 from statsd.errors import SettingsError, StatsError
-from statsd.generator import WRONG_SHARE, Generator, send_wrong
 from statsd.ingest import Writer
 from statsd.progress import Progress
 from statsd.settings import Settings
@@ -129,9 +129,12 @@ async def generate(given: argparse.Namespace, told: Settings) -> None:
     if given.url and not stream.wrong:
         raise StatsError(f"--url: only {', '.join(one.name for one in STREAMS if one.wrong)} can be sent wrong")
     async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
-        writer = Writer(stream, pool, channel.announce)
-        writing = asyncio.create_task(writer.run())
-        source = Generator(stream, writer, given.seed)
+        parts = [one for one in STREAMS if one.part_of == stream.name]
+        writers = [(one, Writer(one, pool, channel.announce)) for one in (*parts, stream)]
+        writing = [asyncio.create_task(writer.run()) for _, writer in writers]
+        for one, _ in writers:
+            await generator.set_scenery(pool, one)
+        source = generator.Generator(*writers[-1], given.seed, writers[:-1])
         progress = Progress(stream.name, given.count, given.quiet)
         try:
             if given.count is not None and given.rate is None:
@@ -139,14 +142,16 @@ async def generate(given: argparse.Namespace, told: Settings) -> None:
             else:
                 await _at_rate(given, stream, source, progress)
         finally:
-            writer.stop()
-            await writing
-            progress.finish(writer.stored)  # after Ctrl-C also what was on its way
+            for _, writer in writers:
+                writer.stop()
+            await asyncio.gather(*writing)
+            stored = sum(writer.stored for _, writer in writers)
+            progress.finish(stored)  # after Ctrl-C also what was on its way
             if given.json:
-                print(json.dumps({"stream": stream.name, "stored": writer.stored}))
+                print(json.dumps({"stream": stream.name, "stored": stored}))
 
 
-async def _at_rate(given: argparse.Namespace, stream: Stream, source: Generator, progress: Progress) -> None:
+async def _at_rate(given: argparse.Namespace, stream: Stream, source: generator.Generator, progress: Progress) -> None:
     rate, rng = given.rate or DEFAULT_RATE, random.Random(given.seed)
 
     async def draw() -> None:
@@ -156,12 +161,12 @@ async def _at_rate(given: argparse.Namespace, stream: Stream, source: Generator,
 
     async def spoil() -> None:
         while True:
-            await asyncio.sleep(rng.expovariate(rate * WRONG_SHARE))
+            await asyncio.sleep(rng.expovariate(rate * generator.WRONG_SHARE))
             with suppress(StatsError):  # the server may be away for a while
-                await send_wrong(given.url, stream, rng)
+                await generator.send_wrong(given.url, stream, rng)
 
     if given.url:
-        await send_wrong(given.url, stream, rng)
+        await generator.send_wrong(given.url, stream, rng)
     beside = [asyncio.create_task(work()) for work in ((draw, spoil) if given.url else (draw,))]
     try:
         await source.at_rate(rate, given.count)
@@ -188,7 +193,10 @@ async def seed(given: argparse.Namespace, told: Settings) -> None:
             rows = await samples.store(pool, channel)
             print(f"{rows} usage stored; user1 to user10 log in with {samples.PASSWORD}", file=sys.stderr)
             return
-        await pool.execute((HOME / "sample_data.sql").read_text())
+        if given.transfers:
+            await pool.execute(sql.load("transfers")["demo"])
+        else:
+            await pool.execute((HOME / "sample_data.sql").read_text())
         for stream in STREAMS:
             if rows := await aggregate.sweep(pool, stream.name):
                 channel.announce(stream.name)
@@ -278,7 +286,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_flags(one, "host", "port", "generate_rate")
 
     one = _command(commands, "generate", generate, "store realistic synthetic events", "generate --rate 5")
-    one.add_argument("--stream", choices=[s.name for s in STREAMS], default=STREAMS[0].name, help="default %(default)s")
+    one.add_argument(
+        "--stream",
+        choices=[s.name for s in STREAMS if not s.part_of],
+        default=STREAMS[0].name,
+        help="default %(default)s",
+    )
     one.add_argument("--rate", type=_positive, metavar="N", help=f"events per second (default {DEFAULT_RATE:g})")
     one.add_argument(
         "--count", type=_count, metavar="N", help="stop after N events; without --rate as fast as possible"
@@ -290,6 +303,9 @@ def _parser() -> argparse.ArgumentParser:
 
     one = _command(commands, "seed", seed, "store the rows of sample_data.sql", "seed")
     one.add_argument("--usage", action="store_true", help="ten sample users and their 100 clicks instead, once")
+    one.add_argument(
+        "--transfers", action="store_true", help="instead: base items, owners and items with well-known ids"
+    )
 
     about = "people who may log in; the password comes from a prompt or stdin"
     one = _command(commands, "user", user, about, "user add anna --age 34 --gender Female")

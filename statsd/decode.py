@@ -220,8 +220,11 @@ class Decoder(Generic[E]):
                 values[field.name] = _convert(raw.get(field.name), field.type)
             except (ValueError, *_BROKEN):
                 faults.append(self._explain(field.name, raw.get(field.name)) or _fault(field, raw.get(field.name)))
-        if self._event.__struct_config__.forbid_unknown_fields:
-            faults += [self._explain(name, ...) for name in raw if name not in self._event.__struct_fields__]
+        known = self._event.__struct_fields__
+        unknown = [name for name in raw if name not in known]
+        if unknown and self._event.__struct_config__.forbid_unknown_fields:
+            explained = [self._explain(name, ...) for name in unknown]
+            faults += explained if all(explained) else [f"there must be nothing but {', '.join(known)}"]
         return InvalidEvent(faults) if faults else self._checked(self._event(**values))
 
 

@@ -61,11 +61,15 @@ class SchemaTooNew(DatabaseError):
 
 
 class InvalidEvent(StatsError):
-    """An event breaks its contract; `faults` lists everything wrong with it, in field order."""
+    """An event breaks its contract; `faults` lists everything wrong with it, in field order.
 
-    def __init__(self, faults: Sequence[Any]) -> None:
+    `rule` is the constraint it broke, where PostgreSQL refused it.
+    """
+
+    def __init__(self, faults: Sequence[Any], rule: str = "") -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = tuple(faults)
+        self.rule = rule
 
 
 class AccountRefused(StatsError):
@@ -89,11 +93,12 @@ class KeyReused(StatsError):
 
 
 class BadRequest(StatsError):
-    """The request cannot be read; `status` is the HTTP status that says why."""
+    """The request cannot be granted; `status` is the HTTP status that says why, `details` has more, where there is."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.status = status
+        self.details = tuple(details)
 
 
 class Overloaded(StatsError):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from statsd import sql
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest import BATCH_ROWS, Writer, new_id
 from statsd.stream import Stream
 
 MOST_PER_SECOND = 10  # batches: below ten events a second each goes alone
 RETRY_SECONDS = 1.0
+PART_SHARE = 0.2
 BULK_IN_FLIGHT = 2  # one batch is made while the other commits
 
 
@@ -55,12 +58,22 @@ async def send_wrong(url: str, stream: Stream, rng: random.Random) -> None:
         raise StatsError(f"--url: {url} cannot be reached ({error or type(error).__name__})") from error
 
 
-class Generator:
-    """Makes events of one stream and stores them with its writer. `total` counts what was stored."""
+async def set_scenery(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
+    """Store what samples of a stream refer to, where there is such a thing."""
+    if stream.scenery:
+        await pool.execute(sql.load(stream.name)["scenery"])
 
-    def __init__(self, stream: Stream, writer: Writer, seed: int | None = None) -> None:
-        self._stream = stream
-        self._writer = writer
+
+class Generator:
+    """Makes events of one stream and stores them with its writer. `total` counts what was stored.
+
+    A fifth of them are events of its `parts`, where it has some: these are stored first, for the others to refer to.
+    """
+
+    def __init__(
+        self, stream: Stream, writer: Writer, seed: int | None = None, parts: Sequence[tuple[Stream, Writer]] = ()
+    ) -> None:
+        self._makers = [*parts, (stream, writer)]
         self._rng = random.Random(seed)
         self.total = 0
 
@@ -85,14 +98,21 @@ class Generator:
                 progress(self.total)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(BULK_IN_FLIGHT):
+            for _ in range(BULK_IN_FLIGHT if len(self._makers) == 1 else 1):
                 group.create_task(store_batches())
 
     async def _store(self, size: int) -> None:
-        rows = [self._stream.row(self._stream.sample(self._rng), new_id()) for _ in range(size)]
+        for stream, writer in self._makers[:-1]:
+            some = sum(self._rng.random() < PART_SHARE for _ in range(size))
+            await self._store_one(stream, writer, some)
+            size -= some
+        await self._store_one(*self._makers[-1], size)
+
+    async def _store_one(self, stream: Stream, writer: Writer, size: int) -> None:
+        rows = [stream.row(stream.sample(self._rng), new_id()) for _ in range(size)]
         while rows:
             try:
-                outcomes = await self._writer.store(rows)
+                outcomes = await writer.store(rows)
             except Overloaded:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

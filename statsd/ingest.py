@@ -77,6 +77,7 @@ class Writer:
         queries = sql.load(stream.name)
         self._statement = f"{queries['insert']}\n{queries['fold']}\n{queries['stored']}"
         self._stream = stream.name
+        self._aside = stream.aside
         self._pool = pool
         self._committed = committed
         self._outage = outage
@@ -171,13 +172,13 @@ class Writer:
     async def _write_halves(self, rows: Sequence[Row], error: Exception) -> Sequence[Outcome]:
         if len(rows) == 1:
             self._tally.add(refused=1)
-            return [InvalidEvent([reason(error)])]
+            return [InvalidEvent([reason(error)], getattr(error, "constraint_name", None) or "")]
         middle = len(rows) // 2
         return [*await self._write(rows[:middle]), *await self._write(rows[middle:])]
 
     async def _set_aside(self, rows: Sequence[Row], outage: Outage) -> Sequence[Outcome]:
         try:
-            await outage.set_aside(self._stream, rows)
+            await outage.set_aside(self._stream, [self._aside(row) for row in rows])
         except Overloaded as full:
             self._tally.add(failed=len(rows))
             self._tally.trouble = str(full)

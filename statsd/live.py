@@ -20,6 +20,7 @@ from aiohttp import web
 from statsd import metrics, sql
 from statsd.database import reading
 from statsd.errors import DatabaseAway
+from statsd.stream import View
 
 PACE_SECONDS = 0.25  # at most four frames a second and topic: more than an eye can follow
 STALL_SECONDS = 30.0  # a client that takes nothing for so long is gone
@@ -54,6 +55,7 @@ class Client:
         self._send = send
         self._pending: dict[str, bytes] = {}
         self._ready = asyncio.Event()
+        self._ending = False
         self.dresses: dict[str, Dress] = {}
         """The topics it listens to, and how it wants each dressed."""
 
@@ -65,9 +67,20 @@ class Client:
             self._pending[topic] = snapshot.frame(dress)
             self._ready.set()
 
+    def greet(self, frame: bytes) -> None:
+        """Queue a frame that only shows that we are there, unless something better waits already."""
+        if not self._pending:
+            self._pending[""] = frame
+            self._ready.set()
+
+    def end(self) -> None:
+        """Let `run` return once it has sent what waits."""
+        self._ending = True
+        self._ready.set()
+
     async def run(self) -> None:
         """Send what is offered, the topic that has waited longest first. Raises TimeoutError when the peer stalls."""
-        while True:
+        while not self._ending or self._pending:
             await self._ready.wait()
             while self._pending:
                 topic = next(iter(self._pending))
@@ -75,16 +88,18 @@ class Client:
                 async with asyncio.timeout(STALL_SECONDS):
                     await self._send(frame)
                 metrics.FRAMES.labels(topic).inc()
-            self._ready.clear()
+            if not self._ending:
+                self._ready.clear()
 
 
 class Topic:
-    """A stream's statistics as its listeners see them: the `snapshot` query of its SQL file, at this moment."""
+    """What listeners see under a name: a view of a stream, by default its `snapshot`, as it is at this moment."""
 
-    def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record], view: View | None = None) -> None:
         self.name = name
+        self.view = view or View(name)
         self.clients: WeakSet[Client] = WeakSet()
-        self._query = sql.load(name)["snapshot"]
+        self._query = sql.load(self.view.stream)[self.view.query]
         self._pool = pool
         self._running: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
@@ -104,8 +119,9 @@ class Topic:
         if running is not None:
             await asyncio.wait([running])
         self._running, self._next = self._next, None
+        arguments = (datetime.now(UTC),) if self.view.arguments is None else self.view.arguments
         with reading("statistics"):
-            text: str = await self._pool.fetchval(self._query, datetime.now(UTC))
+            text: str = await self._pool.fetchval(self._query, *arguments)
         return Snapshot(msgspec.json.format(text.encode(), indent=-1))
 
     def changed(self) -> None:
@@ -139,11 +155,11 @@ class Hub:
         self.topics = topics
         self.sockets: WeakSet[web.WebSocketResponse] = WeakSet()
 
-    def changed(self, topic: str | None) -> None:
-        """Say that a topic may have changed, or (None) that any may have; names of other programs are ignored."""
-        for name in self.topics if topic is None else [topic]:
-            if name in self.topics:
-                self.topics[name].changed()
+    def changed(self, stream: str | None) -> None:
+        """Say that a stream may have changed, or (None) that any may have; names of other programs are ignored."""
+        for topic in self.topics.values():
+            if stream is None or stream == topic.view.stream or stream in topic.view.follows:
+                topic.changed()
 
     def listen(self, client: Client, dresses: dict[str, Dress]) -> None:
         """Make `dresses` all that the client listens to."""

@@ -75,6 +75,7 @@ class Outage:
             raise
         self._full = False
         self._measure()
+        self._wake.set()
 
     async def run(self, deliver: Mapping[str, Deliver]) -> None:
         """Deliver what waits, by stream; while the database is away, try again and again whether it is back."""
@@ -104,8 +105,10 @@ class Outage:
         """Whether what waited was delivered."""
 
         async def batch(payloads: list[bytes]) -> None:
-            for stream, rows in (await self._by_stream(payloads)).items():
-                await deliver[stream](rows)
+            by_stream = await self._by_stream(payloads)
+            for stream in self._rows:  # in the order they are declared in: what others refer to comes first
+                if stream in by_stream:
+                    await deliver[stream](by_stream[stream])
             self._end()  # with the first batch: new events need not wait behind the rest
 
         try:

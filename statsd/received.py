@@ -18,7 +18,7 @@ from statsd.decode import compact, iso
 from statsd.errors import BadRequest
 from statsd.export import EXPORTS, Lines
 from statsd.operation import Operation, Parameter, answer
-from statsd.web import LINES, json_response, parameters, tagged_response
+from statsd.web import LINES, json_response, limit, parameters, tagged_response
 
 MOST_EVENTS = 1_000  # of one GET /events
 QUERIES = sql.load("webhooks")
@@ -59,11 +59,11 @@ async def get_events(request: web.Request) -> web.Response:
     as it was for the first page. 400 for another filter, limit or cursor.
     """
     asked = parameters(request, "filter", "limit", "cursor")
-    name, limit = _filter(asked), _limit(asked)
+    name, most = _filter(asked), limit(asked, 100, MOST_EVENTS)
     _, since, *before = _place(asked, name)
     with reading("events"):
-        rows = await request.app[POOL].fetch(QUERIES["page"], since, *before, limit + 1)
-    more, rows = len(rows) > limit, rows[:limit]
+        rows = await request.app[POOL].fetch(QUERIES["page"], since, *before, most + 1)
+    more, rows = len(rows) > most, rows[:most]
     following = cursors.encode((name, since, rows[-1]["received_at"], rows[-1]["id"])) if more else None
     data = {"events": [body(one) for one in rows], "count": len(rows), "filter": name, "nextCursor": following}
     return json_response({"success": True, "data": data})
@@ -86,13 +86,6 @@ def body(record: asyncpg.Record) -> dict[str, Any]:
         "receivedAt": iso(record["received_at"]),
     }
     return event if record["metadata"] is None else {**event, "metadata": msgspec.Raw(compact(record["metadata"]))}
-
-
-def _limit(asked: Mapping[str, str]) -> int:
-    given = asked.get("limit", "100")
-    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= MOST_EVENTS):
-        raise BadRequest(400, f"limit must be a number from 1 to {MOST_EVENTS}")
-    return int(given)
 
 
 END = (datetime(2100, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))

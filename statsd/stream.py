@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,18 @@ from statsd.errors import InvalidEvent
 
 Row = tuple[Any, ...]
 """The values of one event, in the order of its stream's columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a live topic shows: one JSON value, the answer to a query of a stream's SQL file."""
+
+    stream: str
+    query: str = "snapshot"
+    arguments: tuple[Any, ...] | None = None
+    """None: the moment it is made for."""
+    follows: frozenset[str] = frozenset()
+    """Other streams whose events change it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,5 +58,20 @@ class Stream:
     """The body of a 400 of its routes, where their contract has one of its own."""
     wrong: Callable[[random.Random], tuple[str, bytes]] | None = None
     """Makes the path and body of a request that the stream refuses, for a generator that can send it to a server."""
+    part_of: str = ""
+    """The stream in whose file, topic and panel this one has its place, where it has none of its own."""
+    views: Mapping[str, View] = field(default_factory=dict)
+    """Its live topics by name, beside the one of its own name."""
+    follows: frozenset[str] = frozenset()
+    """Other streams whose events change its snapshot."""
+    aside: Callable[[Row], Row] = lambda row: row
+    """What of a row goes to the spool: with the time it was accepted, where PostgreSQL would choose one."""
+    scenery: bool = False
+    """Whether samples refer to rows that its query `scenery` stores, as often as it is asked to."""
     contexts: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = ()
     """What else it needs while the program runs, in the form of aiohttp's `cleanup_ctx`; starts before the writers."""
+
+    def topics(self) -> dict[str, View]:
+        """Return its live topics by name."""
+        own = {} if self.part_of else {self.name: View(self.name, follows=self.follows)}
+        return {**own, **self.views}

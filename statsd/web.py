@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -92,6 +92,14 @@ def parameters(request: web.Request, *names: str) -> dict[str, str]:
     return {name: request.query[name] for name in names if request.query.get(name)}
 
 
+def limit(asked: Mapping[str, str], default: int, most: int) -> int:
+    """Return the parameter `limit`. Raises BadRequest (400) for what is no number from 1 to `most`."""
+    given = asked.get("limit", str(default))
+    if not re.fullmatch(r"\d{1,9}", given, re.ASCII) or not 1 <= int(given) <= most:
+        raise BadRequest(400, f"limit must be a number from 1 to {most}")
+    return int(given)
+
+
 async def read_body(
     request: web.Request, limit: int = BATCH_BYTES, types: Collection[str] | None = JSON_TYPES
 ) -> bytes:
@@ -133,7 +141,8 @@ def _response(request: web.Request, error: StatsError) -> web.Response:
         case KeyReused():
             response = json_response({"error": str(error)}, 422)
         case BadRequest(status=status):
-            response = refusal(status, str(error), {"Retry-After": "5"} if status == 503 else None)
+            retry = {"Retry-After": "5"} if status == 503 else None
+            response = refusal(status, str(error), retry, error.details)
         case Overloaded(retry_after=seconds):
             response = refusal(503, str(error), {"Retry-After": str(seconds)})
         case DatabaseError():
@@ -157,9 +166,12 @@ def plain_envelope(error: InvalidEvent) -> dict[str, Any]:
     return {"error": str(error)}
 
 
-def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+def refusal(
+    status: int, message: str, headers: dict[str, str] | None = None, details: Sequence[str] = ()
+) -> web.Response:
     """Return an error in the one body that all five wire contracts understand."""
-    return json_response({"success": False, "message": message, "error": message}, status, headers)
+    body = {"success": False, "message": message, "error": message, **({"details": details} if details else {})}
+    return json_response(body, status, headers)
 
 
 def _defect(error: Exception) -> web.Response:

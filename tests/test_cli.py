@@ -309,7 +309,7 @@ async def test_rebuild_mends_totals_that_someone_broke(run: Run, database_url: s
     await pool.execute("update login_devices set logins = 5")
     program = run("aggregate", "--rebuild", "--json", DATABASE_URL=database_url)
     assert await program.ended() == 0
-    counts = {"logins": 100, "webhooks": 0, "usage": 0, "pageviews": 0}
+    counts = {"logins": 100, "webhooks": 0, "usage": 0, "items": 0, "transfers": 0, "pageviews": 0}
     assert json.loads(program.process.stdout.read()) == counts
     assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
 

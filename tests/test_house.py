@@ -49,7 +49,7 @@ FLOORS = [
         "cloudevents",
     },
     {"ingest", "aggregate", "live", "generator", "refusals", "export", "answers", "accounts"},
-    {"accept", "received", "session"},
+    {"accept", "received", "session", "sse", "ownership", "series"},
     {"streams", "websocket", "front", "signin", "openapi"},
     {"app", "samples"},
     {"cli"},
@@ -69,6 +69,7 @@ BESIDE = {
     ("outage", "spool"),
     ("postgres", "cluster"),
     ("postgres", "unprivileged"),
+    ("series", "sse"),
     ("settings", "signatures"),
     ("throttle", "database"),
 }
@@ -113,11 +114,12 @@ def test_every_module_has_a_floor_and_a_docstring() -> None:
 
 def test_stream_is_one_python_file_one_sql_file_one_topic_and_one_panel() -> None:
     for stream in STREAMS:
-        assert (ROOT / f"statsd/streams/{stream.name}.py").is_file()
-        assert {"insert", "sweep", "rebuild", "fold", "stored", "empty", "lock", "snapshot"} <= set(
-            sql.load(stream.name)
-        )
-        assert (ROOT / f"static/assets/panels/{stream.name}.js").is_file()
+        assert {"insert", "sweep", "rebuild", "fold", "stored", "empty", "lock"} <= set(sql.load(stream.name))
+        assert {view.query for view in stream.topics().values()} <= set(sql.load(stream.name))
+        assert bool(stream.part_of) != (stream.name in stream.topics())
+        place = stream.part_of or stream.name
+        assert (ROOT / f"statsd/streams/{place}.py").is_file()
+        assert (ROOT / f"static/assets/panels/{place}.js").is_file()
         assert next(iter(stream.columns)) == "id"
 
 

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import PATIENCE_SECONDS, ROOT, Program, until
+from conftest import PATIENCE_SECONDS, ROOT, Events, Outside, Program, until
 from yarl import URL
 
 from statsd.web import BATCH_BYTES, HEADERS
@@ -333,6 +334,62 @@ async def test_backends_that_come_and_go_are_found_by_name(
         first.process.terminate()
         assert await first.ended() == 0
         assert {await logins() for _ in range(30)} == {1}  # nginx goes on to the next address
+
+
+async def test_three_servers_on_one_database_are_one_and_no_client_sticks_to_any(
+    front: Frontend, run: Callable[..., Program], outside: Outside
+) -> None:
+    """As `docker compose up --scale backend=3`: each request may go to another one, and a stream survives its own."""
+    await (await outside.ready()).close()
+    told = {"DATABASE_URL": outside.dsn, "STATS_AGGREGATE_SECONDS": "1"}
+    servers = [run("serve", "--port", "0", "--data-dir", "data-1", **told)]
+    port = (await servers[0].address()).rpartition(":")[2]
+    for n in (2, 3):
+        servers.append(run("serve", "--host", f"127.0.0.{n}", "--port", port, "--data-dir", f"data-{n}", **told))
+        await servers[-1].address()
+    loop = asyncio.get_running_loop()
+    addresses = [f"127.0.0.{n}" for n in (1, 2, 3)]
+    transport, _ = await loop.create_datagram_endpoint(lambda: Names(*addresses), local_addr=("127.0.0.1", 0))
+    resolver = transport.get_extra_info("sockname")
+    client = await front(f"backend:{port}", resolver=f"127.0.0.1:{resolver[1]}")
+
+    async def make(path: str, body: dict[str, str]) -> str:
+        async with client.post(path, json=body) as response:
+            assert response.status == 201, await response.text()
+            return str((await response.json())["id"])
+
+    async def taken_by(server: int) -> int:
+        async with (
+            aiohttp.ClientSession(f"http://{addresses[server]}:{port}") as direct,
+            direct.get("/metrics") as found,
+        ):
+            taken = re.search(r'statsd_events_total\{how="stored",stream="items"\} (\d+)', await found.text())
+            return int(taken[1]) if taken else 0
+
+    path = "/statistics/item-creation/day"
+    with contextlib.closing(transport):
+        base = await make("/base-items", {"description": "a bike"})
+        async with client.get(path, headers={"Accept-Encoding": "gzip"}) as response:
+            events = Events(response)
+            assert await events.next() == []
+            assert "Content-Encoding" not in response.headers
+            for count in range(1, 10):
+                await make("/items", {"base_item_id": base})
+                await events.total(count, patience=1)
+            assert all([await taken_by(server) for server in range(3)])
+            (killed,) = [n for n in range(3) if await _streams(addresses[n], port)]
+            servers[killed].process.kill()
+            with pytest.raises((EOFError, aiohttp.ClientPayloadError)):
+                await events.next()
+        for _ in range(6):
+            await make("/items", {"base_item_id": base})  # nginx goes on to the next address
+        async with client.get(path, headers={"Last-Event-ID": events.id}) as response:
+            assert [bin["count"] for bin in await Events(response).next()] == [15]
+
+
+async def _streams(address: str, port: str) -> bool:
+    async with aiohttp.ClientSession(f"http://{address}:{port}") as direct, direct.get("/metrics") as found:
+        return "statsd_live_clients 1.0" in await found.text()
 
 
 async def test_the_program_is_told_who_asks_and_live_answers_are_not_held_back(front: Frontend) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from statsd import aggregate, database, ingest
+from statsd import aggregate, database, generator, ingest
 from statsd.ingest import Row, Writer
 from statsd.stream import Stream
 from statsd.streams import STREAMS
@@ -27,6 +27,7 @@ def rows(stream: Stream, count: int, seed: int = 1) -> list[Row]:
 
 @asynccontextmanager
 async def writing(stream: Stream, pool: Pool) -> AsyncIterator[Writer]:
+    await generator.set_scenery(pool, stream)
     writer = Writer(stream, pool)
     task = asyncio.create_task(writer.run())
     yield writer

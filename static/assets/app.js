@@ -7,6 +7,7 @@ import { Feed } from "./feed.js";
 import { makePanel } from "./panel.js";
 import { logins } from "./panels/logins.js";
 import { pageviews } from "./panels/pageviews.js";
+import { transfers } from "./panels/transfers.js";
 import { usage } from "./panels/usage.js";
 import { webhooks } from "./panels/webhooks.js";
 import { showStatus } from "./status.js";
@@ -14,7 +15,7 @@ import { Store } from "./store.js";
 import { makeTabs } from "./tabs.js";
 import { watch } from "./track.js";
 
-const panels = [logins, webhooks, usage, pageviews];
+const panels = [logins, webhooks, usage, transfers, pageviews];
 
 /** Addresses of the server that are a view of a panel. */
 const VIEWS = new Map([["/login", "/#usage/login"], ["/register", "/#usage/register"]]);
@@ -33,6 +34,7 @@ let view;
 
 function render() {
   const now = Date.now();
+  if (view) feed?.follow(view.sources());
   const shown = view?.show(now);
   showStatus(store.link, shown?.snapshot, now);
   if (shown?.sentence) announce(shown.sentence);
@@ -53,9 +55,8 @@ makeTabs(hooked("data-tabs"), panels, (panel) => {
   view = views.get(panel);
   if (view) hooked("data-panels").append(view.section);
   document.title = `${panel.title} · statsd-live`;
-  if (feed) feed.follow(panel.source);
-  else feed = new Feed(store, panel.source);
   view?.enter();
+  feed ??= new Feed(store, view?.sources() ?? []);
   render();
 });
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Asking the server over HTTP, and telling it something: once, or again and again at a pace. */
 
-import { isObject, object, text } from "./read.js";
+import { object, payloadOf, text } from "./read.js";
 
 /** @typedef {import("./read.js").Json} Json */
 /**
@@ -13,6 +13,7 @@ import { isObject, object, text } from "./read.js";
  * @property {number} status 0 where there was no answer
  * @property {number} wait seconds, if the server says when to come again; else 0
  */
+/** @typedef {{method: "POST" | "PUT", address: string, body: Json}} Order what is sent to the server */
 
 /** For one answer. */
 export const ASK_MS = 5_000;
@@ -35,6 +36,14 @@ export function tell(address, body) {
 }
 
 /**
+ * Never throws.
+ * @param {Order} order
+ * @param {string} key under which it counts once, however often it is sent
+ */
+export const send = ({ method, address, body }, key) =>
+  answered(address, { method, body: JSON.stringify(body) }, { "content-type": "application/json", "idempotency-key": key });
+
+/**
  * @param {string} address
  * @param {RequestInit} request
  * @param {Record<string, string>} headers
@@ -45,8 +54,8 @@ async function answered(address, request, headers) {
     const answer = await fetch(address, { ...request, headers, signal: AbortSignal.timeout(ASK_MS) });
     if (!answer.ok) return await refusal(answer);
     const { status } = answer;
-    const payload = await answer.json();
-    if (!isObject(payload)) return { reason: "It answers with something else than numbers.", refused: false, status, wait: 0 };
+    const payload = status === 204 ? {} : payloadOf(await answer.json());
+    if (!payload) return { reason: "It answers with something else than numbers.", refused: false, status, wait: 0 };
     return { payload, reason: "", refused: false, status, wait: 0 };
   } catch {
     return { reason: "It does not answer.", refused: false, status: 0, wait: 0 };

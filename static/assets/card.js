@@ -2,7 +2,7 @@
 /** One subject on the page: a chart, the table behind it, and the table as a file. All three come from the same rows. */
 
 import { makeChart } from "./charts.js";
-import { saveCsv } from "./csv.js";
+import { makeExport } from "./csv.js";
 import { button, element, setText } from "./element.js";
 import { makeHandles } from "./handles.js";
 import { makeLegend } from "./legend.js";
@@ -41,9 +41,10 @@ import { makeTable, tableLines } from "./table.js";
  * @property {Drawing} [drawing] without one the card is its table
  * @property {(payload: Json) => Lead[]} [lead] what the rows come to, above them
  * @property {string | ((payload: Json) => string)} [bare] what stands there without rows
+ * @property {HTMLElement[]} [tools] what can be done with it beside turning and saving it
  */
 /** @typedef {{words: string, tone: "good" | "warn" | "bad" | "none"}} Lead */
-/** @typedef {{node: HTMLElement, show: (payload: Json) => void}} Content */
+/** @typedef {{node: HTMLElement, show: (payload: Json) => void, tools?: HTMLElement[]}} Content */
 /** @typedef {Frame & Sheet} SheetCard */
 /** @typedef {Frame & {content: () => Content}} ContentCard no rows, but something of its own */
 /** @typedef {SheetCard | ContentCard} Card */
@@ -66,7 +67,7 @@ export function makeCard(panel, card) {
     element("header", { class: "card-top" }, element("div", {}, heading, hint), tools),
     body,
   );
-  const show = "content" in card ? fill(section, body, card.content()) : lay(panel, card, section, body, tools);
+  const show = "content" in card ? fill(section, body, tools, card.content()) : lay(panel, card, section, body, tools);
   return {
     section,
     show(payload) {
@@ -80,11 +81,13 @@ export function makeCard(panel, card) {
 /**
  * @param {HTMLElement} section
  * @param {HTMLElement} body
+ * @param {HTMLElement} tools
  * @param {Content} content
  */
-function fill(section, body, content) {
+function fill(section, body, tools, content) {
   section.dataset.own = "";
   body.append(content.node);
+  tools.append(...(content.tools ?? []));
   return content.show;
 }
 
@@ -118,6 +121,7 @@ function lay(panel, card, section, body, tools) {
   }
 
   section.toggleAttribute("data-footed", card.footed ?? false);
+  tools.append(...(card.tools ?? []));
   turn(draw ? "chart" : "table");
   if (draw) {
     const toggle = button({ class: "tool", "data-toggle": "", "aria-label": `Table: ${card.title}` }, "Table", () => {
@@ -128,8 +132,7 @@ function lay(panel, card, section, body, tools) {
     toggle.setAttribute("aria-pressed", "false");
     tools.append(toggle);
   }
-  const save = () => saveCsv(`${panel}-${card.id}`, tableLines(card.columns, rows));
-  tools.append(button({ class: "tool", "data-export": "", "aria-label": `CSV: download ${card.title}` }, "CSV", save));
+  tools.append(makeExport(`${panel}-${card.id}`, card.title, () => tableLines(card.columns, rows)));
 
   return (payload) => {
     rows = card.rows(payload);

@@ -1,6 +1,8 @@
 // @ts-check
 /** A table as a CSV file (RFC 4180), safe to open in a spreadsheet. */
 
+import { button } from "./element.js";
+
 /** A spreadsheet takes a text that starts like this for a formula, and runs it. */
 const FORMULA = /^[=+\-@\t\r]/;
 
@@ -28,6 +30,15 @@ export function saveCsv(name, lines) {
   const moment = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   download(`${name}-${moment}Z.csv`, toCsv(lines));
 }
+
+/**
+ * A button that downloads lines as they are at the moment.
+ * @param {string} name of the file, before that moment
+ * @param {string} title of what is in it
+ * @param {() => (string | number | null)[][]} lines
+ */
+export const makeExport = (name, title, lines) =>
+  button({ class: "tool", "data-export": "", "aria-label": `CSV: download ${title}` }, "CSV", () => saveCsv(name, lines()));
 
 /**
  * @param {string} name

@@ -1,16 +1,16 @@
 // @ts-check
 /**
- * Keeps the store fresh: one socket for whatever is on screen; while it cannot be had, the snapshot's address
- * is polled and the socket tried on. A quiet live feed is asked over HTTP too, so that it never goes silent unnoticed.
+ * Keeps the store fresh: one socket for whatever is on screen; while it cannot be had, the addresses of the snapshots
+ * are polled and the socket tried on. A quiet topic is asked over HTTP too, so that none goes silent unnoticed.
  */
 
 import { ask, ASK_MS } from "./ask.js";
 import { openChannel } from "./channel.js";
-import { isObject, text } from "./read.js";
+import { payloadOf, text } from "./read.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /**
- * @typedef {object} Source where a panel's numbers come from
+ * @typedef {object} Source where numbers of a panel come from
  * @property {string} topic
  * @property {string} snapshot the same payload over HTTP
  */
@@ -27,8 +27,10 @@ const QUIET_MS = 20_000;
 
 export class Feed {
   #store;
-  /** @type {Source} */
-  #source;
+  /** @type {Source[]} */
+  #sources;
+  /** The topics not heard of since the last time all of them were. @type {Set<string>} */
+  #awaited = new Set();
   /** @type {ReturnType<typeof openChannel> | null} */
   #channel = null;
   #live = false;
@@ -38,11 +40,11 @@ export class Feed {
 
   /**
    * @param {Store} store
-   * @param {Source} source what is on screen
+   * @param {Source[]} sources what is on screen
    */
-  constructor(store, source) {
+  constructor(store, sources) {
     this.#store = store;
-    this.#source = source;
+    this.#sources = sources;
     this.#connect();
     window.addEventListener("online", () => this.wake());
     document.addEventListener("visibilitychange", () => {
@@ -50,14 +52,12 @@ export class Feed {
     });
   }
 
-  /**
-   * Another panel came on screen.
-   * @param {Source} source
-   */
-  follow(source) {
-    this.#source = source;
+  /** @param {Source[]} sources what is on screen now */
+  follow(sources) {
+    if (topicsOf(sources).join() === topicsOf(this.#sources).join()) return;
+    this.#sources = sources;
     if (this.#live) this.#subscribe();
-    else this.#fetch();
+    else this.#expect(0);
   }
 
   /** The network or the reader is back: look now instead of at the next retry. */
@@ -79,8 +79,8 @@ export class Feed {
   }
 
   #subscribe() {
-    this.#channel?.send({ type: "subscribe", topics: [this.#source.topic] });
-    this.#askIn(FIRST_NUMBERS_MS);
+    this.#channel?.send({ type: "subscribe", topics: topicsOf(this.#sources) });
+    this.#expect(FIRST_NUMBERS_MS);
   }
 
   #ended() {
@@ -96,7 +96,7 @@ export class Feed {
       window.clearTimeout(this.#ask);
     } else {
       this.#failures += 1;
-      if (this.#failures === 1) this.#fetch();
+      if (this.#failures === 1) this.#expect(0);
     }
   }
 
@@ -117,30 +117,46 @@ export class Feed {
 
   /**
    * @param {string} topic
-   * @param {unknown} payload
+   * @param {unknown} said
    */
-  #put(topic, payload) {
-    if (!isObject(payload)) return;
+  #put(topic, said) {
+    const payload = payloadOf(said);
+    if (!payload || !topicsOf(this.#sources).includes(topic)) return;
     this.#store.setSnapshot(topic, payload);
-    if (topic === this.#source.topic) this.#askIn(this.#live ? QUIET_MS : POLL_MS);
+    this.#awaited.delete(topic);
+    if (!this.#awaited.size) this.#expect(this.#live ? QUIET_MS : POLL_MS);
   }
 
-  /** @param {number} milliseconds until the numbers are asked for over HTTP, if none came by themselves */
+  /** @param {number} milliseconds until the topics that were not heard of are asked for over HTTP */
+  #expect(milliseconds) {
+    this.#awaited = new Set(topicsOf(this.#sources));
+    this.#askIn(milliseconds);
+  }
+
+  /** @param {number} milliseconds */
   #askIn(milliseconds) {
     window.clearTimeout(this.#ask);
     this.#ask = window.setTimeout(() => this.#fetch(), milliseconds);
   }
 
   async #fetch() {
-    const source = this.#source;
+    const sources = this.#sources;
+    const asked = sources.filter(({ topic }) => this.#awaited.has(topic));
     const started = Date.now();
     this.#askIn(POLL_MS + ASK_MS);
-    const { payload, reason } = await ask(source.snapshot);
-    if (source !== this.#source) return;
-    const pushed = (this.#store.snapshot(source.topic)?.receivedAt ?? 0) >= started;
-    if (payload && !pushed) this.#put(source.topic, payload);
-    else this.#askIn(this.#live ? QUIET_MS : POLL_MS);
+    const answers = await Promise.all(asked.map(({ snapshot }) => ask(snapshot)));
+    if (sources !== this.#sources) return;
+    asked.forEach(({ topic }, at) => {
+      const pushed = (this.#store.snapshot(topic)?.receivedAt ?? 0) >= started;
+      if (!pushed) this.#put(topic, answers[at]?.payload);
+    });
+    if (this.#awaited.size) this.#askIn(this.#live ? QUIET_MS : POLL_MS);
+    const reason = answers.find((answer) => answer.reason)?.reason ?? "";
     if (this.#live) this.#store.setLink({ reason });
-    else if (this.#failures > 0) this.#store.setLink({ connection: payload ? "polling" : "offline", reason });
+    else if (this.#failures > 0)
+      this.#store.setLink({ connection: answers.some(({ payload }) => payload) ? "polling" : "offline", reason });
   }
 }
+
+/** @param {Source[]} sources */
+const topicsOf = (sources) => sources.map(({ topic }) => topic);

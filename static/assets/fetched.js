@@ -4,7 +4,7 @@
  * every frame of the topic at a pace. Answers to what is not picked any more are dropped.
  */
 
-import { atPace } from "./ask.js";
+import { ask, atPace } from "./ask.js";
 import { STALE_MS } from "./states.js";
 
 /** @typedef {import("./read.js").Json} Json */
@@ -20,7 +20,7 @@ import { STALE_MS } from "./states.js";
  */
 
 /** An answer usually comes sooner: to go blank in between would flicker. */
-const HOLD_MS = 200;
+export const HOLD_MS = 200;
 const WELL = { reason: "", refused: false };
 
 /**
@@ -51,8 +51,7 @@ export function makeFetched(store, changed, { name, pace, picked, find }) {
 
     /** The panel comes on screen. */
     enter() {
-      const old = store.snapshot(name);
-      if (old && Date.now() - old.receivedAt > STALE_MS && store.link.connection === "live") store.forget(name);
+      if (store.link.connection === "live") store.forgetOlder(name, Date.now() - STALE_MS);
       wanted = "";
     },
 
@@ -100,6 +99,21 @@ export function makeFetched(store, changed, { name, pace, picked, find }) {
       reason: link.reason || last.reason,
     }),
   };
+}
+
+/**
+ * The answer of an address that the reader's choice makes; of none while it is empty. One a second is live enough.
+ * @param {import("./store.js").Store} store
+ * @param {() => void} changed
+ * @param {string} name
+ * @param {() => string} address
+ */
+export function makeAnswer(store, changed, name, address) {
+  const find = async () => (address() ? ask(address()) : WELL);
+  const made = makeFetched(store, changed, { name, pace: 1_000, picked: address, find });
+  /** @param {number} now */
+  const held = (now) => (address() && made.isFit(now) ? made.kept() : undefined);
+  return { ...made, held };
 }
 
 /**

@@ -18,6 +18,8 @@ const dayMinute = new Intl.DateTimeFormat(language, {
   minute: "2-digit",
   hourCycle: "h23",
 });
+const monthShort = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "short", year: "numeric" });
+const monthLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "long", year: "numeric" });
 const dayName = new Intl.DateTimeFormat(language, { timeZone: "UTC", weekday: "short" });
 
 /** What stands where there is no number. */
@@ -66,6 +68,9 @@ export function lengthParts(seconds) {
   return parts.slice(first, first + 3).map(([value, unit]) => [whole.format(value), unit]);
 }
 
+/** @param {number | null} at milliseconds; the time of its day, UTC */
+export const clock = (at) => (at === null ? NONE : new Date(at).toISOString().slice(11, 19));
+
 /** @param {number | null} seconds */
 export const length = (seconds) =>
   seconds === null ? NONE : lengthParts(seconds).map((part) => part.join("")).join(" ");
@@ -103,6 +108,16 @@ export const dayAndTime = (instant) => written(instant, (at) => dayMinute.format
 
 /** @param {string} instant to the second, the same width for all of them */
 export const toTheSecond = (instant) => written(instant, (at) => at.toISOString().slice(0, 19).replace("T", " "));
+
+/** @param {string} instant */
+export const toTheMillisecond = (instant) => written(instant, (at) => at.toISOString().slice(0, 23).replace("T", " "));
+
+/**
+ * @param {string} instant
+ * @param {"short" | "long"} [style]
+ */
+export const monthOf = (instant, style = "short") =>
+  written(instant, (at) => (style === "long" ? monthLong : monthShort).format(at));
 
 /**
  * A length of time in one unit.

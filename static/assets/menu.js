@@ -1,7 +1,8 @@
 // @ts-check
-/** A button that opens a list of links, and closes it when the reader is done with it. */
+/** A button that opens a list of links. */
 
 import { element, setText } from "./element.js";
+import { makePopover } from "./popover.js";
 
 /** @typedef {{name: string, words: string, address: string}} Entry */
 
@@ -10,26 +11,10 @@ import { element, setText } from "./element.js";
  * @returns {{node: HTMLElement, show: (title: string, entries: Entry[]) => void}} the entries are files to download
  */
 export function makeMenu(label) {
-  const button = element("summary", { class: "action" }, label);
   const title = element("p", { class: "hint" });
   const list = element("ul");
-  const node = element("details", { class: "menu", "data-menu": "" }, button, element("div", { class: "menu-list" }, title, list));
-
-  function close() {
-    node.open = false;
-  }
-
-  document.addEventListener("click", ({ target }) => {
-    if (!(target instanceof Node && node.contains(target))) close();
-  });
-  node.addEventListener("focusout", ({ relatedTarget }) => {
-    if (relatedTarget instanceof Node && !node.contains(relatedTarget)) close();
-  });
-  node.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !node.open) return;
-    close();
-    button.focus();
-  });
+  const { node, close } = makePopover(label, title, list);
+  node.dataset.menu = "";
   list.addEventListener("click", close);
 
   return {

@@ -27,6 +27,7 @@ import { makeTiles } from "./tiles.js";
  * @property {HTMLElement} bar where it is picked
  * @property {HTMLElement} [corner] what stands opposite the heading
  * @property {Gate} [gate]
+ * @property {() => import("./feed.js").Source[]} [sources] what is wanted beside the panel's own
  * @property {() => void} enter the panel comes on screen
  * @property {(known: Known, now: number) => Known} complete adds the fetched numbers; no snapshot while there are none
  */
@@ -83,6 +84,8 @@ export function makePanel(panel, store, changed, retry) {
   let shown;
   let since = 0;
 
+  const sources = () => [panel.source, ...(detail?.sources?.() ?? [])];
+
   /** @param {number} now */
   function known(now) {
     const link = { ...store.link, since: Math.max(store.link.since, since) };
@@ -112,12 +115,12 @@ export function makePanel(panel, store, changed, retry) {
 
   return {
     section,
+    sources,
     /** The panel comes on screen. */
     enter() {
       since = Date.now();
-      const old = store.snapshot(panel.source.topic);
-      if (old && since - old.receivedAt > STALE_MS && store.link.connection === "live") store.forget(panel.source.topic);
       detail?.enter();
+      if (store.link.connection === "live") for (const { topic } of sources()) store.forgetOlder(topic, since - STALE_MS);
     },
     /**
      * @param {number} now

@@ -20,6 +20,16 @@ export function object(value) {
 }
 
 /**
+ * What a topic or an address says; a list stands in `rows`.
+ * @param {unknown} value
+ * @returns {Json | null} null for what has no names in it
+ */
+export function payloadOf(value) {
+  if (Array.isArray(value)) return { rows: value };
+  return isObject(value) ? value : null;
+}
+
+/**
  * @param {unknown} value
  * @returns {Json[]} the objects of an array, or none
  */

@@ -51,9 +51,12 @@ export class Store extends EventTarget {
     this.#changed();
   }
 
-  /** @param {string} topic */
-  forget(topic) {
-    this.#snapshots.delete(topic);
+  /**
+   * @param {string} topic
+   * @param {number} than milliseconds of this browser's clock
+   */
+  forgetOlder(topic, than) {
+    if ((this.snapshot(topic)?.receivedAt ?? than) < than) this.#snapshots.delete(topic);
   }
 
   /** @param {string} sentence */

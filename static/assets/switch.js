@@ -10,13 +10,14 @@ import { element } from "./element.js";
  * @template {Option} O
  * @param {string} panel the id of the panel whose address says which one it is
  * @param {string} label
- * @param {[O, ...O[]]} options the first one is picked to begin with
+ * @param {[O, ...O[]]} options
  * @param {() => void} changed
+ * @param {O} [first] the one that is picked to begin with
  * @returns {{bar: HTMLElement, chosen: () => O, read: () => void}} `read` follows the address
  */
-export function makeSwitch(panel, label, options, changed) {
+export function makeSwitch(panel, label, options, changed, first = options[0]) {
   const address = new Address(panel);
-  let [chosen] = options;
+  let chosen = first;
 
   const inputs = options.map((option) => {
     const input = element("input", { type: "radio", class: "hidden-text", name: `${panel}-${label}`, value: option.id });

@@ -5,13 +5,14 @@ import { button, element, setText } from "./element.js";
 import { count, day, dayAndTime, hour, length, NONE, percent, shorten, toTheSecond } from "./format.js";
 
 /** @typedef {string | number | null} Cell */
-/** @typedef {Record<string, Cell>} Row */
+/** @typedef {Record<string, Cell>} Row its `id`, where it has one, tells it from the others */
 /**
  * @typedef {object} Column the first column names its row
  * @property {string} key
  * @property {string} label
- * @property {"text" | "name" | "json" | "day" | "hour" | "time" | "instant" | "count" | "percent" | "seconds"} kind a
- *   `name` may be long, and wraps; a `time` is to the minute, an `instant` to the second
+ * @property {"text" | "name" | "id" | "json" | "day" | "hour" | "time" | "instant" | "count" | "percent" | "seconds"} kind a
+ *   `name` may be long, and wraps; an `id` is cut, and whole in the file; a `time` is to the minute, an `instant` to the second
+ * @property {(row: Row) => string} [write] where its kind does not say how
  * @property {Pick} [pick] makes the cells buttons
  * @property {string} [bar] the key of the percentage that is drawn behind the cells
  */
@@ -19,10 +20,13 @@ import { count, day, dayAndTime, hour, length, NONE, percent, shorten, toTheSeco
  * @typedef {object} Pick
  * @property {(name: string) => void} choose
  * @property {() => string} chosen
+ * @property {string} [by] the key of what is chosen, where the cells do not say it themselves
  */
 
 /** Of a text in a cell of JSON; the file has it whole. */
 const LONGEST_JSON = 200;
+/** Its beginning and its end are told apart at a glance. */
+export const LONGEST_ID = 13;
 
 /**
  * @param {Column["kind"]} kind
@@ -31,6 +35,7 @@ const LONGEST_JSON = 200;
  */
 export function written(kind, cell) {
   if (kind === "text" || kind === "name") return cell === null || cell === "" ? NONE : String(cell);
+  if (kind === "id") return cell === null ? NONE : shorten(String(cell), LONGEST_ID);
   if (kind === "json") return cell === null ? NONE : shorten(String(cell), LONGEST_JSON);
   if (kind === "day") return day(String(cell), "short");
   if (kind === "time") return dayAndTime(String(cell));
@@ -55,22 +60,24 @@ export function makeTable(caption, columns) {
     body,
   );
   const picked = columns.find(({ pick }) => pick);
+  const pickedKey = picked?.pick?.by ?? picked?.key ?? "";
+  const own = (/** @type {Row} */ row) => row.id ?? row[pickedKey] ?? null;
   /** @type {Cell[]} */
   let order = [];
   return {
     table,
     show(given) {
-      const rows = picked && isPointedAt(table) ? inOrder(given, picked.key, order) : given;
-      if (picked) order = rows.map((row) => row[picked.key] ?? null);
+      const rows = picked && isPointedAt(table) ? inOrder(given, own, order) : given;
+      if (picked) order = rows.map(own);
       while (body.rows.length > rows.length) body.deleteRow(-1);
       rows.forEach((row, index) => {
         const line = body.rows[index] ?? body.appendChild(emptyLine(columns));
-        columns.forEach(({ key, kind, pick, bar }, at) => {
+        columns.forEach(({ key, kind, write, pick, bar }, at) => {
           const cell = line.cells[at];
           if (bar) cell?.style.setProperty("--bar", `${row[bar] ?? 0}%`);
           const where = pick ? cell?.firstElementChild : cell;
-          if (where) setText(where, written(kind, row[key] ?? null));
-          if (pick) where?.setAttribute("aria-current", String(pick.chosen() === row[key]));
+          if (where) setText(where, write?.(row) ?? written(kind, row[key] ?? null));
+          if (pick && where instanceof HTMLElement) showPick(where, pick, String(row[pickedKey] ?? ""));
         });
       });
     },
@@ -89,12 +96,22 @@ function emptyLine(columns) {
     const { pick } = column;
     const cell = at === 0 ? element("th", { scope: "row", ...marks(column) }) : element("td", marks(column));
     if (pick) {
-      const choose = button({ class: "pick", "data-pick": "" }, "", () => pick.choose(choose.textContent ?? ""));
+      const choose = button({ class: "pick", "data-pick": "" }, "", () => pick.choose(choose.dataset.pick ?? ""));
       cell.append(choose);
     }
     return cell;
   });
   return element("tr", {}, ...cells);
+}
+
+/**
+ * @param {HTMLElement} where
+ * @param {Pick} pick
+ * @param {string} name what a click chooses
+ */
+function showPick(where, pick, name) {
+  where.dataset.pick = name;
+  where.setAttribute("aria-current", String(pick.chosen() === name));
 }
 
 /** @param {HTMLTableElement} table */
@@ -103,13 +120,13 @@ const isPointedAt = (table) => table.matches(":hover") || table.querySelector(":
 /**
  * What one is about to pick must not move away under the pointer.
  * @param {Row[]} rows
- * @param {string} key
+ * @param {(row: Row) => Cell} own what tells a row from the others
  * @param {Cell[]} order
  * @returns {Row[]} as in `order`, those not in it last
  */
-function inOrder(rows, key, order) {
+function inOrder(rows, own, order) {
   const place = new Map(order.map((name, at) => [name, at]));
-  const at = (/** @type {Row} */ row) => place.get(row[key] ?? null) ?? order.length;
+  const at = (/** @type {Row} */ row) => place.get(own(row)) ?? order.length;
   return [...rows].sort((a, b) => at(a) - at(b));
 }
 

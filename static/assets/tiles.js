@@ -5,7 +5,7 @@
  */
 
 import { element, setText } from "./element.js";
-import { count, decimal, length, lengthParts, NONE, percent } from "./format.js";
+import { clock, count, decimal, length, lengthParts, NONE, percent } from "./format.js";
 import { cssValue, motionReduced } from "./theme.js";
 
 /** @typedef {import("./read.js").Json} Json */
@@ -13,7 +13,7 @@ import { cssValue, motionReduced } from "./theme.js";
  * @typedef {object} Tile
  * @property {string} id
  * @property {string | ((payload: Json) => string)} label
- * @property {"count" | "decimal" | "percent" | "seconds"} kind
+ * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} kind a `clock` is an instant, in milliseconds
  * @property {(payload: Json) => number | null} value
  * @property {(payload: Json) => string} note a smaller fact beside the number
  */
@@ -63,7 +63,7 @@ function showValue(where, kind, value) {
   if (before === raw) return false;
   where.dataset.value = raw;
   if (kind === "seconds" && value !== null) where.replaceChildren(...lengthNodes(value));
-  else setText(where, { count, decimal, percent, seconds: length }[kind](value));
+  else setText(where, { count, decimal, percent, seconds: length, clock }[kind](value));
   return Boolean(before);
 }
 

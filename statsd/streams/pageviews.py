@@ -24,7 +24,7 @@ from statsd.live import HUB
 from statsd.operation import Operation, Parameter, answer
 from statsd.outage import OUTAGE
 from statsd.stream import Row, Stream
-from statsd.web import LINES, json_response, parameters, read_body, tagged_response
+from statsd.web import LINES, json_response, limit, parameters, read_body, tagged_response
 
 SITE_CHARACTERS = 128
 TYPE_CHARACTERS = 128
@@ -224,8 +224,8 @@ async def get_stats(request: web.Request) -> web.Response:
     asked = parameters(request, "site_id", "date", "from", "to", "limit")
     site = _site(asked)
     first, last = _span(asked)
-    limit = _limit(asked)
-    found = await _fetchrow(request, "report", site, first, last, limit)
+    most = limit(asked, 10, MOST_PATHS)
+    found = await _fetchrow(request, "report", site, first, last, most)
     assert found is not None  # aggregates always give a row
     totals = {"total_views": found["total_views"], "unique_users": found["unique_users"]}
     paths = {"top_paths": msgspec.Raw(msgspec.json.format(found["top_paths"].encode(), indent=-1))}
@@ -265,13 +265,6 @@ def _day(asked: Mapping[str, str], name: str, default: date) -> date:
         return calendar_day(asked[name])
     except ValueError as wrong:
         raise BadRequest(400, f"{name} {wrong}") from None
-
-
-def _limit(asked: Mapping[str, str]) -> int:
-    given = asked.get("limit", "10")
-    if not re.fullmatch(r"\d{1,3}", given, re.ASCII) or not 1 <= int(given) <= MOST_PATHS:
-        raise BadRequest(400, f"limit must be a number from 1 to {MOST_PATHS}")
-    return int(given)
 
 
 async def _fetchrow(request: web.Request, query: str, *arguments: Any) -> asyncpg.Record | None:

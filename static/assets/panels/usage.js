@@ -263,7 +263,7 @@ function detail(store, changed) {
   session.addEventListener("change", () => {
     const { user } = session;
     own = user ? keptFilters(user.id) : NO_FILTERS;
-    store.forget(ANALYTICS);
+    store.forgetOlder(ANALYTICS, Infinity);
     analytics.enter();
     if (!user && !session.ended) wanted = [];
     read();

@@ -1,0 +1,360 @@
+-- The transfers stream: items that changed their owner. Heads, fold and tail as in logins.sql.
+
+-- A row without a timestamp happens now, and only where it changes the owner. Both are decided here, while the item's
+-- row is locked: the time is later than that of the transfer before, whatever clocks say, and of two at once to the
+-- same owner one is stored. A row with a timestamp tells what happened, and is stored as it is. Every step goes from a
+-- row to its match by index: PostgreSQL plans for batches of any size at once, and a join of two steps, which have no
+-- index, takes seconds with 5,000 rows where it planned for ten.
+-- name: insert
+with given as (
+    select distinct on (id) *
+    from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
+        with ordinality as given (id, "timestamp", owner_id, item_id, place)
+    where (select true from transfers where transfers.id = given.id) is null
+    order by id, place
+),
+held as materialized (
+    select given.*, items.owner_id as present_owner_id, owned_since
+    from given
+    join items on items.id = given.item_id
+    order by items.id, place
+    for no key update of items
+),
+moves as (
+    select
+        id,
+        coalesce(
+            "timestamp",
+            greatest(clock_timestamp(), owned_since) + place * interval '1 microsecond'
+        ) as "timestamp",
+        owner_id,
+        item_id,
+        "timestamp" is not null
+            or owner_id is distinct from lag(owner_id, 1, present_owner_id) over (
+                partition by item_id, "timestamp" is null order by place
+            ) as changes_owner
+    from held
+    union all
+    select id, coalesce("timestamp", clock_timestamp()), owner_id, item_id, true
+    from given
+    where (select true from items where items.id = given.item_id) is null
+),
+fresh as (
+    insert into transfers (id, "timestamp", owner_id, item_id, folded)
+    select id, "timestamp", owner_id, item_id, true
+    from moves
+    where changes_owner
+    on conflict (id) do nothing
+    returning id, "timestamp", owner_id, item_id
+)
+
+-- name: sweep
+with waiting as (
+    select id
+    from transfers
+    where not folded
+    order by id
+    limit 10000
+    for update skip locked
+),
+fresh as (
+    update transfers
+    set folded = true
+    from waiting
+    where transfers.id = waiting.id
+    returning transfers.id, "timestamp", owner_id, item_id
+)
+
+-- name: rebuild
+with fresh as (
+    select id, "timestamp", owner_id, item_id
+    from transfers
+)
+
+-- The owner of an item is that of its latest transfer; of two at the same time, that with the greater id. PostgreSQL
+-- does the last step first: the rows of items are locked before those of bins, as `insert` does it.
+-- name: fold
+, bins as (
+    insert into transfer_bins as total (unit, bin, count)
+    select unit, date_trunc(unit, "timestamp", 'UTC') as bin, count(*)
+    from fresh
+    cross join (
+        values
+            ('millisecond', date_trunc('hour', now(), 'UTC') - interval '1 hour'),
+            ('second', date_trunc('hour', now(), 'UTC') - interval '1 day'),
+            ('minute', '-infinity'),
+            ('hour', '-infinity'),
+            ('day', '-infinity'),
+            ('week', '-infinity'),
+            ('month', '-infinity'),
+            ('quarter', '-infinity'),
+            ('year', '-infinity')
+    ) as units (unit, kept_since)
+    where "timestamp" >= kept_since
+    group by unit, bin
+    order by unit, bin
+    on conflict (unit, bin) do update
+    set count = total.count + excluded.count
+),
+latest as (
+    select distinct on (item_id) item_id, owner_id, "timestamp", id
+    from fresh
+    order by item_id, "timestamp" desc, id desc
+),
+moved as materialized (
+    select items.id, latest.owner_id, "timestamp", latest.id as by_transfer_id
+    from latest
+    join items on items.id = latest.item_id
+    order by items.id
+    for no key update of items
+),
+owned as (
+    update items
+    set owner_id = moved.owner_id,
+        owned_since = moved."timestamp",
+        transfer_id = moved.by_transfer_id
+    from moved
+    where items.id = moved.id
+        and (owned_since is null or (owned_since, transfer_id) < (moved."timestamp", moved.by_transfer_id))
+)
+
+-- Other programs are told in the transaction that stored them, on the channel and under its older name.
+-- name: stored
+select
+    id, "timestamp", owner_id, item_id,
+    pg_notify('transfer_update', json_build_object('id', id)::text),
+    pg_notify('item_transfer', json_build_object('id', id)::text)
+from fresh
+
+-- name: swept
+select count(*)
+from (
+    select
+        pg_notify('transfer_update', json_build_object('id', id)::text),
+        pg_notify('item_transfer', json_build_object('id', id)::text)
+    from fresh
+) as told
+
+-- name: empty
+with bins as (delete from transfer_bins)
+update items
+set owner_id = null,
+    owned_since = null,
+    transfer_id = null
+where owner_id is not null
+
+-- name: lock
+lock table transfers in share row exclusive mode
+
+-- One small step: deletes bins so fine that they are kept for an hour or a day only.
+-- name: expire
+with old as (
+    select unit, bin
+    from transfer_bins
+    where (unit = 'millisecond' and bin < date_trunc('hour', now(), 'UTC') - interval '1 hour')
+        or (unit = 'second' and bin < date_trunc('hour', now(), 'UTC') - interval '1 day')
+    limit 5000
+    for update skip locked
+),
+expired as (
+    delete from transfer_bins
+    using old
+    where transfer_bins.unit = old.unit and transfer_bins.bin = old.bin
+    returning 1
+)
+select count(*)
+from expired
+
+-- name: known
+select
+    stored.id,
+    (given.owner_id, given.item_id) = (stored.owner_id, stored.item_id)
+        and (given."timestamp" is null or given."timestamp" = stored."timestamp") as same
+from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[]) as given (id, "timestamp", owner_id, item_id)
+join transfers as stored using (id)
+
+-- The newest bins of unit $1.
+-- name: series
+select coalesce(
+    json_agg(
+        json_build_object(
+            'time', to_char(bin at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+            'count', count
+        )
+        order by bin desc
+    ),
+    '[]'
+)
+from (
+    select bin, count
+    from transfer_bins
+    where unit = $1::text
+    order by bin desc
+    limit 1000
+) as newest
+
+-- Everything the dashboard shows at the moment $1, but the series.
+-- name: snapshot
+with newest_items as (
+    select id, base_item_id, created_at, owner_id, owned_since
+    from items
+    order by created_at desc, id desc
+    limit 50
+),
+item_rows as (
+    select
+        newest.id,
+        base_item_id,
+        description,
+        to_char(newest.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
+        owner_id,
+        owners.name as owner_name,
+        to_char(owned_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as owned_since
+    from newest_items as newest
+    join base_items on base_items.id = base_item_id
+    left join owners on owners.id = owner_id
+    order by newest.created_at desc, newest.id desc
+),
+newest_transfers as (
+    select id, item_id, owner_id, "timestamp"
+    from transfers
+    order by "timestamp" desc, id desc
+    limit 50
+),
+transfer_rows as (
+    select
+        newest.id,
+        item_id,
+        description,
+        newest.owner_id,
+        owners.name as owner_name,
+        to_char("timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "timestamp"
+    from newest_transfers as newest
+    join items on items.id = item_id
+    join base_items on base_items.id = base_item_id
+    join owners on owners.id = newest.owner_id
+    order by newest."timestamp" desc, newest.id desc
+),
+owner_rows as (
+    select id, name
+    from owners
+    order by created_at desc, id desc
+    limit 100
+),
+base_item_rows as (
+    select id, description
+    from base_items
+    order by created_at desc, id desc
+    limit 100
+)
+select json_build_object(
+    'itemCount', (select coalesce(sum(count), 0) from item_bins where unit = 'year'),
+    'transferCount', (select coalesce(sum(count), 0) from transfer_bins where unit = 'year'),
+    'items', (select coalesce(json_agg(item_rows), '[]') from item_rows),
+    'transfers', (select coalesce(json_agg(transfer_rows), '[]') from transfer_rows),
+    'owners', (select coalesce(json_agg(owner_rows), '[]') from owner_rows),
+    'baseItems', (select coalesce(json_agg(base_item_rows), '[]') from base_item_rows),
+    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+)
+
+-- Owners and base items are few and change rarely: what adds one tells the servers in the same transaction.
+-- name: add_owner
+with fresh as (
+    insert into owners (id, name)
+    values ($1::uuid, $2::text)
+    on conflict (id) do nothing
+    returning id, name, created_at
+)
+select id, name, created_at, pg_notify('statsd', 'transfers')
+from fresh
+
+-- name: add_base_item
+with fresh as (
+    insert into base_items (id, description)
+    values ($1::uuid, $2::text)
+    on conflict (id) do nothing
+    returning id, description, created_at
+)
+select id, description, created_at, pg_notify('statsd', 'transfers')
+from fresh
+
+-- name: owner
+select id, name, created_at
+from owners
+where id = $1
+
+-- name: base_item
+select id, description, created_at
+from base_items
+where id = $1
+
+-- name: owners
+with edge as (
+    select created_at, id
+    from owners
+    where id = $2::uuid
+    union all
+    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+    where $2::uuid is null
+)
+select id, name, created_at
+from owners
+where (created_at, id) < ((select created_at from edge), (select id from edge))
+order by created_at desc, id desc
+limit $1::integer
+
+-- name: base_items
+with edge as (
+    select created_at, id
+    from base_items
+    where id = $2::uuid
+    union all
+    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+    where $2::uuid is null
+)
+select id, description, created_at
+from base_items
+where (created_at, id) < ((select created_at from edge), (select id from edge))
+order by created_at desc, id desc
+limit $1::integer
+
+-- The rows that pages and tests of this contract know by their ids.
+-- name: demo
+with bases as (
+    insert into base_items (id, description)
+    values
+        ('8645a131-a7ae-4569-bb3c-1f1c7ae86829', 'a bike'),
+        ('77a09016-e314-419d-a779-274daa77281f', 'a LEGO set')
+    on conflict do nothing
+),
+people as (
+    insert into owners (id, name)
+    values
+        ('30f6df32-03cf-4779-833b-aef9b1e3f61f', 'Ada'),
+        ('d29fcf2a-9611-44bf-8c78-4c939c96539c', 'Grace')
+    on conflict do nothing
+)
+insert into items (id, base_item_id)
+values
+    ('850bbe50-4686-4026-9de0-94ba4b8bafa7', '8645a131-a7ae-4569-bb3c-1f1c7ae86829'),
+    ('84e57c17-7ae0-4ef7-baea-ca0b9a598ab8', '77a09016-e314-419d-a779-274daa77281f')
+on conflict do nothing
+
+-- Owners, and a few items that are there from the start, for samples to move.
+-- name: scenery
+with bases as (
+    insert into base_items (id, description)
+    values ('00000000-0000-4000-8000-0000000000b0', 'a cargo bike')
+    on conflict do nothing
+),
+people as (
+    insert into owners (id, name)
+    select ('00000000-0000-4000-8000-0000000000a' || n - 1)::uuid, name
+    from unnest(array['Amal', 'Bo', 'Chidi', 'Dora', 'Emre', 'Fatou', 'Goro', 'Hana', 'Ivo', 'Jaana'])
+        with ordinality as person (name, n)
+    on conflict do nothing
+)
+insert into items (id, base_item_id)
+select ('00000000-0000-4000-8000-0000000000c' || n)::uuid, '00000000-0000-4000-8000-0000000000b0'
+from generate_series(0, 9) as n
+on conflict do nothing
