@@ -28,6 +28,7 @@ export function makeTabs(where, panels, show) {
       tab.setAttribute("aria-selected", String(index === at));
       tab.tabIndex = index === at ? 0 : -1;
     });
+    tabs[at]?.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone they may not all fit
     const panel = panels[at];
     if (panel && at !== current) show(panel);
   }

@@ -249,7 +249,8 @@ function detail(store, changed) {
 
   /** Where one goes on by keyboard: after the next drawing, which shows it. */
   function focus() {
-    if (address.read()) requestAnimationFrame(() => (session.user ? hooked("data-panels") : signin).focus());
+    if (!address.read()) return;
+    requestAnimationFrame(() => (session.user ? hooked("data-panels").focus({ preventScroll: true }) : signin.focus()));
   }
 
   const refresh = button({ class: "action", "data-refresh": "" }, "Refresh", analytics.now);
