@@ -28,6 +28,7 @@ from statsd import (
     accounts,
     aggregate,
     app,
+    arguments,
     database,
     generator,
     logs,
@@ -46,19 +47,14 @@ from statsd.settings import Settings
 from statsd.stream import Stream
 from statsd.streams import STREAMS
 
-EXIT_CODES = """exit codes:
-  0 ok, or stopped by SIGTERM   1 failed   2 usage   3 a setting is wrong
-  4 database unreachable        5 the database is newer than the program   130 Ctrl-C"""
-DEFAULT_RATE = 5.0
-
 log = logging.getLogger("statsd")
 
 Command = Callable[[argparse.Namespace, Settings], Coroutine[Any, Any, None]]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    given = _parser().parse_args(arguments)
+def main(words: list[str] | None = None) -> int:
+    """Run one command, said in words, and return its exit code."""
+    given = arguments.parser().parse_args(words)
     try:
         told = settings.load({name: getattr(given, name, None) for name in settings.fields()})
     except SettingsError as error:
@@ -69,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     for sentence in settings.unknown():
         log.warning("%s", sentence)
     try:
-        return _run(given.command(given, told))
+        return _run(COMMANDS[given.command](given, told))
     except StatsError as error:
         print(f"statsd: {error}", file=sys.stderr)
         return error.exit_code
@@ -152,7 +148,7 @@ async def generate(given: argparse.Namespace, told: Settings) -> None:
 
 
 async def _at_rate(given: argparse.Namespace, stream: Stream, source: generator.Generator, progress: Progress) -> None:
-    rate, rng = given.rate or DEFAULT_RATE, random.Random(given.seed)
+    rate, rng = given.rate or arguments.DEFAULT_RATE, random.Random(given.seed)
 
     async def draw() -> None:
         while True:
@@ -272,102 +268,14 @@ async def print_openapi(given: argparse.Namespace, told: Settings) -> None:
     sys.stdout.write(openapi.text(app.make_app(Settings())))  # whatever this machine's settings are
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m statsd",
-        description="Statistics you can believe, live.",
-        epilog=f"example:\n  python -m statsd serve --generate 5\n\n{EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"statsd-live {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    one = _command(commands, "serve", serve, "take events in and show them", "serve --port 8080 --generate 5")
-    _add_flags(one, "host", "port", "generate_rate")
-
-    one = _command(commands, "generate", generate, "store realistic synthetic events", "generate --rate 5")
-    one.add_argument(
-        "--stream",
-        choices=[s.name for s in STREAMS if not s.part_of],
-        default=STREAMS[0].name,
-        help="default %(default)s",
-    )
-    one.add_argument("--rate", type=_positive, metavar="N", help=f"events per second (default {DEFAULT_RATE:g})")
-    one.add_argument(
-        "--count", type=_count, metavar="N", help="stop after N events; without --rate as fast as possible"
-    )
-    one.add_argument("--url", metavar="URL", help="of a server that is sent a wrong event now and then (webhooks)")
-    one.add_argument("--seed", type=int, metavar="N", help="the same events every time")
-    one.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    _add_json(one)
-
-    one = _command(commands, "seed", seed, "store the rows of sample_data.sql", "seed")
-    one.add_argument("--usage", action="store_true", help="ten sample users and their 100 clicks instead, once")
-    one.add_argument(
-        "--transfers", action="store_true", help="instead: base items, owners and items with well-known ids"
-    )
-
-    about = "people who may log in; the password comes from a prompt or stdin"
-    one = _command(commands, "user", user, about, "user add anna --age 34 --gender Female")
-    one.add_argument("action", choices=["add", "passwd", "remove"], help="passwd logs the user out everywhere")
-    one.add_argument("name", help="the user's name")
-    one.add_argument("--age", metavar="N", help="0 to 150, for add")
-    one.add_argument("--gender", choices=accounts.GENDERS, help="for add")
-
-    one = _command(
-        commands, "aggregate", aggregate_now, "fold rows that other programs inserted", "aggregate --rebuild"
-    )
-    one.add_argument("--rebuild", action="store_true", help="make all totals anew from the raw rows")
-    _add_json(one)
-
-    about = "what PostgreSQL refused though it was accepted"
-    one = _command(commands, "dead-letters", dead_letters, about, "dead-letters retry all")
-    one.add_argument("action", choices=["list", "retry", "drop"], help="list prints one JSON object a line")
-    one.add_argument("id", nargs="*", help="which, by id, or: all")
-
-    _command(
-        commands, "database-url", database_url, "print the URL of the database",
-        'database-url    (as in: psql "$(python -m statsd database-url)")',
-    )  # fmt: skip
-
-    about = "print what can be asked over HTTP, as OpenAPI 3.1"
-    _command(commands, "openapi", print_openapi, about, "openapi > static/openapi.json")
-    return parser
-
-
-def _command(commands: Any, name: str, run: Command, about: str, example: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=about,
-        description=f"{about[0].upper()}{about[1:]}.",
-        epilog=f"example:\n  python -m statsd {example}\n\n{EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=run)
-    _add_flags(parser, "database_url", "data_dir")
-    return parser
-
-
-def _add_flags(parser: argparse.ArgumentParser, *names: str) -> None:
-    for name in names:
-        field = settings.fields()[name]
-        about = f"{field.metadata['about']} ({field.metadata['names'][0]}, default {field.default or 'unset'})"
-        parser.add_argument(field.metadata["flag"], dest=name, metavar=name.upper().split("_")[-1], help=about)
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 100_000:
-        raise argparse.ArgumentTypeError("must be above 0 and at most 100000")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+COMMANDS: dict[str, Command] = {
+    "serve": serve,
+    "generate": generate,
+    "seed": seed,
+    "user": user,
+    "aggregate": aggregate_now,
+    "dead-letters": dead_letters,
+    "database-url": database_url,
+    "openapi": print_openapi,
+}
+"""By the names that arguments.py gives them."""

@@ -51,7 +51,7 @@ FLOORS = [
     {"ingest", "aggregate", "live", "generator", "refusals", "export", "answers", "accounts"},
     {"accept", "received", "session", "sse", "ownership", "series"},
     {"streams", "websocket", "front", "signin", "openapi"},
-    {"app", "samples"},
+    {"app", "samples", "arguments"},
     {"cli"},
     {"__main__"},
 ]
