@@ -455,3 +455,10 @@ async def test_rebuild_may_take_longer_than_any_other_statement(
             await hasty.execute("select pg_sleep(1)")
         assert await aggregate.rebuild(hasty, "transfers") == 50_000
     assert await pool.fetchval("select sum(count)::integer from transfer_bins where unit = 'day'") == 50_000
+
+
+async def test_everything_that_is_wrong_with_a_transfer_is_said_at_once(client: Any) -> None:
+    response = await client.put("/items/bike/ownership", json={"to": 5, "more": 1})
+    assert response.status == 400
+    details = (await response.json())["details"]
+    assert [detail.split(" must be ")[0] for detail in details] == ["the id of an item", "to", "there"]

@@ -204,8 +204,7 @@ async def put_ownership(request: web.Request) -> web.Response:
     owner, 409 for the present one. An `Idempotency-Key` makes a repeat answer as the first did, whoever has the item
     by now.
     """
-    item = item_id(request)
-    given = await _decoded(request, OWNERSHIP)
+    item, given = await _order(request)
     row = transfer_row(Transfer(item_id=item, owner_id=given.to), _id(request, TRANSFERS.name))
     try:
         outcome, found = await accept.one(request, TRANSFERS, row)
@@ -222,6 +221,23 @@ async def put_ownership(request: web.Request) -> web.Response:
         sentence = "the item belongs to this owner already"
         raise BadRequest(409, sentence, [sentence])
     return web.Response(status=204)
+
+
+async def _order(request: web.Request) -> tuple[UUID, Ownership]:
+    """Which item goes to whom. Raises InvalidEvent with all that is wrong with either."""
+    faults: list[str] = []
+    item = UUID(int=0)
+    try:
+        item = item_id(request)
+    except InvalidEvent as wrong:
+        faults += wrong.faults
+    try:
+        given: Ownership = await _decoded(request, OWNERSHIP)
+    except InvalidEvent as wrong:
+        raise InvalidEvent([*faults, *wrong.faults]) from wrong
+    if faults:
+        raise InvalidEvent(faults)
+    return item, given
 
 
 async def _waits_in_spool(request: web.Request, item: UUID) -> bool:
