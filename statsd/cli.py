@@ -124,6 +124,8 @@ async def generate(given: argparse.Namespace, told: Settings) -> None:
     stream = next(one for one in STREAMS if one.name == given.stream)
     if given.url and not stream.wrong:
         raise StatsError(f"--url: only {', '.join(one.name for one in STREAMS if one.wrong)} can be sent wrong")
+    if given.url and given.count is not None and given.rate is None:
+        raise StatsError("--url: goes with --rate, not with as many as possible at once")
     async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
         parts = [one for one in STREAMS if one.part_of == stream.name]
         writers = [(one, Writer(one, pool, channel.announce)) for one in (*parts, stream)]

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from statsd import metrics, sql
 from statsd.database import POOL
+from statsd.decode import iso
 from statsd.operation import Operation, answer
 from statsd.outage import OUTAGE, Outage
 from statsd.web import json_response
@@ -91,7 +92,7 @@ async def health(request: web.Request) -> web.Response:
     state = request.app[STATE]
     status = "healthy" if found is not None else "unhealthy"
     uptime = round(time.monotonic() - state.started, 3)
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = iso(datetime.now(UTC))
     durable = found is not None and all(setting == "on" for setting in found.values())
     body = {
         "success": found is not None,

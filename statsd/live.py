@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from weakref import WeakSet
 
 import asyncpg
-import msgspec
 from aiohttp import web
 
 from statsd import metrics, sql
 from statsd.database import reading
+from statsd.decode import compact
 from statsd.errors import DatabaseAway
 from statsd.stream import View
 
@@ -122,7 +122,7 @@ class Topic:
         arguments = (datetime.now(UTC),) if self.view.arguments is None else self.view.arguments
         with reading("statistics"):
             text: str = await self._pool.fetchval(self._query, *arguments)
-        return Snapshot(msgspec.json.format(text.encode(), indent=-1))
+        return Snapshot(compact(text))
 
     def changed(self) -> None:
         """Say that the statistics may have changed; `run` broadcasts them soon."""

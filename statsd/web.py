@@ -7,6 +7,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -17,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_exceptions import HTTPException
 from multidict import CIMultiDict
 
+from statsd.decode import calendar_day
 from statsd.errors import (
     AccountRefused,
     BadRequest,
@@ -98,6 +100,16 @@ def limit(asked: Mapping[str, str], default: int, most: int) -> int:
     if not re.fullmatch(r"\d{1,9}", given, re.ASCII) or not 1 <= int(given) <= most:
         raise BadRequest(400, f"limit must be a number from 1 to {most}")
     return int(given)
+
+
+def day(asked: Mapping[str, str], name: str, default: date) -> date:
+    """Return a parameter that is a day, YYYY-MM-DD. Raises BadRequest (400) for what is none from 1970 to 2099."""
+    if name not in asked:
+        return default
+    try:
+        return calendar_day(asked[name])
+    except ValueError as wrong:
+        raise BadRequest(400, f"{name} {wrong}") from None
 
 
 async def read_body(

@@ -21,6 +21,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from statsd import metrics
+from statsd.decode import iso
 from statsd.errors import BadRequest, DatabaseAway
 from statsd.live import HUB, STALL_SECONDS, Client, Dress, Hub
 from statsd.operation import Operation, Parameter
@@ -41,7 +42,7 @@ log = logging.getLogger("statsd.websocket")
 
 def stats_update(payload: bytes) -> bytes:
     """Dress logins as the login contract has them."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = iso(datetime.now(UTC))
     return b'{"type":"stats_update","payload":' + payload + b',"timestamp":"' + now.encode() + b'"}'
 
 

@@ -148,6 +148,9 @@ async def test_generate_sends_a_server_something_wrong_now_and_then(run: Run) ->
     other = run("generate", "--stream", "logins", "--url", address)
     assert await other.ended() == 1
     assert "--url: only webhooks can be sent wrong" in other.stderr
+    bulk = run("generate", "--stream", "webhooks", "--count", "9", "--url", address)
+    assert await bulk.ended() == 1
+    assert "--url: goes with --rate" in bulk.stderr
 
 
 async def test_what_strangers_send_broken_leaves_no_traceback_in_the_log(run: Run) -> None:

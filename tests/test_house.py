@@ -63,6 +63,7 @@ BESIDE = {
     ("front", "websocket"),
     ("generator", "ingest"),
     ("health", "database"),
+    ("health", "decode"),
     ("health", "outage"),
     ("health", "web"),
     ("openapi", "streams"),
@@ -72,6 +73,7 @@ BESIDE = {
     ("series", "sse"),
     ("settings", "signatures"),
     ("throttle", "database"),
+    ("web", "decode"),
 }
 """What imports from its own floor: a module and the part of it that has a file of its own."""
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

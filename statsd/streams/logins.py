@@ -14,14 +14,14 @@ from aiohttp import web
 
 from statsd import accept, sql
 from statsd.database import POOL, reading
-from statsd.decode import Decoder, text, utc
-from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, Overloaded
+from statsd.decode import Decoder, iso, text, utc
+from statsd.errors import DatabaseAway, InvalidEvent, KeyReused, Overloaded
 from statsd.generator import moment
 from statsd.ingest import WRITERS, Outcome, Spooled, id_of_key, new_id
 from statsd.live import HUB
 from statsd.operation import Operation, Parameter, answer
 from statsd.stream import Row, Stream
-from statsd.web import LINES, json_response, read_body
+from statsd.web import LINES, json_response, limit, parameters, read_body
 
 MOST_LOGINS = 1_000  # of one GET /logins
 LONGEST_SESSION = 315_576_000  # ten years, in seconds
@@ -163,11 +163,7 @@ def _element(outcome: Outcome | InvalidEvent, values: Row) -> dict[str, Any]:
 
 
 def _body(record: Mapping[str, Any] | asyncpg.Record) -> dict[str, Any]:
-    return {name: _iso(value) if isinstance(value, datetime) else value for name, value in record.items()}
-
-
-def _iso(when: datetime) -> str:
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {name: iso(value) if isinstance(value, datetime) else value for name, value in record.items()}
 
 
 @Operation(
@@ -176,11 +172,9 @@ def _iso(when: datetime) -> str:
 )
 async def get_logins(request: web.Request) -> web.Response:
     """`GET /logins?limit=100`: the newest rows by login time, at most 1,000."""
-    given = request.query.getall("limit", ["100"])
-    if len(given) > 1 or not (given[0].isascii() and given[0].isdigit() and 1 <= int(given[0][:9]) <= MOST_LOGINS):
-        raise BadRequest(400, f"limit: must be one number from 1 to {MOST_LOGINS}")
+    most = limit(parameters(request, "limit"), 100, MOST_LOGINS)
     with reading("logins"):
-        rows = await request.app[POOL].fetch(QUERIES["newest"], int(given[0]))
+        rows = await request.app[POOL].fetch(QUERIES["newest"], most)
     return json_response([_body(one) for one in rows])
 
 

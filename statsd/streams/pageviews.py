@@ -16,7 +16,7 @@ from aiohttp import web
 from statsd import accept, sql
 from statsd.accept import KEY_CHARACTERS
 from statsd.database import POOL, reading
-from statsd.decode import NO_CONTROLS, Decoder, calendar_day, text, utc
+from statsd.decode import NO_CONTROLS, Decoder, compact, text, utc
 from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.generator import moment
 from statsd.ingest import Spooled, id_of_key, new_id
@@ -24,7 +24,7 @@ from statsd.live import HUB
 from statsd.operation import Operation, Parameter, answer
 from statsd.outage import OUTAGE
 from statsd.stream import Row, Stream
-from statsd.web import LINES, json_response, limit, parameters, read_body, tagged_response
+from statsd.web import LINES, day, json_response, limit, parameters, read_body, tagged_response
 
 SITE_CHARACTERS = 128
 TYPE_CHARACTERS = 128
@@ -228,9 +228,9 @@ async def get_stats(request: web.Request) -> web.Response:
     found = await _fetchrow(request, "report", site, first, last, most)
     assert found is not None  # aggregates always give a row
     totals = {"total_views": found["total_views"], "unique_users": found["unique_users"]}
-    paths = {"top_paths": msgspec.Raw(msgspec.json.format(found["top_paths"].encode(), indent=-1))}
+    paths = {"top_paths": msgspec.Raw(compact(found["top_paths"]))}
     if "from" in asked or "to" in asked:
-        series = {"days": msgspec.Raw(msgspec.json.format(found["days"].encode(), indent=-1))}
+        series = {"days": msgspec.Raw(compact(found["days"]))}
         return tagged_response(request, {"site_id": site, "from": first, "to": last, **totals, **paths, **series})
     return tagged_response(request, {"site_id": site, "date": first, **totals, **paths})
 
@@ -247,24 +247,15 @@ def _site(asked: Mapping[str, str]) -> str:
 def _span(asked: Mapping[str, str]) -> tuple[date, date]:
     today = datetime.now(UTC).date()
     if "from" not in asked and "to" not in asked:
-        day = _day(asked, "date", today)
-        return day, day
+        only = day(asked, "date", today)
+        return only, only
     if "date" in asked:
         raise BadRequest(400, "date: give it, or from and to, but not both")
-    last = _day(asked, "to", today)
-    first = _day(asked, "from", last - timedelta(days=29))
+    last = day(asked, "to", today)
+    first = day(asked, "from", last - timedelta(days=29))
     if not 0 <= (last - first).days < MOST_DAYS:
         raise BadRequest(400, f"from must be before to, and the time between at most {MOST_DAYS} days")
     return first, last
-
-
-def _day(asked: Mapping[str, str], name: str, default: date) -> date:
-    if name not in asked:
-        return default
-    try:
-        return calendar_day(asked[name])
-    except ValueError as wrong:
-        raise BadRequest(400, f"{name} {wrong}") from None
 
 
 async def _fetchrow(request: web.Request, query: str, *arguments: Any) -> asyncpg.Record | None:

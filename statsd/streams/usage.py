@@ -17,14 +17,14 @@ from statsd import accept, session, sql
 from statsd.accept import KEY_CHARACTERS
 from statsd.accounts import ACCOUNTS, GENDERS, User
 from statsd.database import POOL, reading
-from statsd.decode import NOT_BLANK_NO_CONTROLS, Decoder, calendar_day
+from statsd.decode import NOT_BLANK_NO_CONTROLS, Decoder, compact, iso
 from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.generator import moment
 from statsd.ingest import Outcome, Spooled, id_of_key, new_id
 from statsd.live import HUB
 from statsd.operation import Operation, Parameter, answer
 from statsd.stream import Row, Stream
-from statsd.web import LINES, json_response, parameters, plain_envelope, read_body
+from statsd.web import LINES, day, json_response, parameters, plain_envelope, read_body
 
 FEATURE_CHARACTERS = 64
 AGE_GROUPS = ("<18", "18-40", ">40")
@@ -162,7 +162,7 @@ def _body(outcome: Outcome, values: Row, first: asyncpg.Record | None) -> dict[s
         "id": found["id"],
         "userId": found["user_id"],
         "featureName": found["feature_name"],
-        "timestamp": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": iso(when),
     }
 
 
@@ -203,23 +203,14 @@ async def get_analytics(request: web.Request) -> web.Response:
         text: str = await request.app[POOL].fetchval(
             QUERIES["analytics"], first, last, gender, group, feature, zone, away
         )
-    return json_response(msgspec.json.format(text.encode(), indent=-1))
+    return json_response(compact(text))
 
 
 def _span(asked: Mapping[str, str]) -> tuple[date, date]:
-    first, last = _day(asked, "startDate", FIRST_DAY), _day(asked, "endDate", LAST_DAY)
+    first, last = day(asked, "startDate", FIRST_DAY), day(asked, "endDate", LAST_DAY)
     if first > last:
         raise BadRequest(400, "startDate must not be after endDate")
     return first, last
-
-
-def _day(asked: Mapping[str, str], name: str, default: date) -> date:
-    if name not in asked:
-        return default
-    try:
-        return calendar_day(asked[name])
-    except ValueError as wrong:
-        raise BadRequest(400, f"{name} {wrong}") from None
 
 
 def _choice(asked: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
