@@ -24,6 +24,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 20_000
+OVERTAKEN = re.compile("WebSocket is closed before the connection is established|net::ERR_ABORTED")
+"""What is said where a clock that was moved on ends the page's wait for what is under way."""
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -61,17 +63,25 @@ class Visits:
     async def __call__(self, address: object, *, path: str = "/", clock: bool = False, **context: Any) -> Page:
         """Open a page of the server at `address` in a context of its own; with `clock` its time can be moved on."""
         page = await (await self._browser.new_context(base_url=str(address), **context)).new_page()
-        self._watch(page, str(address))
+        self._watch(page, str(address), clock)
         self.pages.append(page)
         if clock:
             await page.clock.install()
         await page.goto(path)
         return page
 
-    def _watch(self, page: Page, address: str) -> None:
-        page.on("console", lambda said: said.type in ("error", "warning") and self._complain(said.text))
+    def _watch(self, page: Page, address: str, clock: bool) -> None:
+        def complain(sentence: str) -> None:
+            if not (clock and OVERTAKEN.search(sentence)):
+                self._complain(sentence)
+
+        def fail(url: str, why: str | None) -> None:
+            if not (url.endswith("/favicon.svg") and why == "net::ERR_ABORTED"):  # the page was left while it came
+                complain(f"{url} failed: {why}")
+
+        page.on("console", lambda said: said.type in ("error", "warning") and complain(said.text))
         page.on("pageerror", lambda error: self._complain(f"uncaught: {error}"))
-        page.on("requestfailed", lambda request: self._fail(request.url, request.failure))
+        page.on("requestfailed", lambda request: fail(request.url, request.failure))
         page.on("request", lambda request: request.url.startswith((address, "blob:")) or self._complain(request.url))
 
         async def refuse(dialog: Any) -> None:
@@ -79,10 +89,6 @@ class Visits:
             await dialog.dismiss()
 
         page.on("dialog", refuse)
-
-    def _fail(self, url: str, why: str | None) -> None:
-        if not (url.endswith("/favicon.svg") and why == "net::ERR_ABORTED"):  # the page was left while it came
-            self._complain(f"{url} failed: {why}")
 
     def _complain(self, sentence: str) -> None:
         if not (self.expected and re.search(self.expected, sentence)):
