@@ -17,7 +17,7 @@ import asyncpg
 from aiohttp import web
 
 from statsd import passwords, sql
-from statsd.database import reading
+from statsd.database import reaching
 from statsd.decode import NOT_BLANK_NO_CONTROLS
 from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Unauthenticated
 from statsd.passwords import Passwords
@@ -104,7 +104,7 @@ class Accounts:
         async with self._passwords.turn():
             hashed = await self._passwords.hash(given.password)
         values = (given.username, key_of(given.username), hashed, given.age, given.gender, sample)
-        with reading("accounts"):
+        with reaching("accounts"):
             made = await self._pool.fetchrow(QUERIES["add"], *values)
         if made is None:
             raise AccountRefused("Username already exists")
@@ -119,7 +119,7 @@ class Accounts:
         key = key_of(username)
         async with self._passwords.turn():
             attempt = await self._throttle.enter(key, address)
-            with reading("accounts"):
+            with reaching("accounts"):
                 found = await self._pool.fetchrow(QUERIES["find"], key)
             hashed = found["password"] if found else None
             if not await self._passwords.verify(hashed, password) or found is None or hashed is None:
@@ -127,13 +127,13 @@ class Accounts:
             await self._throttle.succeed(attempt)
             if self._passwords.is_outdated(hashed):
                 again = await self._passwords.hash(password)
-                with reading("accounts"):
+                with reaching("accounts"):
                     await self._pool.execute(QUERIES["rehash"], found["id"], hashed, again)
         return User(*(found[name] for name in User.__slots__))
 
     async def user_of(self, claims: Claims) -> User:
         """Return whom a token means. Raises Unauthenticated for one that was revoked, and DatabaseAway."""
-        with reading("accounts"):
+        with reaching("accounts"):
             found = await self._pool.fetchrow(QUERIES["of_token"], claims.user_id, claims.version, claims.jti)
         if found is None:
             self._seen.pop(claims.jti, None)
@@ -159,7 +159,7 @@ class Accounts:
     async def revoke(self, claims: Claims) -> None:
         """Make a token worthless before it expires."""
         self._seen.pop(claims.jti, None)
-        with reading("accounts"):
+        with reaching("accounts"):
             await self._pool.execute(QUERIES["revoke"], claims.jti, datetime.fromtimestamp(claims.exp, UTC))
 
     async def change_password(self, username: str, password: str) -> None:
@@ -177,7 +177,7 @@ class Accounts:
 
     async def samples(self) -> int:
         """Return how many accounts have a password that everybody knows."""
-        with reading("accounts"):
+        with reaching("accounts"):
             number: int = await self._pool.fetchval(QUERIES["samples"])
         return number
 

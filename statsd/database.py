@@ -53,17 +53,17 @@ def is_conflict(error: BaseException) -> bool:
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
+def reaching(what: str) -> Iterator[None]:
     """Around a query: whatever keeps it from its rows is raised as DatabaseAway, but for a defect of the query itself.
 
-    `what` is not available then, in the words of the message.
+    `what` is then out of reach, in the words of the message.
     """
     try:
         yield
     except Exception as error:
         if (getattr(error, "sqlstate", None) or "")[:2] in ("22", "42"):
             raise
-        raise DatabaseAway(f"{what} cannot be read: the database is away, try again") from error
+        raise DatabaseAway(f"{what} cannot be reached: the database is away, try again") from error
 
 
 async def _keep_session(_: Any) -> None:

@@ -59,7 +59,7 @@ class Exports:
         connection = await database.connect(self._dsn)
         try:
             async with aclosing(_steps(connection, query, given)) as steps:
-                with database.reading("the export"):
+                with database.reaching("the export"):
                     first = await anext(steps, None)
                 response = web.StreamResponse(headers=headers)
                 await response.prepare(request)

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from statsd import sql
-from statsd.database import POOL, reading
+from statsd.database import POOL, reaching
 from statsd.decode import iso
 from statsd.errors import BadRequest, InvalidEvent
 from statsd.operation import Operation, Parameter, answer
@@ -72,7 +72,7 @@ async def _page(request: web.Request, name: str, query: str, find: str) -> web.R
     asked = parameters(request, "limit", "before")
     most = limit(asked, 50, MOST_ROWS)
     before = _before(asked)
-    with reading(name):
+    with reaching(name):
         rows = await request.app[POOL].fetch(query, most + 1, before)
         lost = before and not rows and not await request.app[POOL].fetchrow(find, before)
     if lost:
@@ -104,7 +104,7 @@ async def get_item(request: web.Request) -> web.Response:
     """`GET /items/{id}?limit=100`: an item with its owner and its newest transfers in `history`; 404."""
     id = item_id(request)
     most = limit(parameters(request, "limit"), 100, MOST_ROWS)
-    with reading("items"):
+    with reaching("items"):
         found = await request.app[POOL].fetchrow(ITEM_QUERIES["find"], id)
         history = await request.app[POOL].fetch(ITEM_QUERIES["history"], id, most) if found else []
     if found is None:

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 
 from statsd import sql
-from statsd.database import is_conflict, reading
+from statsd.database import is_conflict, reaching
 from statsd.errors import TooManyAttempts
 from statsd.settings import Network, is_within
 
@@ -68,7 +68,7 @@ class Throttle:
         place = _place(address)
         together = _subject("together", name, place)
         rules = {together: TOGETHER}
-        with reading("login attempts"):
+        with reaching("login attempts"):
             if not await self._pool.fetchval(QUERIES["is_known"], together):
                 rules |= {_subject("address", place): ADDRESS, _subject("name", name): NAME}
             counted = await self._count(rules)
@@ -83,7 +83,7 @@ class Throttle:
         """Take an attempt that was right out of the count, and know the name at this address from now on."""
         if attempt is None:
             return
-        with reading("login attempts"):
+        with reaching("login attempts"):
             await self._release(attempt.others)
             await self._pool.execute(QUERIES["forget"], attempt.together)
             await self._pool.execute(QUERIES["remember"], attempt.together)

@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 
 from statsd import accept, ownership, series, sql
-from statsd.database import POOL, reading
+from statsd.database import POOL, reaching
 from statsd.decode import Decoder, iso, text
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused
 from statsd.generator import moment
@@ -265,7 +265,7 @@ async def post_owner(request: web.Request) -> web.Response:
 
 async def _add(request: web.Request, what: str, column: str, value: str | None) -> web.Response:
     id = _id(request, what)
-    with reading("what was added"):
+    with reaching("what was added"):
         added = await request.app[POOL].fetchrow(QUERIES[f"add_{what}"], id, value)
         stored = added or await request.app[POOL].fetchrow(QUERIES[what], id)
     if stored is None:

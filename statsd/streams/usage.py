@@ -16,7 +16,7 @@ from aiohttp import web
 from statsd import accept, session, sql
 from statsd.accept import KEY_CHARACTERS
 from statsd.accounts import ACCOUNTS, GENDERS, User
-from statsd.database import POOL, reading
+from statsd.database import POOL, reaching
 from statsd.decode import NOT_BLANK_NO_CONTROLS, Decoder, compact, iso
 from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.generator import moment
@@ -199,7 +199,7 @@ async def get_analytics(request: web.Request) -> web.Response:
     feature = _feature(asked)
     zone = await _zone(request, asked)
     away = 0 if zone in UTC_NAMES else 1  # how many days the local day may be off
-    with reading("usage"):
+    with reaching("usage"):
         text: str = await request.app[POOL].fetchval(
             QUERIES["analytics"], first, last, gender, group, feature, zone, away
         )
@@ -233,7 +233,7 @@ async def _zone(request: web.Request, asked: Mapping[str, str]) -> str:
         return given
     zones = request.app[ZONES]
     if not zones:
-        with reading("time zones"):
+        with reaching("time zones"):
             zones.update(one["name"] for one in await request.app[POOL].fetch(QUERIES["zones"]))
     if given not in zones:
         raise BadRequest(400, "tz must be the name of a time zone, such as Europe/Tallinn")
