@@ -193,7 +193,7 @@ from (
     limit 1000
 ) as newest
 
--- Everything the dashboard shows at the moment $1, but the series.
+-- Everything the dashboard shows at the moment $1, but the series. Owners are counted up to 10,000: no total of them is kept.
 -- name: snapshot
 with newest_items as (
     select id, base_item_id, created_at, owner_id, owned_since
@@ -253,6 +253,7 @@ select json_build_object(
     'items', (select coalesce(json_agg(item_rows), '[]') from item_rows),
     'transfers', (select coalesce(json_agg(transfer_rows), '[]') from transfer_rows),
     'owners', (select coalesce(json_agg(owner_rows), '[]') from owner_rows),
+    'ownerCount', (select nullif(count(*), 10001) from (select from owners limit 10001) as counted),
     'baseItems', (select coalesce(json_agg(base_item_rows), '[]') from base_item_rows),
     'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 )

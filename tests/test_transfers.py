@@ -368,6 +368,13 @@ async def test_page_hears_of_everything_through_its_socket(client: Any, pool: An
     assert {**overview, "generatedAt": ""} == {**last["transfers"], "generatedAt": ""}
 
 
+async def test_owners_are_counted_as_far_as_that_is_cheap(client: Any, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    for more, counted in ((148, 150), (9_850, 10_000), (1, None)):
+        await pool.execute("insert into owners select from generate_series(1, $1::integer)", more)
+        overview = await get(client, "/transfers")
+        assert (len(overview["owners"]), overview["ownerCount"]) == (100, counted)
+
+
 async def test_item_and_transfer_accepted_while_the_database_is_away_are_stored_in_order(
     run: Callable[..., Program], outside: Outside
 ) -> None:

@@ -279,12 +279,20 @@ async def _add(request: web.Request, what: str, column: str, value: str | None) 
 OVERVIEW = {
     "itemCount": 1, "transferCount": 1, "items": [OWNED, UNOWNED],
     "transfers": [{**MOVE, "item_id": ITEM, "description": "a bike"}],
-    "owners": [{"id": ADA, "name": "Ada"}, {"id": GRACE, "name": None}],
+    "owners": [{"id": ADA, "name": "Ada"}, {"id": GRACE, "name": None}], "ownerCount": 2,
     "baseItems": [{"id": BIKE, "description": "a bike"}], "generatedAt": WHEN,
 }  # fmt: skip
 
 
-@Operation(answers={200: answer("the newest 50 items and transfers, 100 owners and base items", overview=OVERVIEW)})
+@Operation(
+    answers={
+        200: answer(
+            "the newest 50 items and transfers, 100 owners and base items; owners are counted up to 10,000",
+            overview=OVERVIEW,
+            crowded={**OVERVIEW, "ownerCount": None},
+        )
+    }
+)
 async def get_overview(request: web.Request) -> web.Response:
     """`GET /transfers`: the newest items, transfers, owners and base items; the payload of the topic `transfers`."""
     return json_response((await request.app[HUB].topics[TRANSFERS.name].snapshot()).payload)

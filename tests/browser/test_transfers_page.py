@@ -385,6 +385,7 @@ async def test_any_of_many_owners_can_be_chosen(
     await a_bike(page)
     await pool.execute("insert into owners (name) select 'Owner ' || n from generate_series(1, 150) as n")
     panel = await opened(page)
+    await shows(panel, "owners", 152)
     card = await look_at(panel)
     assert len(await offered(card)) == 100
     await card.get_by_role("button", name="Older: Transfer to").click()

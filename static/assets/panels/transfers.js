@@ -229,8 +229,11 @@ const tiles = [
     id: "owners",
     label: "Owners",
     kind: "count",
-    value: (payload) => (list(payload.owners).length < CHOICES ? list(payload.owners).length : number(payload.ownerCount)),
-    note: (payload) => (list(payload.owners).length < CHOICES ? "to transfer to" : `the newest ${CHOICES} are at hand`),
+    value: (payload) => number(payload.ownerCount),
+    note: (payload) => {
+      if (list(payload.owners).length < CHOICES) return "to transfer to";
+      return number(payload.ownerCount) === null ? "more than 10,000" : `the newest ${CHOICES} are at hand`;
+    },
   },
   current("creations", { id: "created", name: "Made" }),
   current("moves", { id: "moved", name: "Moved" }),
