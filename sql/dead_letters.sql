@@ -17,6 +17,19 @@ select id, stream, convert_from(payload, 'UTF8') as payload, sqlstate, reason, f
 from dead_letters
 order by first_seen, id
 
+-- name: attempts
+select id, attempts
+from dead_letters
+where id = any($1::uuid[])
+
+-- Those that refer to a row that was not there (SQLSTATE 23503), the least tried first.
+-- name: orphans
+select id, stream, convert_from(payload, 'UTF8') as payload, attempts
+from dead_letters
+where sqlstate = '23503'
+order by attempts, first_seen, id
+limit 1000
+
 -- name: drop
 delete from dead_letters
 where id = any($1::uuid[])

@@ -30,10 +30,10 @@ from statsd import (
     app,
     arguments,
     database,
+    deadletters,
     generator,
     logs,
     openapi,
-    outage,
     postgres,
     samples,
     settings,
@@ -216,19 +216,15 @@ async def aggregate_now(given: argparse.Namespace, told: Settings) -> None:
 
 
 async def dead_letters(given: argparse.Namespace, told: Settings) -> None:
-    queries = sql.load("dead_letters")
+    queries = deadletters.QUERIES
     async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
         letters = [one for one in await pool.fetch(queries["list"]) if given.action == "list" or _chosen(one, given.id)]
-        done = letters if given.action == "drop" else []
+        if given.action == "drop":
+            await pool.execute(queries["drop"], [one["id"] for one in letters])
         if given.action == "retry":
-            for stream in STREAMS:
-                mine = [one for one in letters if one["stream"] == stream.name]
-                rows = [outage.row_of(stream, one["id"], one["payload"]) for one in mine]
-                await Writer(stream, pool, channel.announce).replay(rows)
-            attempts = {one["id"]: one["attempts"] for one in await pool.fetch(queries["list"])}
-            done = [one for one in letters if attempts.get(one["id"]) == one["attempts"]]  # not refused again
-        await pool.execute(queries["drop"], [one["id"] for one in done])
-    for one in letters if given.action == "list" else done:
+            deliver = {stream.name: Writer(stream, pool, channel.announce).replay for stream in STREAMS}
+            letters = await deadletters.retry(pool, letters, STREAMS, deliver)
+    for one in letters:
         print(json.dumps(dict(one), default=str))
 
 

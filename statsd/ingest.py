@@ -23,8 +23,9 @@ from aiohttp import web
 
 from statsd import metrics, sql
 from statsd.database import is_bad_data, is_conflict
+from statsd.deadletters import bury, reason
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
-from statsd.outage import Outage, bury, reason
+from statsd.outage import Outage
 from statsd.stream import Row, Stream
 
 BATCH_ROWS = 5_000

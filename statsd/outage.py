@@ -19,20 +19,17 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from statsd import metrics, sql
+from statsd import metrics
+from statsd.deadletters import Deliver, bury, retry_orphans, type_of
 from statsd.errors import SchemaTooNew
 from statsd.spool import Spool, SpoolFull
 from statsd.stream import Row, Stream
 
 PROBE_SECONDS = 1.0
 PROBE = "insert into dead_letters select * from dead_letters where false"  # what a read-only server refuses, too
-BURY = sql.load("dead_letters")["bury"]
-REASON_CHARACTERS = 500
 UNREADABLE = UUID("b0b7a4fd-7a5e-4f35-8ac6-4e7ea9d3c4a5")  # namespace of ids for records whose own cannot be read
 REPLAY_ROWS = 500
 WARNING_SECONDS = 60.0
-
-Deliver = Callable[[Sequence[Row]], Awaitable[None]]
 
 log = logging.getLogger("statsd.outage")
 
@@ -46,7 +43,8 @@ class Outage:
         self.prepare: Callable[[], Awaitable[Any]] | None = None
         """What must be done before the database is used: its migrations, where it was away at the start."""
         self._pool = pool
-        self._rows = {stream.name: _tuple_of(stream) for stream in streams}
+        self._streams = streams
+        self._rows = {stream.name: type_of(stream) for stream in streams}
         self._began = 0.0
         self._full = False
         self._warned = -WARNING_SECONDS
@@ -113,6 +111,7 @@ class Outage:
 
         try:
             count = await self.spool.replay(batch, REPLAY_ROWS)
+            await retry_orphans(self._pool, self._streams, deliver)  # another server's events may refer to ours
         except Exception as error:
             self.begin(f"{type(error).__name__}: {error}")
             self._remind(error)
@@ -157,31 +156,6 @@ class Outage:
         metrics.SPOOL_BYTES.set(self.spool.size)
         metrics.SPOOL_OLDEST_SECONDS.set(self.spool.oldest_seconds)
         metrics.SPOOL_CORRUPT.set(self.spool.corrupt)
-
-
-async def bury(pool: asyncpg.Pool[asyncpg.Record], id: UUID, stream: str, payload: bytes, error: Exception) -> None:
-    """Keep what cannot be stored as a dead letter, with what PostgreSQL or we have against it."""
-    state = getattr(error, "sqlstate", None) or ""
-    await pool.execute(BURY, id, stream, payload, state, reason(error)[:REASON_CHARACTERS])
-
-
-def reason(error: BaseException) -> str:
-    """Why a row was refused, in a sentence that names the rule it broke and repeats nothing a client sent."""
-    rule = getattr(error, "constraint_name", None)
-    if rule:
-        return f"breaks the rule {rule}"
-    return f"refused by PostgreSQL: {error}" if getattr(error, "sqlstate", None) else f"cannot be read: {error!r}"
-
-
-def row_of(stream: Stream, id: UUID, payload: str) -> Row:
-    """Return the row of a dead letter: its id, and the other columns as JSON."""
-    row: Row = msgspec.convert([str(id), *msgspec.json.decode(payload)], _tuple_of(stream))
-    return row
-
-
-def _tuple_of(stream: Stream) -> Any:
-    """The type of a stream's rows, for msgspec."""
-    return tuple.__class_getitem__(tuple(stream.columns.values()))
 
 
 def _encode(stream: str, row: Row) -> bytes:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from statistics import median
 from typing import Any
 
 import aiohttp
 import asyncpg
 import pytest
-from conftest import Events, Outside, Program, until
+from conftest import PATIENCE_SECONDS, Events, Outside, Program, until
 from test_transfers import ADA, BIKE, GRACE, ITEM, post, put
 
 from statsd import aggregate, sql
 
 SOON_SECONDS = 1.0
+BACK_SECONDS = 2.0
 LISTENING = "select pid from pg_stat_activity where query like 'LISTEN%'"
 
 
@@ -37,10 +40,10 @@ class Server:
 
     async def sees(self, count: int) -> None:
         """Wait until the stream and the socket both say that there are so many transfers."""
-        await asyncio.gather(self.events.total(count, SOON_SECONDS), self._socket_sees(count))
+        await asyncio.gather(self.events.total(count), self._socket_sees(count))
 
     async def _socket_sees(self, count: int) -> None:
-        async with asyncio.timeout(SOON_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (await self.socket.receive_json()).get("payload", {}).get("transferCount") != count:
                 pass
 
@@ -67,16 +70,20 @@ async def three(run: Callable[..., Program], outside: Outside) -> AsyncIterator[
         yield servers
 
 
-async def everyone_sees(servers: list[Server], count: int) -> None:
+async def everyone_sees(servers: list[Server], count: int) -> float:
+    """Wait until clients of all servers see so many transfers; return how many seconds that took."""
+    began = time.monotonic()
     await asyncio.gather(*(server.sees(count) for server in servers))
+    return time.monotonic() - began
 
 
 async def test_every_change_is_seen_by_clients_of_all_within_a_second(three: list[Server], outside: Outside) -> None:
-    """Whichever server it came to; also after one was killed, and after the database was away."""
-    owners = [ADA, GRACE] * 10
+    """Whichever server it came to; also after one was killed, and after the database was away. A busy machine may be
+    late with a few, but not with most."""
+    owners, delays = [ADA, GRACE] * 10, []
     for count, server in enumerate([*three, *three], 1):
         await put(server.session, ITEM, owners[count], 204)
-        await everyone_sees(three, count)
+        delays.append(await everyone_sees(three, count))
 
     killed = three[0]
     killed.program.process.kill()
@@ -84,7 +91,7 @@ async def test_every_change_is_seen_by_clients_of_all_within_a_second(three: lis
     others = three[1:]
     for count, server in enumerate(others, 7):
         await put(server.session, ITEM, owners[count], 204)
-        await everyone_sees(others, count)
+        delays.append(await everyone_sees(others, count))
 
     outside.stop()
     outside.start()
@@ -99,7 +106,8 @@ async def test_every_change_is_seen_by_clients_of_all_within_a_second(three: lis
     await until(lambda: _is(pool, LISTENING, 2))
     for count, server in enumerate(others, 9):
         await put(server.session, ITEM, owners[count], 204)
-        await everyone_sees(others, count)
+        delays.append(await everyone_sees(others, count))
+    assert median(delays) < SOON_SECONDS
     assert await pool.fetchval("select count(*) from transfers") == 10
     assert await pool.fetchval("select count from transfer_bins where unit = 'year'") == 10
     await pool.close()
@@ -136,20 +144,23 @@ async def test_killed_listen_connections_are_back_within_two_seconds_with_what_w
     three: list[Server], outside: Outside
 ) -> None:
     connection = await outside.ready()
-    before = {row["pid"] for row in await until(lambda: connection.fetch(LISTENING))}
-    assert len(before) == 3
-    await connection.execute("select pg_terminate_backend(pid) from unnest($1::integer[]) as pid", list(before))
-    began = time.monotonic()
-    await put(three[0].session, ITEM, ADA, 204)
-
-    async def back() -> bool:
-        pids = {row["pid"] for row in await connection.fetch(LISTENING)}
-        return len(pids) == 3 and not pids & before
-
-    await until(back)
-    assert time.monotonic() - began < 2
-    await asyncio.gather(*(server.events.total(1, 2) for server in three))
+    delays = []
+    for count, owner in enumerate((ADA, GRACE, ADA), 1):
+        before = {row["pid"] for row in await until(lambda: connection.fetch(LISTENING))}
+        assert len(before) == 3
+        await connection.execute("select pg_terminate_backend(pid) from unnest($1::integer[]) as pid", list(before))
+        began = time.monotonic()
+        await put(three[0].session, ITEM, owner, 204)
+        await until(lambda before=before: _replaced(connection, before))
+        await everyone_sees(three, count)
+        delays.append(time.monotonic() - began)
+    assert median(delays) < BACK_SECONDS
     await connection.close()
+
+
+async def _replaced(connection: asyncpg.Connection, before: set[int]) -> bool:
+    pids = {row["pid"] for row in await connection.fetch(LISTENING)}
+    return len(pids) == 3 and not pids & before
 
 
 async def test_rows_of_another_program_are_folded_by_one_server_and_seen_by_clients_of_all(
@@ -202,3 +213,26 @@ async def test_stream_opened_while_the_database_is_away_begins_when_it_is_back(
         assert not reading.done()
         outside.start()
         await reading
+
+
+async def test_transfer_that_is_replayed_before_its_item_waits_for_the_server_that_took_the_item(
+    three: list[Server], outside: Outside
+) -> None:
+    """While the database was away each of the two came to a server of its own."""
+    first, second, *_ = three
+    connection = await outside.ready()
+    await connection.close()
+    outside.stop()
+    item = await post(first.session, "/items", {"base_item_id": BIKE}, 202)
+    await put(second.session, item["id"], ADA, 202)
+    first.program.process.send_signal(signal.SIGSTOP)
+    outside.start()
+    connection = await outside.ready()
+    await until(
+        lambda: connection.fetch("select from dead_letters where reason = 'breaks the rule transfer_of_known_item'")
+    )
+    first.program.process.send_signal(signal.SIGCONT)
+    await second.events.total(1)
+    assert await connection.fetchval("select owner_id::text from items where id = $1", item["id"]) == ADA
+    await until(lambda: _is(connection, "select from dead_letters", 0))
+    await connection.close()

@@ -92,6 +92,7 @@ LITERALS = {
     "transfers.owners": ["50", f"'{UUID}'"],
     "transfers.base_items": ["50", f"'{UUID}'"],
     "rounds.claim": ["10"],
+    "dead_letters.attempts": [f"array['{UUID}']::uuid[]"],
 }
 
 
