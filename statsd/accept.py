@@ -12,7 +12,7 @@ import asyncpg
 from aiohttp import web
 
 from statsd import sql
-from statsd.database import POOL, reaching
+from statsd.database import POOL, ask
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, StatsError
 from statsd.ingest import WRITERS, Outcome
 from statsd.outage import OUTAGE
@@ -79,8 +79,7 @@ async def known(request: web.Request, stream: Stream, rows: Sequence[Row], raisi
         return {}
     columns = [list(column) for column in zip(*rows, strict=True)]
     try:
-        with reaching("the event"):
-            records = await request.app[POOL].fetch(sql.load(stream.name)["known"], *columns)
+        records = await ask("the event", request.app[POOL].fetch(sql.load(stream.name)["known"], *columns))
     except DatabaseAway:
         if request.app[OUTAGE].away:
             return {}  # it left just now; the replay will keep the first

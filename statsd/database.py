@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from aiohttp import web
@@ -19,6 +20,7 @@ from statsd.errors import DatabaseAway, DatabaseError, SchemaTooNew
 CONNECT_SECONDS = 3.0
 COMMAND_SECONDS = 10.0
 READ_SECONDS = 5
+PATIENCE_SECONDS = 3.0  # whoever reads is told by then that the database is away
 POOL_SIZE = 10
 OLDEST_VERSION = 15
 MIGRATION_LOCK = 0x57A75D  # any number of ours: two servers that start at once migrate one after the other
@@ -35,7 +37,11 @@ SESSION = {
 POOL: web.AppKey[asyncpg.Pool[asyncpg.Record]] = web.AppKey("pool")
 DSN: web.AppKey[str] = web.AppKey("dsn")
 
+T = TypeVar("T")
+
 log = logging.getLogger("statsd.database")
+
+_asked: set[asyncio.Task[Any]] = set()  # the loop keeps no hold of its tasks
 
 
 def is_bad_data(error: BaseException) -> bool:
@@ -50,6 +56,26 @@ def is_bad_data(error: BaseException) -> bool:
 def is_conflict(error: BaseException) -> bool:
     """Whether two transactions met and this one may simply run again (deadlock, serialization failure)."""
     return getattr(error, "sqlstate", None) in ("40001", "40P01")
+
+
+async def ask(what: str, query: Coroutine[Any, Any, T], patience: float = PATIENCE_SECONDS) -> T:
+    """Return what a query gives. Raises DatabaseAway as `reaching` does, and where that takes longer than `patience`.
+
+    A query that is late is left alone: to cancel one that a frozen server has takes asyncpg as long as its answer.
+    """
+    task = asyncio.create_task(query)
+    _asked.add(task)
+    task.add_done_callback(_forget)
+    with reaching(what):
+        if not (await asyncio.wait((task,), timeout=patience))[0]:
+            raise TimeoutError
+        return task.result()
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _asked.discard(task)
+    if not task.cancelled():
+        task.exception()  # said already, or nobody waits for it any more
 
 
 @contextmanager

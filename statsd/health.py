@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ import prometheus_client
 from aiohttp import web
 
 from statsd import metrics, sql
-from statsd.database import POOL
+from statsd.database import POOL, ask
 from statsd.decode import iso
 from statsd.operation import Operation, answer
 from statsd.outage import OUTAGE, Outage
@@ -47,8 +46,7 @@ async def _check_database(pool: asyncpg.Pool[asyncpg.Record]) -> Mapping[str, st
     """Return the settings that durability hangs on, or None when PostgreSQL does not answer."""
     query = "select name, setting from pg_settings where name = any($1)"
     try:
-        async with asyncio.timeout(CHECK_SECONDS):  # waiting for a free connection counts, too
-            rows = await pool.fetch(query, SETTINGS_THAT_LOSE)
+        rows = await ask("settings", pool.fetch(query, SETTINGS_THAT_LOSE), CHECK_SECONDS)
     except Exception:  # whatever it is, the answer is that there is no answer
         metrics.DATABASE_UP.set(0)
         return None
@@ -121,8 +119,8 @@ def _spool(outage: Outage) -> dict[str, Any]:
 
 async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            number: int = await pool.fetchval(sql.load("dead_letters")["number"])
+        query = pool.fetchval(sql.load("dead_letters")["number"])
+        number: int = await ask("dead letters", query, CHECK_SECONDS)
     except Exception:
         return None
     metrics.DEAD_LETTERS.set(number)

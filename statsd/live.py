@@ -17,7 +17,7 @@ import asyncpg
 from aiohttp import web
 
 from statsd import metrics, sql
-from statsd.database import reaching
+from statsd.database import ask
 from statsd.decode import compact
 from statsd.errors import DatabaseAway
 from statsd.stream import View
@@ -120,8 +120,7 @@ class Topic:
             await asyncio.wait([running])
         self._running, self._next = self._next, None
         arguments = (datetime.now(UTC),) if self.view.arguments is None else self.view.arguments
-        with reaching("statistics"):
-            text: str = await self._pool.fetchval(self._query, *arguments)
+        text: str = await ask("statistics", self._pool.fetchval(self._query, *arguments))
         return Snapshot(compact(text))
 
     def changed(self) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from statsd import sql
-from statsd.database import POOL, reaching
+from statsd.database import POOL, ask
 from statsd.decode import iso
 from statsd.errors import BadRequest, InvalidEvent
 from statsd.operation import Operation, Parameter, answer
@@ -72,10 +72,9 @@ async def _page(request: web.Request, name: str, query: str, find: str) -> web.R
     asked = parameters(request, "limit", "before")
     most = limit(asked, 50, MOST_ROWS)
     before = _before(asked)
-    with reaching(name):
-        rows = await request.app[POOL].fetch(query, most + 1, before)
-        lost = before and not rows and not await request.app[POOL].fetchrow(find, before)
-    if lost:
+    pool = request.app[POOL]
+    rows = await ask(name, pool.fetch(query, most + 1, before))
+    if before and not rows and not await ask(name, pool.fetchrow(find, before)):
         raise BadRequest(400, "before: must be an id that an earlier page had")
     page = [body(row) for row in rows[:most]]
     return json_response({name: page, "next": page[-1]["id"] if len(rows) > most else None})
@@ -104,12 +103,11 @@ async def get_item(request: web.Request) -> web.Response:
     """`GET /items/{id}?limit=100`: an item with its owner and its newest transfers in `history`; 404."""
     id = item_id(request)
     most = limit(parameters(request, "limit"), 100, MOST_ROWS)
-    with reaching("items"):
-        found = await request.app[POOL].fetchrow(ITEM_QUERIES["find"], id)
-        history = await request.app[POOL].fetch(ITEM_QUERIES["history"], id, most) if found else []
+    found = await ask("items", request.app[POOL].fetchrow(ITEM_QUERIES["find"], id))
     if found is None:
         sentence = NO_SUCH_ITEM
         raise BadRequest(404, sentence, [sentence])
+    history = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, most))
     return json_response({**body(found), "history": [body(row) for row in history]})
 
 

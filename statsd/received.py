@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from statsd import cursors, export, sql, windows
-from statsd.database import POOL, reaching
+from statsd.database import POOL, ask
 from statsd.decode import compact, iso
 from statsd.errors import BadRequest
 from statsd.export import EXPORTS, Lines
@@ -61,8 +61,7 @@ async def get_events(request: web.Request) -> web.Response:
     asked = parameters(request, "filter", "limit", "cursor")
     name, most = _filter(asked), limit(asked, 100, MOST_EVENTS)
     _, since, *before = _place(asked, name)
-    with reaching("events"):
-        rows = await request.app[POOL].fetch(QUERIES["page"], since, *before, most + 1)
+    rows = await ask("events", request.app[POOL].fetch(QUERIES["page"], since, *before, most + 1))
     more, rows = len(rows) > most, rows[:most]
     following = cursors.encode((name, since, rows[-1]["received_at"], rows[-1]["id"])) if more else None
     data = {"events": [body(one) for one in rows], "count": len(rows), "filter": name, "nextCursor": following}
@@ -116,8 +115,8 @@ async def get_stats(request: web.Request) -> web.Response:
     From totals. `totalEvents` and `statistics` are of the window; of more than 1,000 types the largest are named.
     """
     name = _filter(parameters(request, "filter"))
-    with reaching("statistics"):
-        found = await request.app[POOL].fetchrow(QUERIES["statistics"], name, windows.start(name, datetime.now(UTC)))
+    begins = windows.start(name, datetime.now(UTC))
+    found = await ask("statistics", request.app[POOL].fetchrow(QUERIES["statistics"], name, begins))
     assert found is not None  # aggregates always give a row
     data = {
         "totalEvents": found["total"],

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from statsd import accept, sql
-from statsd.database import POOL, reaching
+from statsd.database import POOL, ask
 from statsd.decode import Decoder, iso, text, utc
 from statsd.errors import DatabaseAway, InvalidEvent, KeyReused, Overloaded
 from statsd.generator import moment
@@ -121,8 +121,7 @@ async def post_logins(request: web.Request) -> web.Response:
 
 
 async def _stored_before(request: web.Request, login: Login, id: UUID) -> asyncpg.Record:
-    with reaching("the stored login"):
-        found = await request.app[POOL].fetchrow(QUERIES["find"], [id])
+    found = await ask("the stored login", request.app[POOL].fetchrow(QUERIES["find"], [id]))
     if found is None:
         raise DatabaseAway("the login cannot be read back now: try again")
     # What the client left out was filled in by us then, and differs by now.
@@ -173,8 +172,7 @@ def _body(record: Mapping[str, Any] | asyncpg.Record) -> dict[str, Any]:
 async def get_logins(request: web.Request) -> web.Response:
     """`GET /logins?limit=100`: the newest rows by login time, at most 1,000."""
     most = limit(parameters(request, "limit"), 100, MOST_LOGINS)
-    with reaching("logins"):
-        rows = await request.app[POOL].fetch(QUERIES["newest"], most)
+    rows = await ask("logins", request.app[POOL].fetch(QUERIES["newest"], most))
     return json_response([_body(one) for one in rows])
 
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from statsd import accept, sql
 from statsd.accept import KEY_CHARACTERS
-from statsd.database import POOL, reaching
+from statsd.database import POOL, ask
 from statsd.decode import NO_CONTROLS, Decoder, compact, text, utc
 from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.generator import moment
@@ -259,8 +259,7 @@ def _span(asked: Mapping[str, str]) -> tuple[date, date]:
 
 
 async def _fetchrow(request: web.Request, query: str, *arguments: Any) -> asyncpg.Record | None:
-    with reaching("page views"):
-        return await request.app[POOL].fetchrow(QUERIES[query], *arguments)
+    return await ask("page views", request.app[POOL].fetchrow(QUERIES[query], *arguments))
 
 
 OVERVIEW = {

@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 
 from statsd import accept, ownership, series, sql
-from statsd.database import POOL, reaching
+from statsd.database import POOL, ask
 from statsd.decode import Decoder, iso, text
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused
 from statsd.generator import moment
@@ -265,9 +265,9 @@ async def post_owner(request: web.Request) -> web.Response:
 
 async def _add(request: web.Request, what: str, column: str, value: str | None) -> web.Response:
     id = _id(request, what)
-    with reaching("what was added"):
-        added = await request.app[POOL].fetchrow(QUERIES[f"add_{what}"], id, value)
-        stored = added or await request.app[POOL].fetchrow(QUERIES[what], id)
+    pool = request.app[POOL]
+    added = await ask("what is added", pool.fetchrow(QUERIES[f"add_{what}"], id, value))
+    stored = added or await ask("what was added", pool.fetchrow(QUERIES[what], id))
     if stored is None:
         raise DatabaseAway("what was added cannot be read back now: try again")
     if stored[column] != value:
