@@ -7,7 +7,7 @@ on conflict (username_key) do nothing
 returning id, username, age, gender, token_version
 
 -- name: find
-select id, username, age, gender, token_version, password
+select id, username, age, gender, token_version, password, sample
 from users
 where username_key = $1
 

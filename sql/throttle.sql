@@ -2,12 +2,13 @@
 
 -- Counts an attempt of each subject and says which are refused, and until when. Each may try `free` times, and then
 -- after a delay that doubles up to `longest` seconds; what is refused changes nothing, and 15 minutes without an
--- attempt forgive all. A row is locked while it decides, so a hundred attempts at once are no way around.
+-- attempt forgive all. A row is locked while it decides, so a hundred attempts at once are no way around; whoever waited
+-- for it comes with an older now(), so what is open has been open for a minute.
 -- name: attempt
 with old as (
     select subject
     from login_throttles
-    where last_attempt < now() - interval '1 day' and subject <> all($1::bytea[])
+    where last_attempt < now() - interval '15 minutes' and subject <> all($1::bytea[])
     order by last_attempt
     limit 100
     for update skip locked
@@ -18,7 +19,7 @@ pruned as (
     where login_throttles.subject = old.subject
 )
 insert into login_throttles as total (subject, attempts, free, longest, last_attempt, blocked_until, refused)
-select subject, 1, free, longest, now(), now(), false
+select subject, 1, free, longest, now(), now() - interval '1 minute', false
 from unnest($1::bytea[], $2::integer[], $3::integer[]) as given (subject, free, longest)
 order by subject
 on conflict (subject) do update
@@ -30,8 +31,8 @@ set refused = total.blocked_until > excluded.last_attempt,
     end,
     blocked_until = case
         when total.blocked_until > excluded.last_attempt then total.blocked_until
-        when total.last_attempt < excluded.last_attempt - interval '15 minutes' then excluded.last_attempt
-        when total.attempts + 1 < excluded.free then excluded.last_attempt
+        when total.last_attempt < excluded.last_attempt - interval '15 minutes' then excluded.blocked_until
+        when total.attempts + 1 < excluded.free then excluded.blocked_until
         else excluded.last_attempt
             + interval '1 second' * least(excluded.longest, 2 ^ least(total.attempts + 1 - excluded.free, 20))
     end,
@@ -57,7 +58,7 @@ lone as (
 )
 update login_throttles as total
 set attempts = attempts - 1,
-    blocked_until = last_attempt
+    blocked_until = last_attempt - interval '1 minute'
 from mine
 where total.subject = mine.subject and attempts > 1
 

@@ -188,29 +188,22 @@ select name
 from pg_timezone_names
 where name !~ '^(posix|right)/'
 
--- What the dashboard shows of itself at the moment $1, to everybody: no filter, and nobody's id.
+-- Which of the names $1 have been clicked, and how many there are in all.
+-- name: room
+select
+    array(select feature_name from usage_features where feature_name = any($1::text[])) as known,
+    (select count(*) from usage_features) as number
+
+-- What everybody may know at the moment $1: how much, and not of what.
 -- name: snapshot
-with bars as (
-    select feature_name as feature, clicks as count
-    from usage_features
-    order by clicks desc, first_click, feature_name
-    limit 100
-),
-today as (
-    select feature_name as feature, sum(clicks) as count
-    from usage_days
-    where gender = 'All' and age_group = 'All' and day = ($1::timestamptz at time zone 'UTC')::date
-    group by feature_name
-    order by sum(clicks) desc, min(first_click), feature_name
-)
 select json_build_object(
-    'totalClicks', coalesce((select sum(clicks) from usage_features), 0),
+    'totalClicks', (select coalesce(sum(clicks), 0) from usage_features),
     'featureCount', (select count(*) from usage_features),
-    'barChartData', (select coalesce(json_agg(bars), '[]') from bars),
-    'today', json_build_object(
-        'date', ($1::timestamptz at time zone 'UTC')::date,
-        'totalClicks', coalesce((select sum(count) from today), 0),
-        'barChartData', (select coalesce(json_agg(few), '[]') from (select feature, count from today limit 100) as few)
+    'today', (
+        select json_build_object('date', today, 'totalClicks', coalesce(sum(clicks), 0))
+        from (select ($1::timestamptz at time zone 'UTC')::date as today) as moment
+        left join usage_days on day = today and gender = 'All' and age_group = 'All'
+        group by today
     ),
     'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import unicodedata
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,20 +15,21 @@ from uuid import UUID
 import asyncpg
 from aiohttp import web
 
-from statsd import passwords, sql
-from statsd.database import reaching
-from statsd.decode import NOT_BLANK_NO_CONTROLS
-from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Unauthenticated
+from statsd import database, passwords, sql
+from statsd.database import ask
+from statsd.decode import PRINTABLE
+from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Overloaded, Unauthenticated
 from statsd.passwords import Passwords
 from statsd.settings import Network
-from statsd.throttle import Throttle
+from statsd.throttle import Throttle, place_of
 from statsd.tokens import INVALID, Claims
 
 GENDERS = ("Male", "Female", "Other")
 OLDEST = 150
 USERNAME_CHARACTERS = 64
 REMEMBERED = 10_000
-PATIENCE_SECONDS = 0.75  # as long as the writer waits before events go to the spool
+TAKEN = "Username already exists"
+AWAY_SECONDS = 0.75  # as long as the writer waits before events go to the spool
 QUERIES = sql.load("accounts")
 
 
@@ -73,9 +73,9 @@ def registration(given: dict[str, Any]) -> Registration:
 
 
 def _username_fault(given: object) -> str | None:
-    if isinstance(given, str) and len(given) <= USERNAME_CHARACTERS and re.match(NOT_BLANK_NO_CONTROLS, given):
+    if isinstance(given, str) and len(given) <= USERNAME_CHARACTERS and re.match(PRINTABLE, given):
         return None
-    return f"username must be a string of 1 to {USERNAME_CHARACTERS} characters, not blank, without control characters"
+    return f"username must be a string of 1 to {USERNAME_CHARACTERS} printable characters, not blank"
 
 
 def _whole(age: object) -> int:
@@ -86,8 +86,8 @@ def _whole(age: object) -> int:
 
 
 def key_of(username: str) -> str:
-    """Return the form in which names are compared: case and width make no other name."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+    """Return the form in which names are compared: case, width and spaces around make no other name."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold()).strip()
 
 
 class Accounts:
@@ -99,15 +99,27 @@ class Accounts:
         self._throttle = throttle
         self._seen: OrderedDict[UUID, User] = OrderedDict()
 
-    async def register(self, given: Registration, sample: bool = False) -> User:
-        """Make an account. Raises AccountRefused for a name that is taken, however many ask for it at once."""
-        async with self._passwords.turn():
-            hashed = await self._passwords.hash(given.password)
+    async def register(self, given: Registration, address: str) -> User:
+        """Make an account for somebody at an address, who is at home there from now on.
+
+        Raises AccountRefused for a name that is taken, however many ask for it at once, TooManyAttempts and Overloaded.
+        """
+        await self._throttle.enter_new(address)
+        key = key_of(given.username)
+        if await self._found(key) is not None:
+            raise AccountRefused(TAKEN)  # before a password is hashed for nothing
+        async with self._passwords.turn(place_of(address)):
+            made = await self.add(given)
+        await self._throttle.remember(key, address)
+        return made
+
+    async def add(self, given: Registration, sample: bool = False) -> User:
+        """Make an account. Raises AccountRefused for a name that is taken."""
+        hashed = await self._passwords.hash(given.password)
         values = (given.username, key_of(given.username), hashed, given.age, given.gender, sample)
-        with reaching("accounts"):
-            made = await self._pool.fetchrow(QUERIES["add"], *values)
+        made = await ask("accounts", self._pool.fetchrow(QUERIES["add"], *values))
         if made is None:
-            raise AccountRefused("Username already exists")
+            raise AccountRefused(TAKEN)
         return User(**made)
 
     async def login(self, username: str, password: str, address: str) -> User:
@@ -117,24 +129,33 @@ class Accounts:
         if _username_fault(username) or passwords.fault(password):
             raise AccountRefused("Invalid credentials")  # nobody can have these
         key = key_of(username)
-        async with self._passwords.turn():
-            attempt = await self._throttle.enter(key, address)
-            with reaching("accounts"):
-                found = await self._pool.fetchrow(QUERIES["find"], key)
-            hashed = found["password"] if found else None
-            if not await self._passwords.verify(hashed, password) or found is None or hashed is None:
-                raise AccountRefused("Invalid credentials")
-            await self._throttle.succeed(attempt)
-            if self._passwords.is_outdated(hashed):
-                again = await self._passwords.hash(password)
-                with reaching("accounts"):
-                    await self._pool.execute(QUERIES["rehash"], found["id"], hashed, again)
+        attempt = await self._throttle.enter(key, address)
+        try:
+            async with self._passwords.turn(place_of(address)):
+                user = await self._verified(key, password)
+        except Overloaded:
+            await self._throttle.withdraw(attempt)
+            raise
+        await self._throttle.succeed(attempt)
+        return user
+
+    async def _verified(self, key: str, password: str) -> User:
+        found = await self._found(key)
+        hashed = found["password"] if found else None
+        if not await self._passwords.verify(hashed, password) or found is None or hashed is None:
+            raise AccountRefused("Invalid credentials")
+        if self._passwords.is_outdated(hashed):
+            again = await self._passwords.hash(password)
+            await ask("accounts", self._pool.execute(QUERIES["rehash"], found["id"], hashed, again))
         return User(*(found[name] for name in User.__slots__))
 
-    async def user_of(self, claims: Claims) -> User:
+    async def _found(self, key: str) -> asyncpg.Record | None:
+        return await ask("accounts", self._pool.fetchrow(QUERIES["find"], key))
+
+    async def user_of(self, claims: Claims, patience: float = database.PATIENCE_SECONDS) -> User:
         """Return whom a token means. Raises Unauthenticated for one that was revoked, and DatabaseAway."""
-        with reaching("accounts"):
-            found = await self._pool.fetchrow(QUERIES["of_token"], claims.user_id, claims.version, claims.jti)
+        query = self._pool.fetchrow(QUERIES["of_token"], claims.user_id, claims.version, claims.jti)
+        found = await ask("accounts", query, patience)
         if found is None:
             self._seen.pop(claims.jti, None)
             raise Unauthenticated(INVALID)
@@ -148,37 +169,43 @@ class Accounts:
     async def user_seen(self, claims: Claims) -> User:
         """The same; while the database is away, as this server saw the user last. Raises DatabaseAway for others."""
         seen = self._seen.get(claims.jti)
+        if seen is None:
+            return await self.user_of(claims)
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS if seen else None):
-                return await self.user_of(claims)
-        except (DatabaseAway, TimeoutError):
-            if seen is None:
-                raise
+            return await self.user_of(claims, AWAY_SECONDS)
+        except DatabaseAway:
             return seen
 
     async def revoke(self, claims: Claims) -> None:
         """Make a token worthless before it expires."""
         self._seen.pop(claims.jti, None)
-        with reaching("accounts"):
-            await self._pool.execute(QUERIES["revoke"], claims.jti, datetime.fromtimestamp(claims.exp, UTC))
+        await ask(
+            "accounts", self._pool.execute(QUERIES["revoke"], claims.jti, datetime.fromtimestamp(claims.exp, UTC))
+        )
+
+    async def demand(self, username: str) -> None:
+        """Raise AccountRefused where nobody has this name."""
+        if await self._found(key_of(username)) is None:
+            raise AccountRefused(f"there is no user {username}")
 
     async def change_password(self, username: str, password: str) -> None:
         """Set a password, and make every token of the account worthless. Raises InvalidEvent, AccountRefused."""
         if wrong := passwords.fault(password):
             raise InvalidEvent([wrong])
         hashed = await self._passwords.hash(password)
-        if await self._pool.fetchval(QUERIES["change_password"], key_of(username), hashed) is None:
-            raise AccountRefused(f"there is no user {username}")
+        await self._change(username, self._pool.fetchval(QUERIES["change_password"], key_of(username), hashed))
 
     async def remove(self, username: str) -> None:
         """Remove an account; the clicks stay in the statistics. Raises AccountRefused."""
-        if await self._pool.fetchval(QUERIES["remove"], key_of(username)) is None:
+        await self._change(username, self._pool.fetchval(QUERIES["remove"], key_of(username)))
+
+    async def _change(self, username: str, change: Coroutine[Any, Any, Any]) -> None:
+        if await ask("accounts", change) is None:
             raise AccountRefused(f"there is no user {username}")
 
     async def samples(self) -> int:
         """Return how many accounts have a password that everybody knows."""
-        with reaching("accounts"):
-            number: int = await self._pool.fetchval(QUERIES["samples"])
+        number: int = await ask("accounts", self._pool.fetchval(QUERIES["samples"]))
         return number
 
 

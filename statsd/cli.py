@@ -189,7 +189,10 @@ async def seed(given: argparse.Namespace, told: Settings) -> None:
     async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
         if given.usage:
             rows = await samples.store(pool, channel)
-            print(f"{rows} usage stored; user1 to user10 log in with {samples.PASSWORD}", file=sys.stderr)
+            print(
+                f"{rows} usage stored; the sample accounts, user1 to user10, log in with {samples.PASSWORD}",
+                file=sys.stderr,
+            )
             return
         if given.transfers:
             await pool.execute(sql.load("transfers")["demo"])
@@ -233,15 +236,19 @@ def _chosen(letter: asyncpg.Record, ids: list[str]) -> bool:
 
 
 async def user(given: argparse.Namespace, told: Settings) -> None:
-    password = _new_password() if given.action != "remove" else ""
+    missing = [flag for flag, value in (("--age", given.age), ("--gender", given.gender)) if value is None]
+    if given.action == "add" and missing:
+        raise StatsError(f"user add needs {' and '.join(missing)}")
     async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, accounts.opened(pool) as known:
         match given.action:
             case "add":
-                asked = {"username": given.name, "password": password, "age": given.age, "gender": given.gender}
-                made = await known.register(accounts.registration(asked))
+                words = {"username": given.name, "age": given.age, "gender": given.gender}
+                asked = {**words, "password": _new_password()}
+                made = await known.add(accounts.registration(asked))
                 print(f"user {made.id} added", file=sys.stderr)
             case "passwd":
-                await known.change_password(given.name, password)
+                await known.demand(given.name)
+                await known.change_password(given.name, _new_password())
                 print("password changed; who was logged in must log in again", file=sys.stderr)
             case _:
                 await known.remove(given.name)

@@ -18,6 +18,11 @@ EVENT_BYTES = 1 << 20
 BATCH_EVENTS = 10_000
 NO_CONTROLS = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 NOT_BLANK_NO_CONTROLS = r"\A(?!\s*\Z)" + NO_CONTROLS
+# Names that people tell apart by sight: nothing that has no width or turns the text around; joiners only beside others.
+PRINTABLE = (
+    r"\A(?![\s\u200c\u200d]*\Z)"
+    r"[^\x00-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]*\Z"
+)
 FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_INSTANT = datetime(2100, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ SHORTEST = 8
 LONGEST = 1_024
 THREADS = 2
 MOST_WAITING = 20
+MOST_WAITING_OF_ONE = 10  # one address leaves room for the others
 NICENESS = 10  # events and frames go first
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -63,18 +65,18 @@ class Passwords:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "password", initializer=_yield_to_others)
         self._slots = asyncio.Semaphore(THREADS)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(self, address: str) -> AsyncIterator[None]:
         """Wait for one of two places. Raises Overloaded, with nothing done, when too many wait already."""
-        if self._waiting >= MOST_WAITING:
+        if self._waiting.total() >= MOST_WAITING or self._waiting[address] >= MOST_WAITING_OF_ONE:
             raise Overloaded("too many people log in right now: try again in a moment", retry_after=2)
-        self._waiting += 1
+        self._waiting[address] += 1
         try:
             await self._slots.acquire()
         finally:
-            self._waiting -= 1
+            self._waiting -= Counter([address])  # and what is zero is gone
         try:
             yield
         finally:

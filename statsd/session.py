@@ -6,6 +6,7 @@ make, too: those that change something are refused (contracts.md §3, reliabilit
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import quote
@@ -57,12 +58,31 @@ def claims(request: web.Request) -> Claims:
     return request.app[TOKENS].read(token)
 
 
+def all_claims(request: web.Request) -> list[Claims]:
+    """Return what the request's tokens say, the header's and the cookie's, those that are none left out.
+
+    Raises BadRequest (403) for another site's request: one without a header.
+    """
+    headers = list(filter(None, map(_token, request.headers.getall("Authorization", []))))
+    if not headers:
+        refuse_other_sites(request)
+    found = []
+    for token in (*headers, request.cookies.get(AUTH, "")):
+        with suppress(Unauthenticated):
+            found.append(request.app[TOKENS].read(token))
+    return found
+
+
 def _bearer(request: web.Request) -> str | None:
     """The token of the Authorization header; None without one, or with a scheme that is not ours."""
     given = request.headers.getall("Authorization", [])
     if len(given) > 1:
         raise Unauthenticated(INVALID)
-    scheme, _, token = given[0].partition(" ") if given else ("", "", "")
+    return _token(given[0]) if given else None
+
+
+def _token(header: str) -> str | None:
+    scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 

@@ -142,6 +142,14 @@ def is_within(address: str, networks: Sequence[Network]) -> bool:
     return any(found in network for network in networks)
 
 
+def is_private(address: str) -> bool:
+    """Whether an address is one of this machine or of a network of its own."""
+    try:
+        return ipaddress.ip_address(address).is_private
+    except ValueError:
+        return False
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens there."""
     try:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import msgspec
 from aiohttp import web
 
 from statsd import session
 from statsd.accounts import ACCOUNTS, Registration, User, registration
 from statsd.decode import json_object
-from statsd.errors import InvalidEvent, Unauthenticated
+from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.operation import Operation, answer
-from statsd.web import client_address, json_response, read_body
+from statsd.web import client_address, json_response, read_body, refusal
 
 BODY_BYTES = 64 * 1024
+RETRY = {"Retry-After": "2"}
 OTHER_SITE = "a page of another site asked"
 PATHS = frozenset({"/register", "/login", "/logout"})
 
@@ -37,7 +36,11 @@ KNOWN = {"username": "ada", "password": "correct horse"}
     body=Registration,
     plain=False,
     example=NEW,
-    answers={201: answer("the account, and a session", headers=COOKIES, session=SESSION), 403: OTHER_SITE},
+    answers={
+        201: answer("the account, and a session", headers=COOKIES, session=SESSION),
+        403: OTHER_SITE,
+        429: "too many registrations from this address: `Retry-After` says when the next one may be made",
+    },
 )
 async def post_register(request: web.Request) -> web.Response:
     """`POST /register`: make an account, and log in.
@@ -45,7 +48,7 @@ async def post_register(request: web.Request) -> web.Response:
     201 with the user, a token, and both cookies; 400 for a name that is taken.
     """
     given = registration(await _read(request))
-    return _begin(request, await request.app[ACCOUNTS].register(given), 201)
+    return _begin(request, await request.app[ACCOUNTS].register(given, client_address(request)), 201)
 
 
 @Operation(
@@ -82,13 +85,18 @@ async def _credentials(request: web.Request) -> Credentials:
     answers={200: answer("nobody is logged in here", done={"message": "Logged out successfully"}), 403: OTHER_SITE}
 )
 async def post_logout(request: web.Request) -> web.Response:
-    """`POST /logout`: log out, with or without a token; the one that came is worth nothing any more."""
-    session.refuse_other_sites(request)
+    """`POST /logout`: log out, with or without a token; those that came are worth nothing any more.
+
+    503 while they cannot be revoked; the cookies are gone all the same.
+    """
     if request.can_read_body:
         session.demand_json(request)
-    with suppress(Unauthenticated):
-        await request.app[ACCOUNTS].revoke(session.claims(request))
     response = json_response({"message": "Logged out successfully"})
+    try:
+        for claims in session.all_claims(request):
+            await request.app[ACCOUNTS].revoke(claims)
+    except DatabaseAway as away:
+        response = refusal(503, f"the cookies are gone, but the session may be used until it ends: {away}", RETRY)
     session.take_cookies(request, response)
     return response
 

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -30,7 +31,7 @@ from statsd.errors import (
     TooManyAttempts,
     Unauthenticated,
 )
-from statsd.settings import SETTINGS, is_within
+from statsd.settings import SETTINGS, is_private, is_within
 
 BATCH_BYTES = 8 << 20  # a batch, decoded
 BODY_SECONDS = 10.0
@@ -234,7 +235,11 @@ def _granted(request: web.Request) -> dict[str, str]:
     """What this origin may: read with credentials if it is named, post without them where anyone may, else nothing."""
     origin = request.headers.get("Origin", "")
     if is_named(origin, request):
-        return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Credentials": "true",
+            "Access-Control-Expose-Headers": "Retry-After",
+        }
     return {"Access-Control-Allow-Origin": "*"} if origin and request.path in request.app[OPEN_PATHS] else {}
 
 
@@ -260,9 +265,19 @@ def client_address(request: web.Request) -> str:
     named = ",".join(request.headers.getall("X-Forwarded-For", []))
     hops = [hop.strip() for hop in named.split(",")[-20:] if hop.strip()]
     address = request.remote or ""
+    if hops and is_private(address) and not is_within(address, trusted):
+        _warn_of_proxy(address)
     while hops and is_within(address, trusted):
         address = hops.pop()
     return address
+
+
+@lru_cache(maxsize=16)
+def _warn_of_proxy(address: str) -> None:
+    """Once, for what is a mistake more often than an attack: behind such a proxy everybody is one address."""
+    log.warning(
+        "X-Forwarded-For of %s is not believed: if that is a proxy of yours, name it in TRUSTED_PROXIES", address
+    )
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -24,7 +24,7 @@ ANNA = {"username": "Anna", "password": "correct horse", "age": 34, "gender": "F
 CREDENTIALS = {"username": "Anna", "password": "correct horse"}
 LOCAL = (ip_network("127.0.0.1"),)
 EVERYTHING = "All fields are required"
-NO_NAME = "username must be a string of 1 to 64 characters, not blank, without control characters"
+NO_NAME = "username must be a string of 1 to 64 printable characters, not blank"
 NO_PASSWORD = "password must be a string of 8 to 1024 characters"
 NO_AGE = "age must be a whole number from 0 to 150"
 NO_GENDER = "gender must be one of Male, Female, Other"
@@ -209,7 +209,7 @@ async def test_more_logins_than_may_wait_are_503_and_not_hashed(start: Start) ->
     )
     statuses = [one.status for one in responses]
     assert set(statuses) == {400, 503}
-    assert statuses.count(400) >= 22  # two at once and twenty that wait
+    assert statuses.count(400) >= 12  # two at once and ten that wait, all from one address
     assert all("Retry-After" in one.headers for one in responses if one.status == 503)
 
 

@@ -76,6 +76,7 @@ LITERALS = {
     "usage.known": ["'{}'"] * 6,
     "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],
     "usage.snapshot": ["now()"],
+    "usage.room": ["array['export_data']"],
     "pageviews.prune": ["now() - interval '400 days'"],
     "items.known": ["'{}'"] * 3,
     "items.series": ["'minute'"],

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from conftest import until
 
-from statsd import throttle
+from statsd import passwords, throttle
+from statsd.accounts import ACCOUNTS
 from statsd.database import POOL
 
 Start = Callable[..., Awaitable[Any]]
@@ -137,12 +140,57 @@ async def test_exempt_addresses_never_wait(start: Start) -> None:
     assert await statuses(client, 12) == [400] * 12
 
 
-async def test_what_is_older_than_a_day_is_not_kept(client: Any, pool: Any) -> None:
+async def test_what_is_forgiven_is_not_kept(client: Any, pool: Any) -> None:
     await statuses(client, 2)
-    await pass_time(client, 90_000)
+    await pass_time(client, 901)
     await login(client, address=HOME, name="Bert")
-    left = await pool.fetchval("select count(*) from login_throttles where last_attempt < now() - interval '1 day'")
-    assert left == 0
+    assert (
+        await pool.fetchval("select count(*) from login_throttles where last_attempt < now() - interval '1 minute'")
+        == 0
+    )
     await pool.execute("insert into login_addresses values ('old', now() - interval '31 days')")
     await login(client, "correct horse")
-    assert await pool.fetchval("select count(*) from login_addresses") == 1
+    assert await pool.fetchval("select count(*) from login_addresses where subject = 'old'") == 0
+
+
+async def test_who_registered_is_at_home_there(client: Any) -> None:
+    """The proxy itself is who registered Anna, and then tries thirty other names."""
+    response = [(await client.post("/login", json={"username": f"n{n}", "password": "wrong horse"})) for n in range(31)]
+    assert [one.status for one in response] == [400] * 30 + [429]
+    assert (await client.post("/login", json={**ANNA})).status == 200
+
+
+async def test_nobody_is_kept_out_for_long_by_those_who_never_stop_trying(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six addresses take every turn they can get, second by second; the owner comes when told to, from a new place."""
+    monkeypatch.setattr(throttle, "NAME", throttle.Rule(free=8, longest=throttle.NAME.longest))
+    come_again, second = 0, 0
+    while True:
+        await asyncio.gather(*(login(client, address=f"198.51.100.{n}") for n in range(6)))
+        if second >= come_again:
+            answer = await login(client, "correct horse", ELSEWHERE)
+            if answer.status == 200:
+                break
+            come_again = second + int(answer.headers["Retry-After"])
+        await pass_time(client, 1)
+        second += 1
+        assert second < 180
+
+
+async def test_registrations_from_one_address_wait_after_thirty(client: Any) -> None:
+    async def register(number: int) -> int:
+        sent = {**ANNA, "username": f"n{number}"}
+        return (await client.post("/register", json=sent, headers={"X-Forwarded-For": AWAY})).status
+
+    assert [await register(number) for number in range(31)] == [201] * 30 + [429]
+
+
+async def test_one_address_leaves_room_for_others_who_log_in(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "ADDRESS", throttle.Rule(free=100, longest=2))
+    flood = [asyncio.create_task(login(client, name=f"n{n}")) for n in range(60)]
+    await until(lambda: client.app[ACCOUNTS]._passwords._waiting[AWAY] == passwords.MOST_WAITING_OF_ONE)
+    assert (await login(client, "correct horse", HOME)).status == 200
+    found = Counter(one.status for one in await asyncio.gather(*flood))
+    assert set(found) == {400, 503}
+    assert found[400] >= 2 + passwords.MOST_WAITING_OF_ONE

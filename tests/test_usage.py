@@ -18,7 +18,7 @@ from conftest import Outside, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from statsd import aggregate, samples
+from statsd import aggregate, features, samples
 from statsd.channel import Channel
 from statsd.database import POOL
 from statsd.streams import usage
@@ -91,7 +91,7 @@ async def test_every_click_of_many_at_once_is_in_the_chart_that_is_asked_for_nex
 
 
 REQUIRED = "feature_name is required"
-TOO_LONG = "feature_name must be a string of 1 to 64 characters without control characters"
+TOO_LONG = "feature_name must be a string of 1 to 64 printable characters"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,35 @@ async def test_what_is_no_click_is_refused(client: Any, person: Person, body: ob
     assert await track(client, await person(), body, 400) == {"error": error}
 
 
+async def test_number_of_features_is_limited(
+    client: Any, person: Person, pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "MOST", 2)
+    who = await person()
+    await track(client, who, {"feature_name": "a"})
+    many = [{"feature_name": "b"}, {"feature_name": "a"}]
+    assert all("id" in one for one in await track(client, who, many))
+    response = await client.post("/track", json={"feature_name": "c"}, headers=who)
+    assert (response.status, await response.json()) == (400, {"error": features.FULL})
+    response = await client.post("/track", json=[{"feature_name": "c"}, {"feature_name": "b"}], headers=who)
+    assert (response.status, [one.get("error") for one in await response.json()]) == (201, [features.FULL, None])
+    assert await pool.fetchval("select sum(clicks)::int from usage_features") == 4
+
+
+@pytest.mark.parametrize("name", ["All", "\u200b", "\u202eabc", "\u200d", "a\ufeff"])
+async def test_name_that_means_all_or_cannot_be_seen_is_400(client: Any, person: Person, name: str) -> None:
+    response = await client.post("/track", json={"feature_name": name}, headers=await person())
+    assert response.status == 400
+    assert (await response.json())["error"].startswith("feature_name must ")
+
+
+async def test_batch_of_keys_that_were_used_for_something_else_is_422(client: Any, person: Person) -> None:
+    who = await person()
+    await track(client, who, {"feature_name": "a", "event_id": "k"})
+    response = await client.post("/track", json=[{"feature_name": "b", "event_id": "k"}], headers=who)
+    assert response.status == 422
+
+
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"feature_name": "\\ud800"}', b""])
 async def test_body_that_is_no_json_is_400(client: Any, person: Person, body: bytes) -> None:
     headers = {**await person(), "Content-Type": "application/json"}
@@ -124,7 +153,16 @@ async def test_body_that_is_no_json_is_400(client: Any, person: Person, body: by
 
 
 @pytest.mark.parametrize(
-    "name", ["__proto__", "constructor", "<img onerror=x>", "\U0001f600" * 64, " a ", "All", "';--"]
+    "name",
+    [
+        "__proto__",
+        "constructor",
+        "<img onerror=x>",
+        "\U0001f600" * 64,
+        " a ",
+        "';--",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    ],
 )
 async def test_any_name_that_can_be_shown_counts_as_it_was_sent(client: Any, person: Person, name: str) -> None:
     who = await person()
@@ -386,7 +424,7 @@ def counted(clicks: list[Click], asked: dict[str, Any]) -> dict[str, Any]:
 async def test_any_filter_in_any_zone_equals_a_direct_count(
     client: Any, pool: Any, clicks: list[Click], questions: list[dict[str, Any]]
 ) -> None:
-    await pool.execute("truncate feature_clicks, usage_bins, usage_days, usage_features, users")
+    await pool.execute("truncate feature_clicks, usage_bins, usage_days, usage_features, users, login_throttles")
     sent = {"username": "Anna", "password": "correct horse", "age": 34, "gender": "Female"}
     await client.post("/register", json=sent)  # the cookie says who asks
     await insert(pool, clicks)
@@ -409,9 +447,7 @@ async def test_overview_is_the_payload_of_the_topic_and_names_nobody(client: Any
         await track(client, who, [{"feature_name": "b"}, {"feature_name": "a"}, {"feature_name": "a"}])
         pushed = (await ws.receive_json())["payload"]
     overview = await (await client.get("/usage")).json()
-    both = [{"feature": "a", "count": 2}, {"feature": "b", "count": 1}]
-    today = {"date": str(datetime.now(UTC).date()), "totalClicks": 3, "barChartData": both}
-    expected = {"totalClicks": 3, "featureCount": 2, "barChartData": both, "today": today}
+    expected = {"totalClicks": 3, "featureCount": 2, "today": {"date": str(datetime.now(UTC).date()), "totalClicks": 3}}
     for found in (pushed, overview):
         assert {name: value for name, value in found.items() if name != "generatedAt"} == expected
     assert "Anna" not in json.dumps(pushed)
@@ -431,7 +467,7 @@ async def test_documented_call_answers_over_the_sample_clicks(client: Any, pool:
     assert (user["age"], user["gender"]) == (16, "Male")
     everything = await analytics(client, {})
     assert sum(count for _, count in bars(everything)) == 100
-    assert {name for name, _ in bars(everything)} <= set(usage.FEATURES)
+    assert {name for name, _ in bars(everything)} <= set(usage.SAMPLES)
     asked = {"startDate": "2025-01-01", "endDate": "2026-01-01", "ageGroup": "18-40", "gender": "Male"}
     assert (await analytics(client, {}, **asked, feature="date_filter")).keys() == {"barChartData", "lineChartData"}
 
@@ -440,5 +476,5 @@ def test_samples_are_clicks_of_the_ten_people() -> None:
     rng = random.Random(2)
     clicks = [usage.sample(rng) for _ in range(2_000)]
     assert {(click.age, click.gender) for click in clicks} == {(age, gender) for _, age, gender in usage.PEOPLE}
-    assert {click.feature_name for click in clicks} == set(usage.FEATURES)
+    assert {click.feature_name for click in clicks} == set(usage.SAMPLES)
     assert {click.user_id for click in clicks} == {None}

@@ -16,9 +16,10 @@ from aiohttp import web
 from statsd import accept, session, sql
 from statsd.accept import KEY_CHARACTERS
 from statsd.accounts import ACCOUNTS, GENDERS, User
-from statsd.database import POOL, reaching
-from statsd.decode import NOT_BLANK_NO_CONTROLS, Decoder, compact, iso
-from statsd.errors import BadRequest, InvalidEvent, StatsError
+from statsd.database import POOL, ask
+from statsd.decode import PRINTABLE, Decoder, compact, iso
+from statsd.errors import BadRequest, InvalidEvent, KeyReused, StatsError
+from statsd.features import FEATURES, FULL, Features
 from statsd.generator import moment
 from statsd.ingest import Outcome, Spooled, id_of_key, new_id
 from statsd.live import HUB
@@ -34,7 +35,7 @@ UTC_NAMES = ("UTC", "Etc/UTC")
 REQUIRED = "feature_name is required"
 ZONES: web.AppKey[set[str]] = web.AppKey("zones")
 
-Name = msgspec.Meta(max_length=FEATURE_CHARACTERS, pattern=NOT_BLANK_NO_CONTROLS, description="")
+Name = msgspec.Meta(max_length=FEATURE_CHARACTERS, pattern=PRINTABLE, description="")
 Key = msgspec.Meta(
     min_length=1, max_length=KEY_CHARACTERS, description=f"a string of 1 to {KEY_CHARACTERS} characters if provided"
 )
@@ -60,7 +61,10 @@ class Click(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(sent: Sent) -> list[str]:
     """Return what is wrong with a click beyond the types of its fields."""
-    return [] if sent.feature_name or sent.featureName else [REQUIRED]
+    name = sent.feature_name or sent.featureName
+    if name == ALL:
+        return [f"feature_name must not be {ALL}: it stands for every feature"]
+    return [] if name else [REQUIRED]
 
 
 def explain(name: str, given: Any) -> str | None:
@@ -69,7 +73,7 @@ def explain(name: str, given: Any) -> str | None:
         return None
     if not isinstance(given, str) or not given.strip():
         return REQUIRED
-    return f"{name} must be a string of 1 to {FEATURE_CHARACTERS} characters without control characters"
+    return f"{name} must be a string of 1 to {FEATURE_CHARACTERS} printable characters"
 
 
 def row(click: Click, id: UUID) -> Row:
@@ -80,12 +84,16 @@ def row(click: Click, id: UUID) -> Row:
 DECODER = Decoder(Sent, check, explain)
 
 
+def _name(sent: Sent) -> str:
+    return sent.feature_name or sent.featureName or ""
+
+
 def _row(sent: Sent, user: User, header: str | None) -> Row:
     """The row of what a user sent now, under an id of the sender's own key, if it has one; keys belong to users."""
     now = datetime.now(UTC)
     click = Click(
         user_id=user.id,
-        feature_name=sent.feature_name or sent.featureName or "",
+        feature_name=_name(sent),
         timestamp=now.replace(microsecond=now.microsecond // 1000 * 1000),  # what is answered is what is stored
         age=user.age,
         gender=user.gender,
@@ -132,18 +140,24 @@ async def post_track(request: web.Request) -> web.Response:
             raise BadRequest(400, "Idempotency-Key: names one click; in a batch give each its event_id")
         return await _track_many(request, decoded, user)
     values = _row(decoded, user, key)
+    if await request.app[FEATURES].refused([_name(decoded)]):
+        raise InvalidEvent([FULL])
     outcome, first = await accept.one(request, STREAM, values)
     status = 202 if outcome is Spooled.SPOOLED else 200 if outcome is None else 201
     return json_response(_body(outcome, values, first), status)
 
 
 async def _track_many(request: web.Request, decoded: Sequence[Sent | InvalidEvent], user: User) -> web.Response:
+    refused = await request.app[FEATURES].refused([_name(one) for one in decoded if isinstance(one, Sent)])
+    full = InvalidEvent([FULL])
+    decoded = [full if isinstance(one, Sent) and _name(one) in refused else one for one in decoded]
     rows = [_row(one, user, None) if isinstance(one, Sent) else one for one in decoded]
     outcomes, found = await accept.many(request, STREAM, rows)
     answers = [_answer(*one, found) for one in zip(outcomes, rows, strict=True)]
     good = [outcome for outcome in outcomes if not isinstance(outcome, StatsError)]
     if not good:
-        return json_response({"error": answers[0]["error"], "rejected": answers}, 400)
+        status = 422 if all(isinstance(outcome, KeyReused) for outcome in outcomes) else 400
+        return json_response({"error": answers[0]["error"], "rejected": answers}, status)
     return json_response(answers, 202 if Spooled.SPOOLED in good else 201)
 
 
@@ -199,11 +213,8 @@ async def get_analytics(request: web.Request) -> web.Response:
     feature = _feature(asked)
     zone = await _zone(request, asked)
     away = 0 if zone in UTC_NAMES else 1  # how many days the local day may be off
-    with reaching("usage"):
-        text: str = await request.app[POOL].fetchval(
-            QUERIES["analytics"], first, last, gender, group, feature, zone, away
-        )
-    return json_response(compact(text))
+    charts = request.app[POOL].fetchval(QUERIES["analytics"], first, last, gender, group, feature, zone, away)
+    return json_response(compact(await ask("usage", charts)))
 
 
 def _span(asked: Mapping[str, str]) -> tuple[date, date]:
@@ -222,8 +233,8 @@ def _choice(asked: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
 
 def _feature(asked: Mapping[str, str]) -> str | None:
     given = asked.get("feature", ALL)
-    if len(given) > FEATURE_CHARACTERS or not re.match(NOT_BLANK_NO_CONTROLS, given):
-        raise BadRequest(400, f"feature must be 1 to {FEATURE_CHARACTERS} characters without control characters")
+    if len(given) > FEATURE_CHARACTERS or not re.match(PRINTABLE, given):
+        raise BadRequest(400, f"feature must be 1 to {FEATURE_CHARACTERS} printable characters")
     return None if given == ALL else given
 
 
@@ -233,8 +244,7 @@ async def _zone(request: web.Request, asked: Mapping[str, str]) -> str:
         return given
     zones = request.app[ZONES]
     if not zones:
-        with reaching("time zones"):
-            zones.update(one["name"] for one in await request.app[POOL].fetch(QUERIES["zones"]))
+        zones.update(one["name"] for one in await ask("time zones", request.app[POOL].fetch(QUERIES["zones"])))
     if given not in zones:
         raise BadRequest(400, "tz must be the name of a time zone, such as Europe/Tallinn")
     return given
@@ -243,21 +253,24 @@ async def _zone(request: web.Request, asked: Mapping[str, str]) -> str:
 OVERVIEW = {
     "totalClicks": 7,
     "featureCount": 1,
-    "barChartData": ANALYTICS["barChartData"],
-    "today": {"date": "2026-11-21", "totalClicks": 7, "barChartData": ANALYTICS["barChartData"]},
+    "today": {"date": "2026-11-21", "totalClicks": 7},
     "generatedAt": "2026-11-21T10:30:00.000Z",
 }
 
 
 @Operation(answers={200: answer("all clicks, and those of today", overview=OVERVIEW)})
 async def get_overview(request: web.Request) -> web.Response:
-    """`GET /usage`: all clicks and those of today, nobody's id; the payload of the live topic `usage`."""
+    """`GET /usage`: how many clicks there are, and how many of today; the payload of the live topic `usage`.
+
+    Open to everybody, and so it names no feature: who sees it change may ask `/analytics`.
+    """
     return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)
 
 
-async def time_zones(app: web.Application) -> AsyncIterator[None]:
-    """The names are asked for when somebody first needs one, and are kept."""
+async def names(app: web.Application) -> AsyncIterator[None]:
+    """Those of time zones and of features are asked for when somebody first needs one, and are kept."""
     app[ZONES] = set()
+    app[FEATURES] = Features(app[POOL])
     yield
 
 
@@ -269,7 +282,7 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-FEATURES = (
+SAMPLES = (
     "date_filter", "gender_filter", "age_filter", "bar_chart_zoom", "line_chart_hover", "export_data", "refresh_data",
 )  # fmt: skip
 AGES = (16, 25, 32, 45, 55, 17, 28, 38, 50, 22)
@@ -292,7 +305,7 @@ SAMPLE_DAYS = 90
 def sample(rng: random.Random) -> Click:
     """Return a realistic click of the last 30 days by one of the ten people; no account is said to have made it."""
     _, age, gender = rng.choice(PEOPLE)
-    feature = rng.choices(FEATURES, [24, 14, 13, 22, 17, 4, 6])[0]
+    feature = rng.choices(SAMPLES, [24, 14, 13, 22, 17, 4, 6])[0]
     return Click(user_id=None, feature_name=feature, timestamp=moment(rng, 0), age=age, gender=gender)
 
 
@@ -305,7 +318,7 @@ def sample_rows(users: Sequence[User]) -> list[Row]:
         user = rng.choice(users)
         when = now - timedelta(days=SAMPLE_DAYS * rng.random())
         click = Click(
-            user_id=user.id, feature_name=rng.choice(FEATURES), timestamp=when, age=user.age, gender=user.gender
+            user_id=user.id, feature_name=rng.choice(SAMPLES), timestamp=when, age=user.age, gender=user.gender
         )
         rows.append(row(click, id_of_key(STREAM.name, f"sample\n{number}")))
     return rows
@@ -329,5 +342,5 @@ STREAM = Stream(
     routes=routes,
     session_paths=frozenset({"/track", "/analytics", "/usage"}),
     envelope=plain_envelope,
-    contexts=(time_zones,),
+    contexts=(names,),
 )
