@@ -116,13 +116,16 @@ class Aggregation:
         while True:
             await asyncio.sleep(self.seconds)
             try:
-                if await claim(self.pool, self.seconds):
-                    for stream in self.streams:
-                        await self._round(stream.name, swept)
-            except Exception as error:  # whatever it was, the next round may succeed, and nothing is lost meanwhile
+                claimed = await claim(self.pool, self.seconds)
+            except Exception as error:
                 log.warning("aggregation waits for the database: %s: %s", type(error).__name__, error)
-            else:
-                done()
+                continue
+            for stream in self.streams if claimed else ():
+                try:
+                    await self._round(stream.name, swept)
+                except Exception as error:  # whatever it was, the next round may succeed; the other streams do now
+                    log.warning("%s: aggregation waits: %s: %s", stream.name, type(error).__name__, error)
+            done()
 
     async def _round(self, stream: str, swept: Callable[[str], None]) -> None:
         if rows := await sweep(self.pool, stream):

@@ -19,7 +19,8 @@ INVALID: dict[str, Any] = {
     "one": {"error": "Invalid payload", "details": DETAILS},
     "many": {"error": "Invalid payload", "rejected": [{"index": 0, "details": DETAILS}]},
 }
-REUSED = {"error": "this key was used with another event: use a new one for a new event"}
+SENTENCE = "this key was used with another event: use a new one for a new event"
+REUSED = {"success": False, "message": SENTENCE, "error": SENTENCE, "details": [SENTENCE]}
 RETRY = {"Retry-After": "seconds after which to try again"}
 COMMON = {
     "Unchanged": answer("what the client has already still holds"),

@@ -40,6 +40,7 @@ from statsd.tasks import FAILED, background, ended, watch
 from statsd.tokens import Tokens, kept_secret
 
 DRAIN_SECONDS = 4.0
+CLOSE_SECONDS = 1.0
 
 log = logging.getLogger("statsd.app")
 
@@ -111,10 +112,15 @@ async def open_database(settings: Settings) -> AsyncIterator[str]:
 
 
 async def the_database(app: web.Application) -> AsyncIterator[None]:
-    async with open_server(app[SETTINGS]) as dsn, await database.open_pool(dsn) as pool:
+    async with open_server(app[SETTINGS]) as dsn:
         app[DSN] = dsn
-        app[database.POOL] = pool
+        app[database.POOL] = pool = await database.open_pool(dsn)
         yield
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
+        except TimeoutError:  # a server that is frozen lets nobody go
+            pool.terminate()
 
 
 async def the_spool(app: web.Application) -> AsyncIterator[None]:

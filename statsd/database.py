@@ -47,10 +47,17 @@ _asked: set[asyncio.Task[Any]] = set()  # the loop keeps no hold of its tasks
 def is_bad_data(error: BaseException) -> bool:
     """Whether PostgreSQL (or asyncpg before it) refused the values themselves, so that trying again is useless.
 
-    Everything else means "state unknown": a list of connection errors misses some (reliability.md §2.3).
+    Everything else means "state unknown": a list of connection errors misses some (reliability.md §2.3). A queue of
+    notifications that is full has the code of a value that is too large, and says nothing of the values.
     """
     code = getattr(error, "sqlstate", None) or ""
-    return isinstance(error, asyncpg.DataError) or code[:2] in ("22", "23") or code in ("54000", "54001")
+    too_large = code in ("54000", "54001") and getattr(error, "server_source_filename", None) != "async.c"
+    return isinstance(error, asyncpg.DataError) or code[:2] in ("22", "23") or too_large
+
+
+def is_late(error: BaseException) -> bool:
+    """Whether a statement took too long: because the database is away, or because it waited for a lock."""
+    return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in ("57014", "55P03")
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -22,7 +22,7 @@ import msgspec
 from aiohttp import web
 
 from statsd import metrics, sql
-from statsd.database import is_bad_data, is_conflict
+from statsd.database import is_bad_data, is_conflict, is_late
 from statsd.deadletters import bury, reason
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.outage import Outage
@@ -33,6 +33,7 @@ QUEUE_ROWS = 20_000  # memory stays bounded whatever comes in; two of the larges
 COMMIT_SECONDS = 5.0  # what the statement itself may take
 PATIENCE_SECONDS = 0.75  # how long a caller waits for it before its rows go to the spool
 PATIENCE_SECONDS_PER_ROW = 0.0002  # a batch of 5,000 is given a second more, or a slow disk would look like an outage
+MOST_LATE = 2  # statements of a stream that wait for somebody's lock: each has a connection that others need
 ATTEMPTS = 5  # for a statement that met another transaction
 KEYS = UUID("6c1f6a5e-3c56-4f0f-9d0a-3a0a3f9b7c11")  # namespace of idempotency keys
 
@@ -99,6 +100,8 @@ class Writer:
 
         Raises Overloaded, with nothing taken, when the queue is full or the writer is stopping.
         """
+        if not rows:
+            return []
         if self._closing:
             raise Overloaded("the server is stopping: nothing was stored, send it again", retry_after=5)
         if self._rows + len(rows) > QUEUE_ROWS:
@@ -150,7 +153,7 @@ class Writer:
 
     async def _write(self, rows: Sequence[Row]) -> Sequence[Outcome]:
         """Store the rows in one statement; where the values are refused, halve until the guilty row stands alone."""
-        if self._outage is not None and self._outage.away:
+        if self._outage is not None and (self._outage.away or len(self._late) >= MOST_LATE):
             return await self._set_aside(rows, self._outage)
         try:
             stored = await self._execute_in_time(rows)
@@ -158,7 +161,8 @@ class Writer:
             if is_bad_data(error):
                 return await self._write_halves(rows, error)
             if self._outage is not None:
-                self._outage.begin(f"{type(error).__name__}: {error}")
+                begin = self._outage.suspect if is_late(error) else self._outage.begin
+                begin(f"{type(error).__name__}: {error}")
                 return await self._set_aside(rows, self._outage)
             self._tally.add(failed=len(rows))
             self._tally.trouble = f"{type(error).__name__}: {error}"

@@ -22,6 +22,7 @@ from statsd.decode import compact
 from statsd.errors import DatabaseAway
 from statsd.stream import View
 
+RETRY_SECONDS = 1.0  # after a query that failed
 PACE_SECONDS = 0.25  # at most four frames a second and topic: more than an eye can follow
 STALL_SECONDS = 30.0  # a client that takes nothing for so long is gone
 
@@ -104,6 +105,7 @@ class Topic:
         self._running: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
         self._changed = asyncio.Event()
+        self._mute = False  # whoever failed has said so, until it succeeds
 
     async def snapshot(self) -> Snapshot:
         """Return statistics that hold everything committed before the call; concurrent callers share one query.
@@ -132,14 +134,24 @@ class Topic:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self.clients:
-                try:
-                    self.broadcast(await self.snapshot())
-                except DatabaseAway as error:
-                    log.warning("%s: %s", self.name, error)
-                except Exception:  # a query that fails on some row must not end what stores the rows
-                    log.exception("%s: no statistics to broadcast", self.name)
+            if self.clients and not await self._tell():
+                self._changed.set()
+                await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(PACE_SECONDS)
+
+    async def _tell(self) -> bool:
+        """Whether the statistics were broadcast."""
+        try:
+            self.broadcast(await self.snapshot())
+        except DatabaseAway as error:
+            log.log(logging.DEBUG if self._mute else logging.WARNING, "%s: %s", self.name, error)
+            self._mute = True
+        except Exception:  # a query that fails on some row must not end what stores the rows
+            log.log(logging.DEBUG if self._mute else logging.ERROR, "%s: no statistics", self.name, exc_info=True)
+            self._mute = True
+        else:
+            self._mute = False
+        return not self._mute
 
     def broadcast(self, snapshot: Snapshot) -> None:
         """Offer a snapshot to every client of the topic."""

@@ -20,12 +20,14 @@ import msgspec
 from aiohttp import web
 
 from statsd import metrics
+from statsd.database import ask, is_late
 from statsd.deadletters import Deliver, bury, retry_orphans, type_of
 from statsd.errors import SchemaTooNew
 from statsd.spool import Spool, SpoolFull
 from statsd.stream import Row, Stream
 
 PROBE_SECONDS = 1.0
+PAUSE_SECONDS = 0.25  # events wait no longer than they must
 PROBE = "insert into dead_letters select * from dead_letters where false"  # what a read-only server refuses, too
 UNREADABLE = UUID("b0b7a4fd-7a5e-4f35-8ac6-4e7ea9d3c4a5")  # namespace of ids for records whose own cannot be read
 REPLAY_ROWS = 500
@@ -49,6 +51,7 @@ class Outage:
         self._full = False
         self._warned = -WARNING_SECONDS
         self._wake = asyncio.Event()
+        self._examining: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> str:
@@ -64,6 +67,23 @@ class Outage:
             self.away, self._began = True, time.monotonic()
         self._wake.set()
 
+    def suspect(self, reason: str) -> None:
+        """Say that a batch was not stored in time: the database is away, or the rows wait for somebody's lock."""
+        if self._examining is None or self._examining.done():
+            self._examining = asyncio.create_task(self._examine(reason), name="examine the database")
+
+    async def _examine(self, reason: str) -> None:
+        if not await self._answers():
+            self.begin(reason)
+
+    async def _answers(self) -> bool:
+        try:
+            await ask("the database", self._pool.execute(PROBE), PROBE_SECONDS)
+        except Exception as error:
+            self._remind(error)
+            return False
+        return True
+
     async def set_aside(self, stream: str, rows: Sequence[Row]) -> None:
         """Return when the rows are synced to disk. Raises SpoolFull with nothing promised."""
         try:
@@ -77,36 +97,46 @@ class Outage:
 
     async def run(self, deliver: Mapping[str, Deliver]) -> None:
         """Deliver what waits, by stream; while the database is away, try again and again whether it is back."""
+        try:
+            await self._run(deliver)
+        finally:
+            if self._examining is not None:
+                self._examining.cancel()
+
+    async def _run(self, deliver: Mapping[str, Deliver]) -> None:
         while True:
             if not self.away and not self.spool.rows:
                 self._wake.clear()
                 await self._wake.wait()
             delivered = await (self._replay(deliver) if self.spool.rows and not self.prepare else self._probe())
             if not delivered:
-                await asyncio.sleep(PROBE_SECONDS)
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _probe(self) -> bool:
         try:
             if self.prepare:
                 await self.prepare()
                 self.prepare = None
-            await self._pool.execute(PROBE, timeout=PROBE_SECONDS)
         except SchemaTooNew:
             raise  # waiting would not help
         except Exception as error:
             self._remind(error)
+            return False
+        if not await self._answers():
             return False
         self._end()
         return True
 
     async def _replay(self, deliver: Mapping[str, Deliver]) -> bool:
         """Whether what waited was delivered."""
+        held = 0
 
         async def batch(payloads: list[bytes]) -> None:
+            nonlocal held
             by_stream = await self._by_stream(payloads)
             for stream in self._rows:  # in the order they are declared in: what others refer to comes first
-                if stream in by_stream:
-                    await deliver[stream](by_stream[stream])
+                if stream in by_stream and not await self._deliver(stream, by_stream[stream], deliver[stream]):
+                    held += len(by_stream[stream])
             self._end()  # with the first batch: new events need not wait behind the rest
 
         try:
@@ -118,8 +148,21 @@ class Outage:
             return False
         finally:
             self._measure()
-        log.warning("%d events that waited on disk are in the database", count)
+        if count > held:
+            log.warning("%d events that waited on disk are in the database", count - held)
         return not self.spool.rows
+
+    async def _deliver(self, stream: str, rows: Sequence[Row], deliver: Deliver) -> bool:
+        """Whether rows were delivered; those that somebody's lock keeps from their table wait behind the others."""
+        try:
+            await deliver(rows)
+        except Exception as error:
+            if not is_late(error) or not await self._answers():
+                raise
+            await self.set_aside(stream, rows)
+            self._remind(error)
+            return False
+        return True
 
     def _end(self) -> None:
         self._full = False

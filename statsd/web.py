@@ -152,7 +152,7 @@ def _response(request: web.Request, error: StatsError) -> web.Response:
         case TooManyAttempts(retry_after=seconds):
             response = json_response({"error": str(error)}, 429, {"Retry-After": str(seconds)})
         case KeyReused():
-            response = json_response({"error": str(error)}, 422)
+            response = refusal(422, str(error), details=[str(error)])
         case BadRequest(status=status):
             retry = {"Retry-After": "5"} if status == 503 else None
             response = refusal(status, str(error), retry, error.details)

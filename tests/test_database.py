@@ -86,6 +86,13 @@ async def test_only_what_the_values_are_guilty_of_is_bad_data(
     assert database.is_bad_data(caught.value) is bad
 
 
+def test_full_queue_of_notifications_is_not_bad_data() -> None:
+    """What PostgreSQL says then has the code of a value that is too large."""
+    said = {"C": "54000", "F": "async.c", "M": "too many notifications in the NOTIFY queue"}
+    assert not database.is_bad_data(asyncpg.PostgresError.new(said))
+    assert database.is_bad_data(asyncpg.PostgresError.new({**said, "F": "nbtutils.c"}))
+
+
 async def test_sessions_are_durable_and_in_utc_whatever_the_database_says(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     name = await connection.fetchval("select current_database()")

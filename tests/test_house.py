@@ -68,6 +68,7 @@ BESIDE = {
     ("health", "outage"),
     ("health", "web"),
     ("openapi", "streams"),
+    ("outage", "database"),
     ("outage", "deadletters"),
     ("outage", "spool"),
     ("postgres", "cluster"),

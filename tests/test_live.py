@@ -132,6 +132,22 @@ async def test_aggregation_pushes_to_all_though_nothing_changed(start: Callable[
             assert [(await ws.receive_json())["type"] for _ in range(2)] == ["stats_update"] * 2
 
 
+async def test_stream_that_cannot_be_swept_keeps_no_other_from_it(
+    start: Callable[..., Awaitable[Any]], pool: Any
+) -> None:
+    await pool.execute("alter table user_logins rename column folded to broken")
+    client = await start(aggregate_seconds=0.1)
+    await pool.execute(
+        "insert into page_events (site_id, event_type, path, timestamp) values ('s', 'page_view', '/', now())"
+    )
+
+    async def counted() -> bool:
+        async with client.get("/stats?site_id=s") as response:
+            return (await response.json())["total_views"] == 1
+
+    await until(counted)
+
+
 async def test_burst_is_pushed_at_a_pace_and_its_last_change_is_pushed(start: Callable[..., Awaitable[Any]]) -> None:
     client = await start()
     async with client.ws_connect("/ws") as listening:

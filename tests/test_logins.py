@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from statsd import aggregate, database, ingest, sql
 from statsd.ingest import Writer
+from statsd.outage import OUTAGE
 from statsd.streams import logins
 from statsd.streams.logins import Login
 
@@ -75,6 +76,7 @@ async def test_array_in_which_nothing_is_right_is_400(client: Any) -> None:
     assert response.status == 400
     assert [one["index"] for one in answer["rejected"]] == [0, 1]
     assert len(answer["rejected"][0]["details"]) == 4
+    assert not client.app[OUTAGE].away
 
 
 async def test_empty_array_stores_nothing(client: Any) -> None:

@@ -13,12 +13,15 @@ import aiohttp
 import pytest
 from conftest import POLL_SECONDS, Outside, Program, until
 
-from statsd import aggregate, database
+from statsd import aggregate, database, sql
+from statsd.live import HUB
 from statsd.outage import OUTAGE
 
 EVENT = {"site_id": "s", "event_type": "page_view", "path": "/", "user_id": "u", "timestamp": "2026-01-01T00:00:00Z"}
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
 BATCH = 50
+ADA = "30f6df32-03cf-4779-833b-aef9b1e3f61f"
+ITEM = "850bbe50-4686-4026-9de0-94ba4b8bafa7"
 
 
 @pytest.fixture
@@ -363,3 +366,69 @@ async def _compare(program: Program, poster: Poster, outside: Outside) -> None:
     async with await database.open_pool(outside.dsn) as pool:
         assert await aggregate.rebuild(pool, "pageviews") == len(stored)
         assert await pool.fetchval("select views from page_days") == len(stored)
+
+
+async def test_lock_on_one_row_keeps_nobody_else_waiting(served: tuple[Any, Outside]) -> None:
+    """Somebody holds an item: its transfer waits on disk, everything else is stored at once."""
+    client, outside = served
+    admin = await outside.ready()
+    await admin.execute(sql.load("transfers")["demo"])
+    lock = admin.transaction()
+    await lock.start()
+    await admin.execute("select from items where id = $1 for update", ITEM)
+    assert await transfer(client, ITEM) == 202
+    assert not client.app[OUTAGE].away
+    async with client.post("/logins", json=LOGIN) as response:
+        assert response.status == 201
+    other = await admin.fetchval("select id::text from items where id <> $1", ITEM)
+    assert await transfer(client, other) == 204
+    assert not client.app[OUTAGE].away
+    assert client.app[OUTAGE].spool.rows
+    await lock.rollback()
+    await drained(client)
+    assert await admin.fetchval("select owner_id::text from items where id = $1", ITEM) == ADA
+    assert await admin.fetchval("select count(*) from transfers") == 2
+    await admin.close()
+
+
+async def transfer(client: Any, item: str) -> int:
+    async with client.put(f"/items/{item}/ownership", json={"to": ADA}) as response:
+        return response.status
+
+
+@pytest.mark.parametrize(
+    "path", ["/analytics", "/usage", "/logins", "/events", "/items", "/stats?site_id=s", "/health"]
+)
+async def test_reads_are_answered_while_the_database_is_frozen(served: tuple[Any, Outside], path: str) -> None:
+    """A query that a frozen server has cannot be cancelled; nobody waits for that."""
+    client, outside = served
+    sent = {"username": "Anna", "password": "correct horse", "age": 34, "gender": "Female"}
+    token = (await (await client.post("/register", json=sent)).json())["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    for seen in ("/analytics", path):
+        async with client.get(seen, headers=headers) as response:
+            assert response.status == 200
+    frozen(outside)
+    async with asyncio.timeout(9), client.get(path, headers=headers) as response:  # asyncpg gives up after ten
+        assert response.status == 503
+    async with asyncio.timeout(9), client.post("/track", json={"feature_name": "a"}, headers=headers) as response:
+        assert response.status == 202
+    thawed(outside)
+    await drained(client)
+
+
+async def test_change_is_told_when_its_statistics_can_be_had_again(client: Any, pool: Any) -> None:
+    async with client.ws_connect("/ws") as ws, pool.acquire() as admin:
+        await ws.send_json({"type": "subscribe", "topics": ["logins"]})
+        assert (await ws.receive_json())["topics"] == ["logins"]
+        assert (await ws.receive_json())["payload"]["totalSessions"] == 0
+        await client.post("/logins", json=LOGIN)
+        while (await ws.receive_json())["payload"]["totalSessions"] == 0:
+            pass
+        lock = admin.transaction()
+        await lock.start()
+        await admin.execute("lock table login_days in access exclusive mode")
+        client.app[HUB].changed("logins")
+        await until(lambda: client.app[HUB].topics["logins"]._mute)
+        await lock.rollback()
+        assert (await ws.receive_json())["payload"]["totalSessions"] == 1

@@ -125,13 +125,11 @@ def _refusal(wrong: InvalidEvent) -> Exception:
 
 
 REFUSED = {
-    "unknown": {
-        "success": False,
-        "message": "…",
-        "error": "base_item_id: must be the id of a base item",
-        "details": ["…"],
-    },
-    "reused": {"error": f"this key {accept.REUSED}"},
+    name: {"success": False, "message": sentence, "error": sentence, "details": [sentence]}
+    for name, sentence in {
+        "unknown": "base_item_id: must be the id of a base item",
+        "reused": f"this key {accept.REUSED}",
+    }.items()
 }
 
 
