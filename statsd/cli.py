@@ -109,7 +109,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def serve(given: argparse.Namespace, told: Settings) -> None:
     if not settings.is_loopback(told.host):
         log.warning(
-            "anyone who reaches %s:%d may store events: keep it behind a firewall or a proxy", told.host, told.port
+            "anyone who reaches port %d of %s may store events: keep it behind a firewall or a proxy",
+            told.port,
+            told.host,
         )
 
     def ready(address: str) -> None:

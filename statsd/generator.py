@@ -55,7 +55,7 @@ async def send_wrong(url: str, stream: Stream, rng: random.Random) -> None:
         ):
             pass
     except (ClientError, TimeoutError, ValueError) as error:
-        raise StatsError(f"--url: {url} cannot be reached ({error or type(error).__name__})") from error
+        raise StatsError(f"--url: {url} cannot be reached ({str(error) or type(error).__name__})") from error
 
 
 async def set_scenery(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:

@@ -191,7 +191,7 @@ class Outage:
         if time.monotonic() - self._warned >= WARNING_SECONDS:
             self._warned = time.monotonic()
             share = 100 * self.spool.size / self.spool.max_bytes
-            why = error or type(error).__name__
+            why = str(error) or type(error).__name__
             log.warning("%d events wait on disk (%.0f %% of what may): %s", self.spool.rows, share, why)
 
     def _measure(self) -> None:

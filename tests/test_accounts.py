@@ -278,6 +278,24 @@ async def test_logout_makes_the_token_worthless_and_no_other(client: Any) -> Non
     assert [(await client.get("/analytics", headers=headers)).status for headers in (one, other)] == [401, 200]
 
 
+@pytest.mark.parametrize("header", ["another", "a.b.c", ""])
+async def test_logout_ends_the_session_of_the_cookie_whatever_the_header_says(client: Any, header: str) -> None:
+    another = await bearer(client, username="Bert")
+    cookie = {"Cookie": f"auth_token={(await bearer(client))['Authorization'].removeprefix('Bearer ')}"}
+    client.session.cookie_jar.clear()
+    shown = another if header == "another" else {"Authorization": f"Bearer {header}"}
+    await post(client, "/logout", {}, 200, **shown, **cookie)
+    client.session.cookie_jar.clear()
+    assert (await client.get("/analytics", headers=cookie)).status == 401
+    assert (await client.get("/analytics", headers=another)).status == (401 if header == "another" else 200)
+
+
+async def test_name_with_spaces_around_it_is_no_other_name(client: Any) -> None:
+    await post(client, "/register", ANNA, 201)
+    await post(client, "/register", {**ANNA, "username": " anna "}, 400)
+    await post(client, "/login", {**CREDENTIALS, "username": "Anna "}, 200)
+
+
 async def test_expired_revocations_are_not_kept(client: Any, pool: Any) -> None:
     await pool.execute("insert into revoked_tokens values (gen_random_uuid(), now() - interval '1 minute')")
     await post(client, "/logout", {}, 200, **await bearer(client))

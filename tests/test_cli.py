@@ -23,6 +23,7 @@ import pytest
 from conftest import ROOT, Program, until
 
 from statsd import ingest
+from statsd.database import POOL
 from statsd.streams import pageviews
 
 Run = Callable[..., Program]
@@ -237,6 +238,9 @@ async def test_users_are_added_changed_and_removed(run: Run, database_url: str, 
         response = await client.post("/login", json={"username": "anna", "password": password})
         return response.status
 
+    assert await asyncio.to_thread(user, database_url, "add", "Anna", "--age", "34") == (
+        1, "statsd: user add needs --gender\n",
+    )  # fmt: skip
     anna = ("add", "Anna", "--age", "34", "--gender", "Female")
     assert await asyncio.to_thread(user, database_url, *anna, password="short") == (
         1, "statsd: password must be a string of 8 to 1024 characters\n",
@@ -288,6 +292,17 @@ async def test_sample_accounts_are_made_once_and_warned_of_beyond_loopback(run: 
     await far.address()
     assert "10 sample accounts have a password that everybody knows" in far.stderr
     assert "sample accounts" not in near.stderr
+
+
+async def test_seed_leaves_an_account_alone_that_is_somebodys_own(run: Run, database_url: str, client: Any) -> None:
+    sent = {"username": "User1", "password": "correct horse", "age": 77, "gender": "Other"}
+    assert (await client.post("/register", json=sent)).status == 201
+    program = run("seed", "--usage", DATABASE_URL=database_url)
+    assert await program.ended() == 0
+    assert "user1 is somebody's own account" in program.stderr
+    pool = client.app[POOL]
+    assert await pool.fetchval("select count(*) from feature_clicks where age = 77") == 0
+    assert await pool.fetchval("select count(*) from feature_clicks") == 100
 
 
 async def test_log_holds_no_password_no_token_and_no_name(run: Run, database_url: str) -> None:
