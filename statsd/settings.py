@@ -25,6 +25,8 @@ from statsd.errors import SettingsError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
+SECRET_SIGNS = 8  # fewer different ones are a pattern, not a secret
+EVERYBODYS = ("your_secret", "your-secret", "changeme", "change_me", "change-me", "secret_key")  # of examples
 SECRET_BYTES = 32  # RFC 7518 §3.2: as long as the hash
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -97,6 +99,10 @@ def _secrets(text: str) -> tuple[bytes, ...]:
     return tuple(signatures.secret(part) for part in re.split(r"[\s,]+", text.strip()))
 
 
+def _hosts(given: str) -> tuple[str, ...]:
+    return tuple(name.lower() for name in _names(given))
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -121,6 +127,8 @@ def _secret(text: str) -> str:
         raise ValueError(
             f"must have at least {SECRET_BYTES} bytes (it has {len(text.encode())}): openssl rand -hex 32 prints one"
         )
+    if len(set(text)) < SECRET_SIGNS or any(word in text.lower() for word in EVERYBODYS):
+        raise ValueError("must be a secret, and this is an example of one: openssl rand -hex 32 prints one")
     return text
 
 
@@ -140,6 +148,12 @@ def is_within(address: str, networks: Sequence[Network]) -> bool:
     except ValueError:
         return False
     return any(found in network for network in networks)
+
+
+def is_one_of(host: str, names: Sequence[str]) -> bool:
+    """Whether a Host header names this machine, or one of the names; its port does not matter."""
+    name = re.sub(r":\d*\Z", "", host, flags=re.ASCII).lower()
+    return name in names or is_loopback(name.strip("[]"))
 
 
 def is_private(address: str) -> bool:
@@ -228,6 +242,10 @@ class Settings:
     cors_origins: tuple[str, ...] = _setting(
         (), "CORS_ORIGINS", parse=_origins,
         about="other origins whose pages may read statistics and open /ws, comma separated",
+    )  # fmt: skip
+    allowed_hosts: tuple[str, ...] = _setting(
+        (), "ALLOWED_HOSTS", parse=_hosts,
+        about="names by which the server may be asked, beside this machine's own, comma separated; unset: any",
     )  # fmt: skip
     jwt_secret: str | None = _setting(
         None, "JWT_SECRET", parse=_secret, secret=True,

@@ -31,7 +31,7 @@ from statsd.errors import (
     TooManyAttempts,
     Unauthenticated,
 )
-from statsd.settings import SETTINGS, is_private, is_within
+from statsd.settings import SETTINGS, is_one_of, is_private, is_within
 
 BATCH_BYTES = 8 << 20  # a batch, decoded
 BODY_SECONDS = 10.0
@@ -196,6 +196,9 @@ def _defect(error: Exception) -> web.Response:
 @web.middleware
 async def errors_to_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error in JSON, and OPTIONS for every path there is."""
+    hosts = request.app[SETTINGS].allowed_hosts
+    if hosts and not is_one_of(request.host, hosts):
+        return refusal(421, "nobody is served here under this name: ALLOWED_HOSTS must have it")
     try:
         return await handler(request)
     except HTTPException as error:

@@ -103,7 +103,15 @@ def test_secret_that_is_short_is_refused_and_none_is_shown(name: str) -> None:
         load(**{name: "geheim-und-doch-zu-kurz"})
     assert f"{name}: must have at least 32 bytes" in str(caught.value)
     assert "geheim" not in str(caught.value)
-    assert "geheim" not in repr(load(**{name: "geheim" * 6}))
+    assert "geheim" not in repr(load(**{name: "geheim-0123456789-abcdefghijklmnop"}))
+
+
+@pytest.mark.parametrize(
+    "given", ["x" * 40, "your_secret_key_here_0123456789_abcdef", "changeme-0123456789-abcdefghijk"]
+)
+def test_secret_that_everybody_knows_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError, match="JWT_SECRET: must be a secret, and this is an example of one"):
+        load(JWT_SECRET=given.ljust(32, "-"))
 
 
 def test_frontend_is_an_origin_whatever_its_path_is() -> None:
