@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
-import msgspec
 from multidict import CIMultiDictProxy
 
 from statsd.decode import bounded, parse, single
@@ -74,10 +74,8 @@ def _data(media: str, body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     if media in JSON or media.endswith("+json"):
-        try:
-            return {"data": msgspec.json.decode(body)}
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            pass  # what is not the JSON it is said to be is kept as it came
+        with suppress(InvalidEvent):  # what is not the JSON it is said to be is kept as it came
+            return {"data": parse(body)}
     try:
         return {"data": body.decode()}
     except UnicodeDecodeError:

@@ -5,10 +5,14 @@ A fault names the field and says what would be right; it never repeats what the 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from itertools import chain
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from uuid import UUID
 
 import msgspec
 
@@ -16,6 +20,7 @@ from statsd.errors import BadRequest, InvalidEvent
 
 EVENT_BYTES = 1 << 20
 BATCH_EVENTS = 10_000
+UUID_CHARACTERS = 36  # with dashes, as in paths
 NO_CONTROLS = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 NOT_BLANK_NO_CONTROLS = r"\A(?!\s*\Z)" + NO_CONTROLS
 # Names that people tell apart by sight: nothing that has no width or turns the text around; joiners only beside others.
@@ -29,7 +34,12 @@ LAST_INSTANT = datetime(2100, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 E = TypeVar("E", bound=msgspec.Struct)
 _BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
-_LONG_FRACTION = re.compile(rb"[.,]\d{10}")  # msgspec reads fractions of any length; what holds one goes the slow way
+# Here and below: msgspec's own way to a double takes up to 40 µs where it is near an end of the range (1e308), and
+# megabytes of them stop the server for half a minute. Python's `float` takes half a microsecond at most.
+_ANY = msgspec.json.Decoder(float_hook=float)
+
+_LONG_FRACTION = re.compile(rb":\d\d:\d\d[.,]\d{10}")  # msgspec reads them; what holds one goes the slow way
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not where the backslash is a letter itself
 
 _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
@@ -96,10 +106,14 @@ def compact(json: str) -> bytes:
     return msgspec.json.format(json.encode(), indent=-1)
 
 
-def parse(body: bytes) -> Any:
-    """Return the value of a JSON text in UTF-8. Raises InvalidEvent."""
+def parse(body: bytes | str) -> Any:
+    """Return the value of a JSON text in UTF-8; numbers beyond a double's range are infinite. Raises InvalidEvent."""
     try:
-        return msgspec.json.decode(body)
+        return _ANY.decode(body)
+    except RecursionError as error:
+        raise InvalidEvent(["the body must not be nested deeper than 500 levels"]) from error
+    except msgspec.ValidationError as error:  # no type was asked for: it can be nothing else
+        raise InvalidEvent(["the body must not hold an integer of more than 4,300 digits"]) from error
     except _BROKEN as error:
         raise InvalidEvent(["the body must be valid JSON in UTF-8"]) from error
 
@@ -127,22 +141,42 @@ def single(body: bytes) -> bytes:
 
 
 def exceeded(value: dict[str, Any], *, size: int, depth: int, nodes: int) -> str | None:
-    """Return what a JSON object must be and is not: of so many bytes as compact JSON, levels, values, without NUL."""
+    """Return what a JSON object must be and is not: of so many bytes as compact JSON, levels, values, without NUL.
+
+    The bytes are those that PostgreSQL gives back: it knows no exponents, and writes 1e308 with 309 digits. The few
+    numbers that are shorter so count as they were sent.
+    """
     level: list[Any] = [value]
+    floats: list[float] = []
     levels = seen = 0
     while level:
         levels, seen = levels + 1, seen + len(level)
         if levels > depth or seen > nodes:
             return f"must be at most {depth} levels deep and have at most {nodes} values"
-        names = [name for one in level if isinstance(one, dict) for name in one]
-        if any("\0" in one for one in (*level, *names) if isinstance(one, str)):
-            return "must not hold the character NUL"
-        level = [inner for one in level if isinstance(one, dict | list) for inner in _inside(one)]
-    return f"must have at most {size} bytes as compact JSON" if len(msgspec.json.encode(value)) > size else None
+        floats += [one for one in level if type(one) is float]
+        insides = [one.values() if type(one) is dict else one for one in level if type(one) in (dict, list)]
+        level = [*chain.from_iterable(insides)]
+    if not all(map(math.isfinite, floats)):
+        return "must not hold numbers beyond 1.7976931348623157e308"
+    written = msgspec.json.encode(value)
+    if b"\\u0000" in written and _NUL.search(written):
+        return "must not hold the character NUL"
+    room = size - len(written)
+    if _exponents(floats, room) > room:
+        return f"must have at most {size} bytes as compact JSON, numbers written without exponents"
+    return None
 
 
-def _inside(value: dict[str, Any] | list[Any]) -> Sequence[Any]:
-    return [*value.values()] if isinstance(value, dict) else value
+def _exponents(floats: Sequence[float], enough: int) -> int:
+    """How many bytes longer numbers are without exponents; the rest is not counted once it is more than `enough`."""
+    longer = 0
+    written = msgspec.json.encode(floats).decode()
+    for short in written[1:-1].split(",") if "e" in written else ():
+        if "e" in short:
+            longer += max(0, len(format(Decimal(short), "f")) - len(short))
+        if longer > enough:
+            break
+    return longer
 
 
 class Decoder(Generic[E]):
@@ -161,8 +195,10 @@ class Decoder(Generic[E]):
         self._event = event
         self._check = check
         self._explain = explain
-        self._one = msgspec.json.Decoder(event)
-        self._many = msgspec.json.Decoder(list[event])  # type: ignore[valid-type]
+        self._fields = msgspec.structs.fields(event)
+        self._has_ids = any(UUID in _parts(field.type) for field in self._fields)
+        self._one = msgspec.json.Decoder(event, float_hook=float)
+        self._many = msgspec.json.Decoder(list[event], float_hook=float)  # type: ignore[valid-type]
 
     def decode(self, body: bytes, lines: bool = False) -> E | list[E | InvalidEvent]:
         """Return the event; for an array, or one event a line, the event or its faults at each index.
@@ -188,16 +224,21 @@ class Decoder(Generic[E]):
         return self._explained(raw)
 
     def _fast(self, body: bytes, many: bool) -> E | list[E] | None:
-        if _LONG_FRACTION.search(body):
+        """Return what one typed pass reads; None where it fails, or might read what we refuse."""
+        if self._reads_too_much(body):
             return None
         try:
             return self._many.decode(body) if many else self._one.decode(body)
         except _BROKEN:
             return None
 
+    def _reads_too_much(self, body: bytes) -> bool:
+        """Whether a typed pass may take what is none of ours: long fractions of seconds, ids without dashes."""
+        return self._has_ids or _LONG_FRACTION.search(body) is not None
+
     def _decode_lines(self, body: bytes) -> list[E | InvalidEvent]:
         try:
-            if not _LONG_FRACTION.search(body):
+            if not self._reads_too_much(body):
                 return [self._checked(one) for one in bounded(self._one.decode_lines(body))]
         except _BROKEN:
             pass
@@ -210,6 +251,7 @@ class Decoder(Generic[E]):
             return broken
 
     def _checked(self, event: E) -> E | InvalidEvent:
+        """Return the event, or what is wrong with it as a whole."""
         faults = self._check(event)
         return InvalidEvent(faults) if faults else event
 
@@ -218,7 +260,7 @@ class Decoder(Generic[E]):
         if not isinstance(raw, dict):
             return InvalidEvent(["an event must be a JSON object"])
         values, faults = {}, []
-        for field in msgspec.structs.fields(self._event):
+        for field in self._fields:
             if raw.get(field.name) is None and not field.required:
                 continue
             try:
@@ -241,6 +283,8 @@ def _fault(field: msgspec.structs.FieldInfo, given: Any) -> str:
 def _convert(raw: Any, kind: Any) -> Any:
     if isinstance(raw, str) and datetime in _parts(kind):
         return instant(raw)
+    if isinstance(raw, str) and UUID in _parts(kind) and len(raw) != UUID_CHARACTERS:
+        raise ValueError("an id without dashes")
     return msgspec.convert(raw, kind)
 
 

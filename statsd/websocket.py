@@ -21,8 +21,8 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from statsd import metrics
-from statsd.decode import iso
-from statsd.errors import BadRequest, DatabaseAway
+from statsd.decode import iso, parse
+from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
 from statsd.live import HUB, STALL_SECONDS, Client, Dress, Hub
 from statsd.operation import Operation, Parameter
 from statsd.web import ORIGINS, is_own
@@ -182,8 +182,8 @@ class Conversation:
 
     async def _answer(self, text: str | None) -> None:
         try:
-            message = msgspec.json.decode(text) if text is not None else None
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            message = parse(text) if text is not None else None
+        except InvalidEvent:
             return await self._send(_error("a message must be JSON"))
         kind = message.get("type") if isinstance(message, dict) else None
         if not isinstance(message, dict) or not isinstance(kind, str):
