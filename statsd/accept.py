@@ -26,10 +26,14 @@ Found = Mapping[UUID, asyncpg.Record]
 
 
 def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:
-    """Return the key in the header `name`, if there is one. Raises BadRequest (400) for an empty or too long one."""
+    """Return the key in the header `name`, if there is one.
+
+    Raises BadRequest (400) for an empty or too long one, and for characters that are not ASCII: in a header, programs
+    and proxies read those differently (RFC 9110 §5.5).
+    """
     key = request.headers.get(name)
-    if key is not None and not 1 <= len(key) <= KEY_CHARACTERS:
-        raise BadRequest(400, f"{name}: must have 1 to {KEY_CHARACTERS} characters")
+    if key is not None and not (1 <= len(key) <= KEY_CHARACTERS and key.isascii() and key.isprintable()):
+        raise BadRequest(400, f"{name}: must have 1 to {KEY_CHARACTERS} printable ASCII characters")
     return key
 
 

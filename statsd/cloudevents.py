@@ -8,6 +8,7 @@ userId is the data's `userId`, else the extension attribute `userid`, else the s
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -23,6 +24,7 @@ BATCH = "application/cloudevents-batch+json"
 VERSION = "1.0"
 TOP = frozenset({"specversion", "id", "type", "time"})  # what the event has a place of its own for
 KEY_CHARACTERS = 1_000
+NO_UTF8 = re.compile(r"[\ud800-\udfff]")  # what aiohttp reads such bytes of a header as
 JSON = ("application/json", "text/json", "")
 
 Mapped = tuple[str, dict[str, Any]]
@@ -58,6 +60,9 @@ def _from_binary(headers: CIMultiDictProxy[str], media: str, body: bytes) -> Map
     attributes: dict[str, Any] = {
         name.lower().removeprefix("ce-"): unquote(value) for name, value in headers.items() if name[:3].lower() == "ce-"
     }
+    broken = [name for name, value in attributes.items() if NO_UTF8.search(value)]
+    if broken:
+        return InvalidEvent([(name, "must be UTF-8, percent-encoded") for name in broken])
     if media and media != JSON[0]:
         attributes["datacontenttype"] = media
     return _mapped(attributes | _data(media, body))

@@ -62,8 +62,11 @@ def new_id() -> UUID:
 
 
 def id_of_key(stream: str, key: str) -> UUID:
-    """Return the one id that an idempotency key means in a stream: a repeat lands on the same row."""
-    return uuid5(KEYS, f"{stream}\n{key}")
+    """Return the one id that an idempotency key means in a stream: a repeat lands on the same row.
+
+    A key out of a header may hold what is no UTF-8.
+    """
+    return uuid5(KEYS, f"{stream}\n{key}".encode("utf-8", "backslashreplace").decode())
 
 
 class Writer:
