@@ -94,8 +94,9 @@ select count(*)
 from expired
 
 -- name: known
-select stored.id, given.base_item_id = stored.base_item_id as same, stored.base_item_id, stored.created_at
-from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as given (id, base_item_id, created_at)
+select given.place, given.base_item_id = stored.base_item_id as same, stored.id, stored.base_item_id, stored.created_at
+from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
+    with ordinality as given (id, base_item_id, created_at, place)
 join items as stored using (id)
 
 -- The newest bins of unit $1.

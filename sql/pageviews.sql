@@ -134,11 +134,13 @@ from pruned
 
 -- Which of the given events are stored already, and whether as what is given now.
 -- name: known
-select stored.id, (given.*) is not distinct from (
-    stored.id, stored.site_id, stored.event_type, stored.path, stored.user_id, stored."timestamp"
-) as same
+select
+    given.place,
+    stored.id,
+    (given.site_id, given.event_type, given.path, given.user_id, given."timestamp")
+        is not distinct from (stored.site_id, stored.event_type, stored.path, stored.user_id, stored."timestamp") as same
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
-    as given (id, site_id, event_type, path, user_id, "timestamp")
+    with ordinality as given (id, site_id, event_type, path, user_id, "timestamp", place)
 join page_events as stored using (id)
 
 -- name: receipt

@@ -167,10 +167,12 @@ from expired
 
 -- name: known
 select
+    given.place,
     stored.id,
     (given.owner_id, given.item_id) = (stored.owner_id, stored.item_id)
         and (given."timestamp" is null or given."timestamp" = stored."timestamp") as same
-from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[]) as given (id, "timestamp", owner_id, item_id)
+from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
+    with ordinality as given (id, "timestamp", owner_id, item_id, place)
 join transfers as stored using (id)
 
 -- The newest bins of unit $1.

@@ -114,13 +114,14 @@ delete from usage_features
 -- Which of the given clicks are stored already, and whether as what is given now; the time is always the first one's.
 -- name: known
 select
+    given.place,
     stored.id,
     stored.user_id,
     stored.feature_name,
     stored."timestamp",
     (given.user_id, given.feature_name) is not distinct from (stored.user_id, stored.feature_name) as same
 from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smallint[], $6::text[])
-    as given (id, user_id, feature_name, "timestamp", age, gender)
+    with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, place)
 join feature_clicks as stored using (id)
 
 -- The two charts from day $1 to day $2, both counted, in the zone $6; $3 gender, $4 age group, $5 feature of the line.

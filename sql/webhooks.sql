@@ -162,6 +162,7 @@ from pruned
 -- a timestamp that was left out is the time of receipt, and differs from one delivery to the next.
 -- name: known
 select
+    given.place,
     stored.id,
     stored.received_at,
     (given.event_type, given.user_id, given.metadata)
@@ -171,7 +172,7 @@ select
             or given."timestamp" = given.received_at and stored."timestamp" = stored.received_at
         ) as same
 from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[], $6::timestamptz[])
-    as given (id, event_type, user_id, "timestamp", metadata, received_at)
+    with ordinality as given (id, event_type, user_id, "timestamp", metadata, received_at, place)
 join webhook_events as stored using (id)
 
 -- name: refuse

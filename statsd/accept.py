@@ -22,7 +22,7 @@ KEY_CHARACTERS = 255
 REUSED = "was used with another event: use a new one for a new event"
 
 Found = Mapping[UUID, asyncpg.Record]
-"""What the query `known` says of events that were stored before, by id: `same`, and what else a stream wants."""
+"""What the query `known` says of events that were stored before, by id: whatever a stream wants to know of them."""
 
 
 def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:
@@ -47,7 +47,7 @@ async def one(request: web.Request, stream: Stream, row: Row) -> tuple[Outcome, 
         raise outcome
     if outcome is not None:
         return outcome, None
-    return None, (await known(request, stream, [row], raising=True)).get(row[0])
+    return None, (await known(request, stream, [row], raising=True))[0]
 
 
 async def many(
@@ -65,30 +65,34 @@ async def many(
     for outcome in stored:
         if isinstance(outcome, StatsError) and not isinstance(outcome, InvalidEvent):
             raise outcome
-    found = await known(request, stream, [row for row, outcome in zip(rows, stored, strict=True) if outcome is None])
-    reused = {id for id, record in found.items() if not record["same"]}
-    outcomes = iter(
-        KeyReused(f"this key {REUSED}") if outcome is None and row[0] in reused else outcome
-        for row, outcome in zip(rows, stored, strict=True)
-    )
+    repeats = [row for row, outcome in zip(rows, stored, strict=True) if outcome is None]
+    records = await known(request, stream, repeats)
+    # Of two rows with one id each has its own verdict: the first may be a repeat, and the second another event.
+    verdicts = iter(KeyReused(f"this key {REUSED}") if record and not record["same"] else None for record in records)
+    outcomes = iter(next(verdicts) if outcome is None else outcome for outcome in stored)
+    found = {record["id"]: record for record in records if record}
     return [one if isinstance(one, InvalidEvent) else next(outcomes) for one in given], found
 
 
-async def known(request: web.Request, stream: Stream, rows: Sequence[Row], raising: bool = False) -> Found:
-    """Ask which of the rows are stored, and whether as they are here; empty while the database is away.
+async def known(
+    request: web.Request, stream: Stream, rows: Sequence[Row], raising: bool = False
+) -> Sequence[asyncpg.Record | None]:
+    """Ask which of the rows are stored, and whether as they are here: what `known` says of each, or None.
 
-    Raises DatabaseAway, and with `raising` KeyReused where one is stored as something else.
+    None of all while the database is away. Raises DatabaseAway, and with `raising` KeyReused where one is stored as
+    something else.
     """
+    nothing = [None] * len(rows)
     if not rows or request.app[OUTAGE].away:
-        return {}
+        return nothing
     columns = [list(column) for column in zip(*rows, strict=True)]
     try:
         records = await ask("the event", request.app[POOL].fetch(sql.load(stream.name)["known"], *columns))
     except DatabaseAway:
         if request.app[OUTAGE].away:
-            return {}  # it left just now; the replay will keep the first
+            return nothing  # it left just now; the replay will keep the first
         raise
-    found = {record["id"]: record for record in records}
-    if raising and not all(record["same"] for record in found.values()):
+    if raising and not all(record["same"] for record in records):
         raise KeyReused(f"this key {REUSED}")
-    return found
+    by_place = {record["place"]: record for record in records}
+    return [by_place.get(place) for place in range(1, len(rows) + 1)]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
+from statsd.database import POOL
 from statsd.ingest import id_of_key
+from statsd.stream import Stream
+from statsd.streams import pageviews, usage, webhooks
 
 ID = "00000000-0000-4000-8000-000000000000"
 VIEW = {"site_id": "shop", "event_type": "page_view", "path": "/", "timestamp": "2025-11-14T10:30:00Z"}
@@ -23,6 +27,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /owners": {"name": "Ada"},
     "POST /base-items": {"description": "a bike"},
 }  # fmt: skip
+PERSON = {"username": "anna", "password": "correct horse", "age": 34, "gender": "Female"}
 
 
 async def sent(client: Any, request: str, header: bytes) -> tuple[int, dict[str, Any]]:
@@ -62,3 +67,45 @@ async def test_every_printable_character_may_be_in_a_key(client: Any) -> None:
 def test_every_key_has_an_id_even_what_is_no_utf8() -> None:
     assert len({id_of_key("webhooks", key) for key in ("caf\udce9", "caf\udce8", "café", "caf")}) == 4
     assert str(id_of_key("webhooks", "café")) == "3aac4bc8-ebe0-5597-ae15-c60411c69cb5"  # as it has always been
+
+
+@pytest.mark.parametrize("stream", [webhooks.STREAM, pageviews.STREAM, usage.STREAM], ids=lambda stream: stream.name)
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_rows_with_one_key_in_a_batch_are_judged_one_by_one(client: Any, stream: Stream, is_stored: bool) -> None:
+    """Neither is another event lost as if it were a repeat, nor a repeat refused because of the other one."""
+    token = (await (await client.post("/register", json=PERSON)).json())["token"]
+
+    async def refused(*kinds: str) -> list[int]:
+        path, media, events, rejected = BATCHES[stream.name]
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": media}
+        answer = await client.post(path, data=msgspec.json.encode([events(kind) for kind in kinds]), headers=headers)
+        return rejected(await answer.json())
+
+    if is_stored:
+        assert await refused("first") == []
+    assert await refused("first", "other", "first") == [1]
+    assert await refused("other", "first") == [0]
+    assert await refused("other", "first", "other", "third", "first") == [0, 2, 3]
+    assert await client.app[POOL].fetchval(f"select count(*) from {stream.table}") == 1
+
+
+def indices(answer: dict[str, Any]) -> list[int]:
+    return [one["index"] for one in answer["rejected"]]
+
+
+BATCHES: dict[str, tuple[str, str, Callable[[str], object], Callable[[Any], list[int]]]] = {
+    "webhooks": (
+        "/webhook",
+        "application/cloudevents-batch+json",
+        lambda kind: {"specversion": "1.0", "id": "z1", "source": "/here", "type": kind},
+        lambda answer: indices(answer["data"]),
+    ),
+    "pageviews": ("/event", "application/json", lambda kind: {**VIEW, "event_id": "z1", "path": kind}, indices),
+    "usage": (
+        "/track",
+        "application/json",
+        lambda kind: {"feature_name": kind, "event_id": "z1"},
+        lambda answer: [index for index, one in enumerate(answer) if "another event" in one.get("error", "")],
+    ),
+}
+"""Where batches go whose events have keys: path, media type, an event of one key, and the places that were refused."""

@@ -6,11 +6,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from itertools import count
 from typing import Any
 
 import pytest
 
-from statsd import aggregate, database, generator, ingest
+from statsd import aggregate, database, generator, ingest, sql
 from statsd.ingest import Row, Writer
 from statsd.stream import Stream
 from statsd.streams import STREAMS
@@ -62,6 +64,26 @@ async def test_what_is_stored_twice_counts_once(stream: Stream, pool: Pool) -> N
         await asyncio.gather(*(writer.store(mine) for _ in range(3)), *(writer.store([row]) for row in mine[:50]))
     assert await pool.fetchval(f"select count(*) from {stream.table}") == 300
     assert await equal_a_recount(stream, pool)
+
+
+async def test_each_row_is_compared_with_what_is_stored_under_its_id(stream: Stream, pool: Pool) -> None:
+    """Also where several have one id: each has its own answer, in its place."""
+    known = sql.load(stream.name).get("known")
+    if known is None:
+        pytest.skip("compares by itself")
+    stored, new = rows(stream, 2)
+    other = next(row for seed in count() if _told(row := (stored[0], *rows(stream, 1, seed)[0][1:])) != _told(stored))
+    async with writing(stream, pool) as writer:
+        await writer.store([stored])
+    given = [new, stored, other, stored, other]
+    found = await pool.fetch(known, *(list(column) for column in zip(*given, strict=True)))
+    assert {record["place"]: record["same"] for record in found} == {2: True, 3: False, 4: True, 5: False}
+    assert {record["id"] for record in found} == {stored[0]}
+
+
+def _told(row: Row) -> list[Any]:
+    """What a client said, and not when."""
+    return [value for value in row if not isinstance(value, datetime)]
 
 
 async def test_totals_hold_in_whatever_batches_rows_come(stream: Stream, pool: Pool) -> None:
