@@ -70,7 +70,8 @@ async def test_each_row_is_compared_with_what_is_stored_under_its_id(stream: Str
     """Also where several have one id: each has its own answer, in its place."""
     known = sql.load(stream.name).get("known")
     if known is None:
-        pytest.skip("compares by itself")
+        assert stream.name == "logins"  # which takes one key a request, and compares by itself
+        return
     stored, new = rows(stream, 2)
     other = next(row for seed in count() if _told(row := (stored[0], *rows(stream, 1, seed)[0][1:])) != _told(stored))
     async with writing(stream, pool) as writer:
