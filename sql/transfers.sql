@@ -5,6 +5,8 @@
 -- same owner one is stored. A row with a timestamp tells what happened, and is stored as it is. Every step goes from a
 -- row to its match by index: PostgreSQL plans for batches of any size at once, and a join of two steps, which have no
 -- index, takes seconds with 5,000 rows where it planned for ten.
+-- An item that this statement does not see may still be there: another program stored it while the locks were waited
+-- for, and the foreign key looks at that moment, `fold` at the one before. Its transfer is left to the sweep.
 -- name: insert
 with given as (
     select distinct on (id) *
@@ -20,6 +22,14 @@ held as materialized (
     order by items.id, place
     for no key update of items
 ),
+offered as (
+    select *, true as item_is_seen
+    from held
+    union all
+    select *, null, null, false
+    from given
+    where (select true from items where items.id = given.item_id) is null
+),
 moves as (
     select
         id,
@@ -29,23 +39,25 @@ moves as (
         ) as "timestamp",
         owner_id,
         item_id,
+        item_is_seen,
         "timestamp" is not null
             or owner_id is distinct from lag(owner_id, 1, present_owner_id) over (
                 partition by item_id, "timestamp" is null order by place
             ) as changes_owner
-    from held
-    union all
-    select id, coalesce("timestamp", clock_timestamp()), owner_id, item_id, true
-    from given
-    where (select true from items where items.id = given.item_id) is null
+    from offered
 ),
-fresh as (
+added as (
     insert into transfers (id, "timestamp", owner_id, item_id, folded)
-    select id, "timestamp", owner_id, item_id, true
+    select id, "timestamp", owner_id, item_id, item_is_seen
     from moves
     where changes_owner
     on conflict (id) do nothing
-    returning id, "timestamp", owner_id, item_id
+    returning id, "timestamp", owner_id, item_id, folded
+),
+fresh as (
+    select id, "timestamp", owner_id, item_id
+    from added
+    where folded
 )
 
 -- name: sweep
@@ -118,13 +130,14 @@ owned as (
         and (owned_since is null or (owned_since, transfer_id) < (moved."timestamp", moved.by_transfer_id))
 )
 
--- Other programs are told in the transaction that stored them, on the channel and under its older name.
+-- Other programs are told in the transaction that stored them, on the channel and under its older name; of what is left
+-- to the sweep, by the sweep.
 -- name: stored
 select
     id, "timestamp", owner_id, item_id,
-    pg_notify('transfer_update', json_build_object('id', id)::text),
-    pg_notify('item_transfer', json_build_object('id', id)::text)
-from fresh
+    case when folded then pg_notify('transfer_update', json_build_object('id', id)::text) end,
+    case when folded then pg_notify('item_transfer', json_build_object('id', id)::text) end
+from added
 
 -- name: swept
 select count(*)

@@ -231,6 +231,62 @@ async def test_owners_equal_a_recount_whatever_comes_at_once(client: Any, pool: 
     assert wrong == 0
 
 
+async def test_transfer_of_an_item_that_came_while_its_batch_waited_has_its_owner_in_the_end(
+    client: Any, pool: Any
+) -> None:
+    """Another program stores the item after the statement began and before the foreign key is looked at."""
+    late = uuid4()
+    async with pool.acquire() as other:
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("select from items where id = $1 for update", ITEM)
+        orders = [(UUID(ITEM), ADA), (late, ADA), (late, ADA), (late, GRACE)]
+        rows = [transfer_row(Transfer(item_id=item, owner_id=UUID(to)), ingest.new_id()) for item, to in orders]
+        storing = asyncio.create_task(client.app[WRITERS]["transfers"].store(rows))
+        await until(lambda: _waits_for_a_lock(pool))
+        await pool.execute("insert into items (id, base_item_id) values ($1, $2)", late, BIKE)
+        await holding.commit()
+    outcomes = await storing
+    assert [outcome and outcome["id"] for outcome in outcomes] == [rows[0][0], rows[1][0], None, rows[3][0]]
+    assert await pool.fetch(COUNTED_WRONG) == []  # what the sweep has before it does not count yet
+    assert await aggregate.sweep(pool, "transfers") == 2
+    assert await pool.fetch(COUNTED_WRONG) == []
+    found = await get(client, f"/items/{late}")
+    assert (found["owner_id"], [one["owner_id"] for one in found["history"]]) == (GRACE, [GRACE, ADA])
+    await put(client, late, GRACE, 409)
+
+
+async def _waits_for_a_lock(pool: Any) -> bool:
+    waiting = "select true from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    return await pool.fetchval(waiting)
+
+
+COUNTED_WRONG = """
+    with counted as (
+        select date_trunc('year', "timestamp", 'UTC') as bin, count(*)
+        from transfers
+        where folded
+        group by bin
+    ),
+    latest as (
+        select distinct on (item_id) *
+        from transfers
+        where folded
+        order by item_id, "timestamp" desc, id desc
+    )
+    select 'bin'
+    from counted
+    full join (select * from transfer_bins where unit = 'year') as total using (bin)
+    where counted.count is distinct from total.count
+    union all
+    select 'owner'
+    from latest
+    full join items on items.id = item_id
+    where (latest.id, latest.owner_id, latest."timestamp")
+        is distinct from (items.transfer_id, items.owner_id, items.owned_since)
+"""
+
+
 async def test_repeat_under_a_key_answers_as_before_and_stores_nothing(client: Any, pool: Any) -> None:
     first = await post(client, "/items", {"base_item_id": BIKE}, 201, Idempotency_Key="k")
     assert await post(client, "/items", {"base_item_id": BIKE}, 200, Idempotency_Key="k") == first
