@@ -153,19 +153,25 @@ left join owners on owners.id = page.owner_id
 order by page.created_at desc, page.id desc
 
 -- name: find
+select id
+from items
+where id = $1
+
+-- The item $1 with its newest transfers, $2 at most: a row for each, the newest first; one row with nulls where there is
+-- none. What is not folded yet is among them.
+-- name: history
 select
     items.id, base_item_id, description, items.created_at,
-    owner_id, owners.name as owner_name, owned_since
+    moved.id as transfer_id, moved.owner_id, owners.name as owner_name, "timestamp"
 from items
 join base_items on base_items.id = base_item_id
-left join owners on owners.id = owner_id
+left join lateral (
+    select transfers.id, transfers.owner_id, "timestamp"
+    from transfers
+    where item_id = items.id
+    order by "timestamp" desc, transfers.id desc
+    limit $2
+) as moved on true
+left join owners on owners.id = moved.owner_id
 where items.id = $1
-
--- The newest transfers of the item $1, $2 at most.
--- name: history
-select transfers.id, owner_id, owners.name as owner_name, "timestamp"
-from transfers
-join owners on owners.id = owner_id
-where item_id = $1
-order by "timestamp" desc, transfers.id desc
-limit $2
+order by "timestamp" desc, moved.id desc

@@ -2,9 +2,10 @@
 
 -- A row without a timestamp happens now, and only where it changes the owner. Both are decided here, while the item's
 -- row is locked: the time is later than that of the transfer before, whatever clocks say, and of two at once to the
--- same owner one is stored. A row with a timestamp tells what happened, and is stored as it is. Every step goes from a
--- row to its match by index: PostgreSQL plans for batches of any size at once, and a join of two steps, which have no
--- index, takes seconds with 5,000 rows where it planned for ten.
+-- same owner one is stored. The item's row knows the transfer before as far as it is folded; a newer one of another
+-- program is looked for beside it. A row with a timestamp tells what happened, and is stored as it is. Every step goes
+-- from a row to its match by index: PostgreSQL plans for batches of any size at once, and a join of two steps, which
+-- have no index, takes seconds with 5,000 rows where it planned for ten.
 -- An item that this statement does not see may still be there: another program stored it while the locks were waited
 -- for, and the foreign key looks at that moment, `fold` at the one before. Its transfer is left to the sweep.
 -- name: insert
@@ -16,17 +17,35 @@ with given as (
     order by id, place
 ),
 held as materialized (
-    select given.*, items.owner_id as present_owner_id, owned_since
+    select given.*, items.owner_id as folded_owner_id, owned_since, transfer_id
     from given
     join items on items.id = given.item_id
     order by items.id, place
     for no key update of items
 ),
 offered as (
-    select *, true as item_is_seen
+    select
+        held.id, held."timestamp", held.owner_id, item_id, place,
+        latest.owner_id as present_owner_id,
+        latest."timestamp" as owned_since,
+        true as item_is_seen
     from held
+    left join lateral (
+        select folded_owner_id as owner_id, owned_since as "timestamp", transfer_id as id
+        where owned_since is not null
+        union all
+        (
+            select owner_id, "timestamp", id
+            from transfers
+            where item_id = held.item_id
+            order by "timestamp" desc, id desc
+            limit 1
+        )
+        order by "timestamp" desc, id desc
+        limit 1
+    ) as latest on true
     union all
-    select *, null, null, false
+    select id, "timestamp", owner_id, item_id, place, null, null, false
     from given
     where (select true from items where items.id = given.item_id) is null
 ),

@@ -100,15 +100,25 @@ def _before(asked: Mapping[str, str]) -> UUID | None:
     },
 )
 async def get_item(request: web.Request) -> web.Response:
-    """`GET /items/{id}?limit=100`: an item with its owner and its newest transfers in `history`; 404."""
+    """`GET /items/{id}?limit=100`: an item with its owner and its newest transfers in `history`; 404.
+
+    The owner is that of the newest transfer, other programs' included, which lists have after the next aggregation.
+    """
     id = item_id(request)
     most = limit(parameters(request, "limit"), 100, MOST_ROWS)
-    found = await ask("items", request.app[POOL].fetchrow(ITEM_QUERIES["find"], id))
-    if found is None:
-        sentence = NO_SUCH_ITEM
-        raise BadRequest(404, sentence, [sentence])
-    history = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, most))
-    return json_response({**body(found), "history": [body(row) for row in history]})
+    rows = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, most))
+    if not rows:
+        raise BadRequest(404, NO_SUCH_ITEM, [NO_SUCH_ITEM])
+    latest = rows[0]
+    item = {
+        name: latest[name] for name in ("id", "base_item_id", "description", "created_at", "owner_id", "owner_name")
+    }
+    history = [_move(row) for row in rows if row["transfer_id"] is not None]
+    return json_response({**body({**item, "owned_since": latest["timestamp"]}), "history": history})
+
+
+def _move(row: asyncpg.Record) -> dict[str, Any]:
+    return body({"id": row["transfer_id"], **{name: row[name] for name in ("owner_id", "owner_name", "timestamp")}})
 
 
 def item_id(request: web.Request) -> UUID:

@@ -189,6 +189,25 @@ async def test_transfer_now_is_the_latest_whatever_the_clock_of_another_program_
     assert (await get(client, f"/items/{ITEM}"))["owner_id"] == GRACE
 
 
+async def test_transfer_of_another_program_counts_at_once_where_the_item_is_asked_for_or_moved(
+    client: Any, pool: Any
+) -> None:
+    """Before any sweep: its owner is who has it, and whoever had it before may have it back."""
+    await put(client, ITEM, ADA, 204)
+    await pool.execute("insert into transfers (item_id, owner_id) values ($1, $2)", ITEM, GRACE)
+    found = await get(client, f"/items/{ITEM}")
+    newest = found["history"][0]
+    assert (found["owner_id"], found["owner_name"], found["owned_since"]) == (GRACE, "Grace", newest["timestamp"])
+    assert newest["owner_id"] == GRACE
+    await put(client, ITEM, GRACE, 409)
+    await put(client, ITEM, ADA, 204)
+    await put(client, ITEM, ADA, 409)
+    assert await aggregate.sweep(pool, "transfers") == 1
+    found = await get(client, f"/items/{ITEM}")
+    assert (found["owner_id"], [one["owner_id"] for one in found["history"]]) == (ADA, [ADA, GRACE, ADA])
+    assert await pool.fetch(COUNTED_WRONG) == []
+
+
 async def test_of_two_transfers_at_the_same_time_the_greater_id_decides(pool: Any) -> None:
     when = datetime.now(UTC)
     insert = "insert into transfers (id, item_id, owner_id, timestamp) values ($1, $2, $3, $4)"
