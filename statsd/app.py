@@ -182,7 +182,7 @@ async def live_topics(app: web.Application) -> AsyncIterator[None]:
     views = {name: view for stream in STREAMS for name, view in stream.topics().items()}
     topics = {name: live.Topic(name, app[database.POOL], view) for name, view in views.items()}
     app[live.HUB] = live.Hub(topics)
-    app[sse.LISTENERS] = sse.Listeners()
+    app[sse.LISTENERS] = sse.Listeners(app[SETTINGS].throttle_exempt)
     async with AsyncExitStack() as tasks:
         for topic in topics.values():
             await tasks.enter_async_context(background(app, f"broadcast {topic.name}", topic.run()))

@@ -265,7 +265,7 @@ class Settings:
     )  # fmt: skip
     throttle_exempt: tuple[Network, ...] = _setting(
         (), "STATS_THROTTLE_EXEMPT", parse=_networks,
-        about="addresses from which logins may be tried without end, as for load tests, comma separated",
+        about="addresses from which logins may be tried, and streams opened, without end, comma separated",
     )  # fmt: skip
     log_level: str = _setting("info", "LOG_LEVEL", parse=_choice(*LOG_LEVELS), about="debug, info, warning or error")
     log_format: str = _setting("text", "LOG_FORMAT", parse=_choice(*LOG_FORMATS), about="text or json")

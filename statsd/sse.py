@@ -3,13 +3,17 @@
 One event when it begins, one after every change. The id of an event is a digest of what it says, so that all servers
 give the same state the same id, before and after a restart: whoever comes back with it in `Last-Event-ID` is sent what
 changed, or nothing.
+
+A browser's EventSource that is answered with an error never comes back. Where there is no room for it, its answer is an
+empty stream that says when to try again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from weakref import WeakSet
@@ -19,12 +23,17 @@ from aiohttp import web
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway
 from statsd.live import HUB, STALL_SECONDS, Client, Dress
+from statsd.settings import Network, is_within
+from statsd.throttle import place_of
+from statsd.web import client_address
 
 GREETING_SECONDS = 15.0  # proxies and their like drop what is silent for longer
 CLOSE_SECONDS = 2.0
 MOST_LISTENERS = 10_000
+MOST_PER_ADDRESS = 100  # a company behind one address; beside them, a program that forgets to close what it opened
 
 RETRY = b"retry: 3000\n\n"
+RETRY_LATER = b"retry: 15000\n\n"
 GREETING = b": still here\n\n"
 HEADERS = {
     "Content-Type": "text/event-stream",
@@ -48,6 +57,7 @@ class Listener:
 
     def __init__(self, request: web.Request) -> None:
         self.client = Client(self._send)
+        self.address = client_address(request)
         self.response = web.StreamResponse(headers=HEADERS)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request = request
@@ -69,18 +79,32 @@ class Listener:
 
 
 class Listeners:
-    """Every open answer of this server."""
+    """Every open answer of this server; of one address only so many, unless it is in an `exempt` network."""
 
-    def __init__(self) -> None:
+    def __init__(self, exempt: Sequence[Network] = ()) -> None:
         self.open: WeakSet[Listener] = WeakSet()
+        self._exempt = exempt
+        self._places: Counter[str] = Counter()
         self._stopping = False
 
     def add(self, listener: Listener) -> None:
         """Raises BadRequest (503) when there are too many, or the server stops."""
-        if self._stopping or len(self.open) >= MOST_LISTENERS:
-            why = "the server is stopping" if self._stopping else f"{MOST_LISTENERS} streams are open already"
-            raise BadRequest(503, f"{why}: try again later")
+        place = place_of(listener.address)
+        if self._stopping:
+            raise BadRequest(503, "the server is stopping: try again later")
+        if len(self.open) >= MOST_LISTENERS:
+            raise BadRequest(503, f"{MOST_LISTENERS} streams are open already: try again later")
+        if self._places[place] >= MOST_PER_ADDRESS and not is_within(listener.address, self._exempt):
+            raise BadRequest(503, f"{MOST_PER_ADDRESS} streams of your address are open already: close some")
         self.open.add(listener)
+        self._places[place] += 1
+
+    def discard(self, listener: Listener) -> None:
+        place = place_of(listener.address)
+        self.open.discard(listener)
+        self._places[place] -= 1
+        if not self._places[place]:
+            del self._places[place]
 
     async def greet(self) -> None:
         """Show everybody now and then that we are there; who is gone is noticed by that."""
@@ -113,12 +137,18 @@ async def respond(request: web.Request, topic: str, dress: Dress = event) -> web
     """Answer with what a topic says now and after every change, until the peer leaves, stalls, or the server stops.
 
     While the database is away the answer begins all the same, and its first event comes when the database is back: a
-    browser that is refused does not try again. Raises BadRequest (503) when too many are open.
+    browser that is refused does not try again. Raises BadRequest (503) when too many are open, unless the client says
+    that it takes event streams: it gets one that ends at once.
     """
     if request.method == "HEAD":
         return web.Response(headers=HEADERS)
     listener = Listener(request)
-    request.app[LISTENERS].add(listener)
+    try:
+        request.app[LISTENERS].add(listener)
+    except BadRequest:
+        if "text/event-stream" not in request.headers.get("Accept", "").lower():
+            raise
+        return web.Response(body=RETRY_LATER, headers=HEADERS)
     metrics.CLIENTS.inc()
     try:
         await listener.response.prepare(request)
@@ -132,7 +162,7 @@ async def respond(request: web.Request, topic: str, dress: Dress = event) -> web
         pass  # it left, as all do
     finally:
         metrics.CLIENTS.dec()
-        request.app[LISTENERS].open.discard(listener)
+        request.app[LISTENERS].discard(listener)
         listener.ended.set_result(None)
     return listener.response
 

@@ -286,6 +286,29 @@ async def test_without_the_program_the_page_stays_and_the_api_says_so(
         assert response.status == 200
 
 
+async def test_without_the_program_a_stream_is_told_when_to_come_back_and_others_that_it_is_away(
+    front: Frontend,
+) -> None:
+    """An EventSource that is answered with an error never comes back, whatever page of whatever origin opened it."""
+    client = await front(f"127.0.0.1:{free_port()}")
+    sent = {"Accept": "text/event-stream", "Origin": "https://elsewhere.example"}
+    async with client.get("/statistics/transfers/year", headers=sent) as response:
+        events = Events(response)
+        with pytest.raises(EOFError):
+            await events.next()
+        assert events.retry == 3000
+        assert response.headers.getall("Access-Control-Allow-Origin") == ["*"]
+        assert response.headers.getall("Cache-Control") == ["no-cache"]
+        assert "Retry-After" not in response.headers
+        assert security_headers(response.headers) == {name: [value] for name, value in HEADERS.items()}
+    for path, accept in (("/statistics/transfers/year", "*/*"), ("/logins/stats", "text/event-stream")):
+        async with client.get(path, headers={**sent, "Accept": accept}) as response:
+            assert response.status == 502
+            assert await refusal(response) == "the server cannot be reached, try again"
+            assert response.headers.getall("Retry-After") == ["2"]
+            assert "Access-Control-Allow-Origin" not in response.headers
+
+
 class Names(asyncio.DatagramProtocol):
     """Docker's name server: every name has the addresses that it has just now."""
 

@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -245,16 +246,43 @@ async def test_stop_ends_every_stream_where_it_is_complete_even_if_one_is_stalle
     stalled.close()
 
 
+@pytest.mark.parametrize("most", ["MOST_LISTENERS", "MOST_PER_ADDRESS"])
 async def test_more_streams_than_can_be_served_are_told_to_come_later(
-    client: Any, monkeypatch: pytest.MonkeyPatch
+    client: Any, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
-    monkeypatch.setattr(sse, "MOST_LISTENERS", 2)
+    monkeypatch.setattr(sse, most, 2)
     open_ones = [await client.get(TRANSFERS) for _ in range(2)]
     async with client.get(TRANSFERS) as response:
         assert (response.status, response.headers["Retry-After"]) == (503, "5")
-        assert "try again" in (await response.json())["error"]
+        assert "2 streams" in (await response.json())["error"]
+    async with client.get(TRANSFERS, headers={"Accept": "text/event-stream"}) as response:  # as a browser's EventSource
+        refused = Events(response)
+        with pytest.raises(EOFError):
+            await refused.next()
+        assert refused.retry == 15_000
+    open_ones.pop().close()
+    await until(lambda: listeners(client) == 1)
+    async with client.get(TRANSFERS) as response:
+        assert await Events(response).next() == []
     for response in open_ones:
         response.close()
+
+
+async def test_one_address_leaves_room_for_others(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address is that of a client behind a trusted proxy; whoever is exempt opens as many as there are."""
+    monkeypatch.setattr(sse, "MOST_PER_ADDRESS", 1)
+    proxies, exempt = ip_network("127.0.0.0/8"), ip_network("198.51.100.0/24")
+    client = await start(trusted_proxies=(proxies,), throttle_exempt=(exempt,))
+    for address, statuses in [
+        ("203.0.113.1", [200, 503, 503]),
+        ("203.0.113.2", [200, 503]),
+        ("2001:db8::1", [200]),
+        ("2001:db8::2", [503]),  # of the same network, which one client has
+        ("198.51.100.7", [200, 200, 200]),
+    ]:
+        told = [(await client.get(TRANSFERS, headers={"X-Forwarded-For": address})).status for _ in statuses]
+        assert told == statuses, address
+    assert listeners(client) == 6
 
 
 async def test_pages_of_other_origins_may_listen_where_they_are_named(start: Start) -> None:
