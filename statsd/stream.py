@@ -51,7 +51,7 @@ class Stream:
     routes: Callable[[], list[web.RouteDef]]
     """The stream's HTTP routes."""
     open_paths: frozenset[str] = frozenset()
-    """Paths that pages of any origin may use, without credentials."""
+    """Paths that pages of any origin may use, without credentials, in the form `/jobs/{job}`."""
     session_paths: frozenset[str] = frozenset()
     """Paths for people who have logged in, which FRONTEND_URL's pages may use with credentials."""
     envelope: Callable[[InvalidEvent], dict[str, Any]] | None = None

@@ -54,7 +54,7 @@ ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("origins")
 """Other origins whose pages may read and connect (CORS_ORIGINS)."""
 
 OPEN_PATHS: web.AppKey[frozenset[str]] = web.AppKey("open_paths")
-"""Paths that pages of any origin may use, without credentials."""
+"""Paths that pages of any origin may use, without credentials, as routes are made with them: `/jobs/{job}`."""
 
 SESSION_PATHS: web.AppKey[frozenset[str]] = web.AppKey("session_paths")
 """Paths that pages of FRONTEND_URL's origin may use, with credentials."""
@@ -243,7 +243,17 @@ def _granted(request: web.Request) -> dict[str, str]:
             "Access-Control-Allow-Credentials": "true",
             "Access-Control-Expose-Headers": "Retry-After",
         }
-    return {"Access-Control-Allow-Origin": "*"} if origin and request.path in request.app[OPEN_PATHS] else {}
+    return {"Access-Control-Allow-Origin": "*"} if origin and _is_open(request) else {}
+
+
+def _is_open(request: web.Request) -> bool:
+    """Whether pages of any origin may use this path; a preflight has met no route that could say so."""
+    return _pattern(request.app[OPEN_PATHS]).fullmatch(request.path) is not None
+
+
+@lru_cache(maxsize=8)
+def _pattern(paths: frozenset[str]) -> re.Pattern[str]:
+    return re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) for path in paths) or r"(?!)")
 
 
 def is_named(origin: str, request: web.Request) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -304,6 +305,25 @@ COUNTED_WRONG = """
     where (latest.id, latest.owner_id, latest."timestamp")
         is distinct from (items.transfer_id, items.owner_id, items.owned_since)
 """
+
+
+async def test_pages_of_any_origin_may_use_all_of_it_without_credentials(client: Any, pool: Any) -> None:
+    origin = {"Origin": "https://any.example"}
+    ask = {**origin, "Access-Control-Request-Headers": "content-type,idempotency-key"}
+    for path in {resource.canonical for resource in client.app.router.resources()} & transfers.OPEN_PATHS:
+        filled = path.replace("{item}", ITEM).replace("{unit}", "day")
+        preflight = await client.options(filled, headers=ask)
+        assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, "*"), path
+        assert "Access-Control-Allow-Credentials" not in preflight.headers
+        assert preflight.headers["Access-Control-Allow-Headers"] == "content-type,idempotency-key"
+    assert {re.sub(r":[^}]+", "", route.path) for route in transfers.routes()} == transfers.OPEN_PATHS
+    preflight = await client.options(f"/items/{ITEM}/ownership", headers=ask)
+    assert preflight.headers["Access-Control-Allow-Methods"] == "PUT"
+    for item, status in [(ITEM, 204), (ITEM, 409), ("nope", 400), (NOBODY, 404)]:  # errors are for pages to read, too
+        async with client.put(f"/items/{item}/ownership", json={"to": ADA}, headers=origin) as response:
+            assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (status, "*")
+    for path in ("/logins/stats", f"/items/{ITEM}/ownership/more", "/jobs/1", "/itemsx"):
+        assert "Access-Control-Allow-Origin" not in (await client.get(path, headers=origin)).headers, path
 
 
 async def test_repeat_under_a_key_answers_as_before_and_stores_nothing(client: Any, pool: Any) -> None:

@@ -199,8 +199,8 @@ async def put_ownership(request: web.Request) -> web.Response:
     """`PUT /items/{id}/ownership`: transfer an item to an owner.
 
     204 once the item has its new owner; 202 while the database is away. 404 for an unknown item, 422 for an unknown
-    owner, 409 for the present one. An `Idempotency-Key` makes a repeat answer as the first did, whoever has the item
-    by now.
+    owner, 409 for the present one. An `Idempotency-Key` makes a repeat of what was stored answer 204 again, whoever has
+    the item by now; what was refused is not remembered, and decided anew.
     """
     item, given = await _order(request)
     row = transfer_row(Transfer(item_id=item, owner_id=given.to), _id(request, TRANSFERS.name))
@@ -320,6 +320,20 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+OPEN_PATHS = frozenset(
+    {
+        "/items",
+        "/items/{item}",
+        "/items/{item}/ownership",
+        "/base-items",
+        "/owners",
+        "/transfers",
+        "/statistics/item-creation/{unit}",
+        "/statistics/transfers/{unit}",
+    }
+)
+"""All of them: the dashboard of contracts.md §4 is a page of another origin."""
+
 # What the generator draws from, as the queries `scenery` store it.
 BASE_ITEMS = tuple(UUID(f"00000000-0000-4000-8000-0000000000b{n}") for n in range(4))
 OWNERS = tuple(UUID(f"00000000-0000-4000-8000-0000000000a{n}") for n in range(10))
@@ -375,6 +389,7 @@ TRANSFERS = Stream(
     sample=sample_transfer,
     scenery=True,
     routes=routes,
+    open_paths=OPEN_PATHS,
     follows=frozenset({ITEMS.name}),
     views=series.views("transfers", "transfers"),
 )

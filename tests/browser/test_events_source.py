@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from conftest import Program, until
 from test_nginx import Nginx, free_port
-from test_transfers import ADA, GRACE, ITEM, put
+from test_transfers import ADA, BIKE, GRACE, ITEM, put
 
 from browser.conftest import Visits
-from statsd import sse
+from statsd import sql, sse
 
 AWAY = r"net::ERR_|EventSource|WebSocket connection to|status of 50[23]"
 """What the browser says about a server that is not there."""
@@ -127,6 +130,38 @@ async def test_stream_for_which_there_was_no_room_comes_back_when_there_is(
     assert await page.evaluate("seen") == []
     first.close()
     await until(lambda: page.evaluate("seen.length === 1"))
+
+
+async def test_page_of_another_origin_transfers_and_listens(
+    start: Callable[..., Any], visit: Visits, pool: Any
+) -> None:
+    """As the dashboard that the contract comes with: its own server, and buttons that create and transfer."""
+    await pool.execute(sql.load("transfers")["demo"])
+    client = await start()
+    visit.expected = re.escape(str(client.make_url("/")))
+
+    async def dashboard(_: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html><title>Dashboard</title>", content_type="text/html")
+
+    other = web.Application()
+    other.router.add_get("/", dashboard)
+    other.router.add_get("/favicon.ico", dashboard)
+    async with TestServer(other) as server:
+        page = await visit(server.make_url("/"))
+        await page.evaluate(f"api = '{client.make_url('')}'.replace(/\\/$/, '')")
+        await page.evaluate(LISTEN.replace("`/", "api + `/"), "hour")
+        await until(lambda: page.evaluate("seen.length === 1"))
+        assert await page.evaluate(ORDER, ["POST", "/items", {"base_item_id": BIKE}]) == 201
+        assert await page.evaluate(ORDER, ["PUT", f"/items/{ITEM}/ownership", {"to": ADA}]) == 204
+        await until(lambda: page.evaluate("seen.at(-1).count === 1"))
+
+
+ORDER = """
+async ([method, path, body]) => {
+    const headers = { "Content-Type": "application/json" };
+    return (await fetch(api + path, { method, headers, body: JSON.stringify(body) })).status;
+}
+"""
 
 
 async def _equal(counts: Any, expected: list[int]) -> bool:
