@@ -99,7 +99,8 @@ from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
     with ordinality as given (id, base_item_id, created_at, place)
 join items as stored using (id)
 
--- The newest bins of unit $1.
+-- The newest bins of unit $1, up to the present as far as clocks agree on it: rows that are dated in the future count in
+-- the totals, but a thousand bins of them would hide all that happens.
 -- name: series
 select coalesce(
     json_agg(
@@ -115,6 +116,7 @@ from (
     select bin, count
     from item_bins
     where unit = $1::text
+        and bin <= now() + interval '1 minute'
     order by bin desc
     limit 1000
 ) as newest

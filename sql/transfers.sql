@@ -207,7 +207,8 @@ from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
     with ordinality as given (id, "timestamp", owner_id, item_id, place)
 join transfers as stored using (id)
 
--- The newest bins of unit $1.
+-- The newest bins of unit $1, up to the present as far as clocks agree on it: rows that are dated in the future count in
+-- the totals, but a thousand bins of them would hide all that happens.
 -- name: series
 select coalesce(
     json_agg(
@@ -223,6 +224,7 @@ from (
     select bin, count
     from transfer_bins
     where unit = $1::text
+        and bin <= now() + interval '1 minute'
     order by bin desc
     limit 1000
 ) as newest

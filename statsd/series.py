@@ -55,8 +55,8 @@ async def get_creation_statistics(request: web.Request) -> web.StreamResponse:
 async def get_transfer_statistics(request: web.Request) -> web.StreamResponse:
     """`GET /statistics/transfers/{unit}`: how many transfers there were, per unit, as server-sent events.
 
-    Every event has the newest bins that are not empty, newest first: at most `limit` (1,000), and of those only the
-    ones that begin at `since` or later. Who accepts application/json alone is answered them once, as JSON.
+    Every event has the newest bins up to now that are not empty, newest first: at most `limit` (1,000), and of those
+    only the ones that begin at `since` or later. Who accepts application/json alone is answered them once, as JSON.
     """
     return await _statistics(request, TRANSFERS)
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import Events, until
 from test_transfers import ADA, BIKE, GRACE, ITEM, post, put
 
-from statsd import live, sql, sse
+from statsd import aggregate, live, sql, sse
 from statsd.live import HUB, Snapshot, Topic
 from statsd.series import UNITS
 from statsd.sse import LISTENERS
@@ -137,6 +137,33 @@ async def test_since_and_limit_bound_what_is_sent(client: Any, pool: Any) -> Non
     assert await first(f"since={everything[9]}") == everything[:10]
     assert await first(f"since={everything[9]}&limit=4") == everything[:4]
     assert await first("since=2099-01-01") == []
+
+
+@pytest.mark.parametrize("unit", ["minute", "second"])
+async def test_what_is_dated_in_the_future_hides_nothing_that_happens(client: Any, pool: Any, unit: str) -> None:
+    """The total of all has it; the stream, which has a thousand bins, has it when its time has come."""
+    for table, column in (("transfers", "timestamp"), ("items", "created_at")):
+        others = {"transfers": ("owner_id, item_id", f"'{ADA}', '{ITEM}'"), "items": ("base_item_id", f"'{BIKE}'")}
+        names, values = others[table]
+        await pool.execute(f"""
+            insert into {table} ({column}, {names})
+            select '2031-01-01'::timestamptz + n * interval '1 minute', {values}
+            from generate_series(1, 1000) as n
+        """)
+        assert await aggregate.sweep(pool, table) >= 1000
+    async with (
+        client.get(f"/statistics/transfers/{unit}") as moves,
+        client.get(f"/statistics/item-creation/{unit}") as creations,
+    ):
+        transfers, items = Events(moves), Events(creations)
+        assert await transfers.next() == []
+        before = sum(bin["count"] for bin in await items.next())
+        item = await post(client, "/items", {"base_item_id": BIKE}, 201)
+        await items.total(before + 1)
+        await put(client, item["id"], GRACE, 204)
+        await transfers.total(1)
+    async with client.get("/transfers") as response:
+        assert (await response.json())["transferCount"] == 1001
 
 
 async def test_who_accepts_json_alone_is_answered_once(client: Any, pool: Any) -> None:

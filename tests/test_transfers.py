@@ -209,6 +209,16 @@ async def test_transfer_of_another_program_counts_at_once_where_the_item_is_aske
     assert await pool.fetch(COUNTED_WRONG) == []
 
 
+async def test_item_whose_latest_transfer_no_other_can_follow_says_so(client: Any, pool: Any) -> None:
+    await pool.execute(
+        "insert into transfers (item_id, owner_id, timestamp) values ($1, $2, '2099-12-31 23:59:59.999999Z')", ITEM, ADA
+    )
+    answer = await put(client, ITEM, GRACE, 409)
+    assert answer["error"].startswith("the item was transferred at the end of 2099 already")
+    await pool.execute("update transfers set timestamp = now() where item_id = $1", ITEM)
+    await put(client, ITEM, GRACE, 204)
+
+
 async def test_of_two_transfers_at_the_same_time_the_greater_id_decides(pool: Any) -> None:
     when = datetime.now(UTC)
     insert = "insert into transfers (id, item_id, owner_id, timestamp) values ($1, $2, $3, $4)"

@@ -115,13 +115,19 @@ REFUSALS = {
     "item_of_known_base_item": (422, "base_item_id: must be the id of a base item"),
     "transfer_of_known_item": (404, NO_SUCH_ITEM),
     "transfer_to_known_owner": (422, "to: must be the id of an owner"),
+    "transferred_between_1970_and_2100": (
+        409,
+        "the item was transferred at the end of 2099 already, and nothing can be later: that row must be corrected",
+    ),
 }
 """What a broken rule of the tables means to who sent the event."""
 
 
 def _refusal(wrong: InvalidEvent) -> Exception:
-    status, sentence = REFUSALS.get(wrong.rule, (400, ""))
-    return BadRequest(status, sentence, [sentence]) if sentence else wrong
+    if wrong.rule not in REFUSALS:
+        return wrong
+    status, sentence = REFUSALS[wrong.rule]
+    return BadRequest(status, sentence, [sentence])
 
 
 REFUSED = {
@@ -191,7 +197,7 @@ def _item_response(record: Mapping[str, Any] | asyncpg.Record, status: int) -> w
         ),
         204: "it has its new owner",
         404: "there is no such item",
-        409: "it belongs to this owner already",
+        409: "it belongs to this owner already, or its latest transfer is dated at the end of 2099",
         422: Answer("no such owner, or the key was used with another body", JSON, {}, REFUSED),
     },
 )
