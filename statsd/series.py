@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -13,7 +16,7 @@ from aiohttp import web
 from statsd import sse
 from statsd.decode import instant, iso
 from statsd.errors import BadRequest
-from statsd.live import HUB, Dress
+from statsd.live import HUB
 from statsd.operation import Operation, Parameter, answer
 from statsd.stream import View
 from statsd.web import json_response, limit, parameters
@@ -67,18 +70,21 @@ async def _statistics(request: web.Request, topic: str) -> web.StreamResponse:
     if unit not in UNITS:
         sentence = f"unit: must be one of {', '.join(UNITS)}"
         raise BadRequest(400, sentence, [sentence])
-    asked = parameters(request, "limit", "since")
-    most, since = limit(asked, MOST_BINS, MOST_BINS), ""
-    if "since" in asked:
-        try:
-            since = iso(instant(asked["since"]))
-        except ValueError:
-            raise BadRequest(400, "since: must be an ISO 8601 instant, such as 2026-11-21T10:30:00Z") from None
-    narrow = _whole if most == MOST_BINS and not since else _narrow(most, since)
+    wish = _wish(parameters(request, "limit", "since"))
     if _wants_json(request):
         snapshot = await request.app[HUB].topics[f"{topic}/{unit}"].snapshot()
-        return json_response(narrow(snapshot.payload), headers={"Vary": "Accept"})
-    return await sse.respond(request, f"{topic}/{unit}", _event(narrow))
+        return json_response(wish.cut(snapshot.payload), headers={"Vary": "Accept"})
+    return await sse.respond(request, f"{topic}/{unit}", sse.event if wish == EVERYTHING else wish)
+
+
+def _wish(asked: Mapping[str, str]) -> Wish:
+    most = limit(asked, MOST_BINS, MOST_BINS)
+    if "since" not in asked:
+        return Wish(most)
+    try:
+        return Wish(most, iso(instant(asked["since"])))
+    except ValueError:
+        raise BadRequest(400, "since: must be an ISO 8601 instant, such as 2026-11-21T10:30:00Z") from None
 
 
 def _wants_json(request: web.Request) -> bool:
@@ -93,26 +99,37 @@ class Bin(msgspec.Struct):
     count: int
 
 
-Narrow = Callable[[bytes], bytes]
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How many bins a client wants, and since when; as a Dress, the event that says them.
+
+    Bins come newest first, so every wish is for the first few of them: it costs a slice of bytes, however many clients
+    have wishes of their own.
+    """
+
+    most: int
+    since: str = ""
+
+    def __call__(self, payload: bytes) -> bytes:
+        return sse.event(self.cut(payload))
+
+    def cut(self, payload: bytes) -> bytes:
+        """Return the JSON of the bins wished for, out of the JSON of all."""
+        times, ends = _bins(payload)
+        wanted = min(self.most, len(times) - bisect_left(times, self.since))
+        if wanted == len(times):
+            return payload
+        return payload[: ends[wanted - 1]] + b"]" if wanted else b"[]"
 
 
-def _whole(payload: bytes) -> bytes:
-    return payload
+EVERYTHING = Wish(MOST_BINS)
 
 
-@lru_cache(maxsize=1_000)
-def _narrow(most: int, since: str) -> Narrow:
-    def narrow(payload: bytes) -> bytes:
-        bins = msgspec.json.decode(payload, type=list[Bin])[:most]
-        return msgspec.json.encode([bin for bin in bins if bin.time >= since])
-
-    return narrow
-
-
-@lru_cache(maxsize=1_000)
-def _event(narrow: Narrow) -> Dress:
-    """One dress per wish, so that those who share it share the frame."""
-    return lambda payload: sse.event(narrow(payload))
+@lru_cache(maxsize=2 * len(UNITS))  # of both topics; whoever asks shares the payload of a snapshot
+def _bins(payload: bytes) -> tuple[list[str], list[int]]:
+    """Return when the bins of a payload begin, oldest first, and where each ends in it, newest first."""
+    times = [bin.time for bin in msgspec.json.decode(payload, type=list[Bin])]
+    return times[::-1], [found.end() for found in re.finditer(rb"}", payload)]
 
 
 def routes() -> list[web.RouteDef]:
