@@ -24,6 +24,7 @@ from statsd.stream import View
 
 RETRY_SECONDS = 1.0  # after a query that failed
 PACE_SECONDS = 0.25  # at most four frames a second and topic: more than an eye can follow
+MOST_FRAMES = 16  # of a snapshot that are kept, those used last: clients with wishes of their own share none
 STALL_SECONDS = 30.0  # a client that takes nothing for so long is gone
 
 Dress = Callable[[bytes], bytes]
@@ -40,10 +41,12 @@ class Snapshot:
     _frames: dict[Dress, bytes] = field(default_factory=dict)
 
     def frame(self, dress: Dress) -> bytes:
-        """Return the payload in a dress; made once, the same bytes for everybody."""
-        if dress not in self._frames:
-            self._frames[dress] = dress(self.payload)
-        return self._frames[dress]
+        """Return the payload in a dress; made once, the same bytes for everybody, unless too many differ."""
+        frame = self._frames.pop(dress, None) or dress(self.payload)
+        self._frames[dress] = frame  # as the one used last
+        if len(self._frames) > MOST_FRAMES:
+            del self._frames[next(iter(self._frames))]
+        return frame
 
 
 class Client:
