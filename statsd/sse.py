@@ -49,7 +49,7 @@ log = logging.getLogger("statsd.sse")
 def event(payload: bytes) -> bytes:
     """Dress a payload, JSON in one line, as an event."""
     digest = blake2b(payload, digest_size=ID_CHARACTERS // 2).hexdigest().encode()
-    return ID + digest + b"\ndata: " + payload + b"\n\n"
+    return b"".join((ID, digest, b"\ndata: ", payload, b"\n\n"))
 
 
 class Listener:

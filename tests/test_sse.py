@@ -7,18 +7,21 @@ import json
 import resource
 import socket
 import struct
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import Events, until
 from test_transfers import ADA, BIKE, GRACE, ITEM, post, put
 
 from statsd import aggregate, live, sql, sse
+from statsd.decode import iso
 from statsd.live import HUB, Snapshot, Topic
-from statsd.series import UNITS
+from statsd.series import UNITS, Wish, _bins
 from statsd.sse import LISTENERS
 
 Start = Callable[..., Awaitable[Any]]
@@ -219,6 +222,26 @@ async def test_a_hundred_streams_of_a_unit_share_a_query_and_cold_units_cost_non
     assert asked == ["transfers/minute"]
     for response in responses:
         response.close()
+
+
+def test_thousand_wishes_are_read_off_one_payload_and_leave_nothing_behind() -> None:
+    """Those of many clients share a frame, as what all are sent."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    times = [iso(start + timedelta(minutes=n)) for n in reversed(range(1000))]
+    bins = [{"time": time, "count": n} for n, time in enumerate(times)]
+    snapshot = Snapshot(msgspec.json.encode(bins))
+    shared = snapshot.frame(sse.event)
+    assert snapshot.frame(Wish(10)) is snapshot.frame(Wish(10))
+    missed = _bins.cache_info().misses
+    tracemalloc.start()
+    for n, time in enumerate(times, 1):
+        frame = snapshot.frame(Wish(1000, time))
+        assert frame == sse.event(msgspec.json.encode(bins[:n]))
+        assert snapshot.frame(sse.event) is shared
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000  # bytes; all of the frames are 24 million
+    assert _bins.cache_info().misses == missed
 
 
 async def test_stream_that_takes_nothing_is_dropped_and_delays_no_one(
