@@ -346,6 +346,9 @@ async def test_repeat_under_a_key_answers_as_before_and_stores_nothing(client: A
     await put(client, ITEM, GRACE, 422, Idempotency_Key="k")
     assert (await get(client, f"/items/{ITEM}"))["owner_id"] == GRACE
     assert await pool.fetchval("select count(*) from transfers") == 2
+    await put(client, ITEM, GRACE, 409, Idempotency_Key="refused")
+    await put(client, ITEM, ADA, 204)
+    await put(client, ITEM, GRACE, 204, Idempotency_Key="refused")  # nothing was stored under it, nothing is repeated
     owner = await post(client, "/owners", {"name": "Mary"}, 201, Idempotency_Key="k")
     assert await post(client, "/owners", {"name": "Mary"}, 200, Idempotency_Key="k") == owner
     await post(client, "/owners", {"name": "Ann"}, 422, Idempotency_Key="k")
@@ -366,6 +369,27 @@ async def test_owners_and_base_items_can_be_added_and_listed(client: Any, pool: 
         ("/owners", {"name": "\0"}), ("/owners", {"name": 5}), ("/owners", {"nam": "x"}), ("/owners", []),
     ]:  # fmt: skip
         assert (await post(client, path, body, 400))["details"]
+
+
+async def test_rows_with_dates_that_no_client_can_read_break_no_list(
+    start: Start, pool: Any, database_url: str
+) -> None:
+    """Whoever stored them before the tables refused them can start the program, and sees them."""
+    await pool.execute("delete from schema_migrations where number = 9")
+    for table, column in (("owners", "name"), ("base_items", "description")):
+        await pool.execute(f"alter table {table} drop constraint created_between_1970_and_2100")
+        for when in ("4713-01-01 BC", "-infinity", "infinity", "12000-01-01", "2100-01-01", "2020-02-02"):
+            await pool.execute(f"insert into {table} ({column}, created_at) values ($1, '{when}'::timestamptz)", when)
+    assert await database.migrate(database_url) == ["0009_possible_years"]
+    client = await start()
+    for path, column in (("owners", "name"), ("base-items", "description")):
+        rows = {row[column]: row["created_at"] for row in (await get(client, f"/{path}"))[path.replace("-", "_")]}
+        assert rows["4713-01-01 BC"] == rows["-infinity"] == "1970-01-01T00:00:00.000Z"
+        assert rows["infinity"] == rows["12000-01-01"] == rows["2100-01-01"] == "2099-12-31T23:59:59.999Z"
+        assert rows["2020-02-02"] == "2020-02-02T00:00:00.000Z"
+        insert = f"insert into {path.replace('-', '_')} ({column}, created_at) values ('x', 'infinity')"
+        with pytest.raises(asyncpg.CheckViolationError, match="created_between_1970_and_2100"):
+            await pool.execute(insert)
 
 
 async def test_pages_name_every_item_once_though_items_are_made_meanwhile(client: Any, pool: Any) -> None:
