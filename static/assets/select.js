@@ -18,6 +18,8 @@ import { list, text } from "./read.js";
 /** So many come with the topic, if there are so many. */
 const NEWEST = 100;
 const PAGE = 1_000;
+/** Owner 2 comes before Owner 10. */
+const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
 
 /** @param {Rows} rows */
 export function makeSelect({ label, id, address, key, write }) {
@@ -37,7 +39,7 @@ export function makeSelect({ label, id, address, key, write }) {
   }
 
   function render() {
-    const offered = [...known].filter(([own]) => own !== without).sort(([, a], [, b]) => a.localeCompare(b));
+    const offered = [...known].filter(([own]) => own !== without).sort(([, a], [, b]) => inOrder(a, b));
     const now = JSON.stringify(offered);
     if (now === shown) return;
     shown = now;

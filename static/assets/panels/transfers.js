@@ -283,26 +283,42 @@ function detail(store, changed) {
   }
 
   /**
+   * Up to when the bins are known, by the clock of the server: up to now while every change is pushed, else as of the
+   * last answer.
+   * @param {Snapshot} topic
+   * @param {number[]} heard when the series came
+   * @param {boolean} live
+   * @param {number} now
+   */
+  function momentOf(topic, heard, live, now) {
+    const known = live ? now : Math.min(topic.receivedAt, ...heard);
+    return Date.parse(text(topic.payload.generatedAt)) + known - topic.receivedAt;
+  }
+
+  /**
    * @param {Snapshot} topic
    * @param {(Snapshot | undefined)[]} series
+   * @param {boolean} live
    * @param {number} now
    * @returns {Snapshot}
    */
-  function compose(topic, series, now) {
+  function compose(topic, series, live, now) {
     const fetched = [older, looked].map((one) => one.held(now));
     const { reason } = looked.failure();
-    const next = [topic, ...series, ...fetched, wanted, pager.before(), item.address(), reason, older.failure().reason];
+    const heard = series.map((one) => one?.receivedAt ?? wantedAt);
+    const moment = momentOf(topic, heard, live && !series.includes(undefined), now);
+    const bin = unitOf(wanted).steps?.start(moment);
+    const next = [topic, ...series, ...fetched, bin, wanted, pager.before(), item.address(), reason, older.failure().reason];
     if (shown && next.every((part, at) => part === parts[at])) return shown;
     parts = next;
     const page = pageOf(topic.payload, fetched[0]);
     pager.show(text(page.next));
-    const heard = series.map((one) => one?.receivedAt ?? wantedAt);
     const payload = {
       ...topic.payload,
       unit: wanted,
       creations: series[0]?.payload.rows,
       moves: series[1]?.payload.rows,
-      moment: Date.parse(text(topic.payload.generatedAt)) + Math.min(0, ...heard.map((at) => at - topic.receivedAt)),
+      moment,
       page,
       item: { chosen: item.chosen(), limit: item.limit(), held: fetched[1]?.payload, reason },
     };
@@ -334,7 +350,7 @@ function detail(store, changed) {
       const asked = { ...link, reason };
       const series = topics().map((topic) => store.snapshot(topic));
       const waits = series.includes(undefined) && (!shown || now - wantedAt < HOLD_MS);
-      if (snapshot && !waits) shown = compose(snapshot, series, now);
+      if (snapshot && !waits) shown = compose(snapshot, series, link.connection === "live", now);
       return { link: asked, snapshot: snapshot && shown };
     },
   };
