@@ -108,7 +108,7 @@ async def get_item(request: web.Request) -> web.Response:
     most = limit(parameters(request, "limit"), 100, MOST_ROWS)
     rows = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, most))
     if not rows:
-        raise BadRequest(404, NO_SUCH_ITEM, [NO_SUCH_ITEM])
+        raise BadRequest(404, NO_SUCH_ITEM)
     latest = rows[0]
     item = {
         name: latest[name] for name in ("id", "base_item_id", "description", "created_at", "owner_id", "owner_name")

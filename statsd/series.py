@@ -23,6 +23,7 @@ from statsd.web import json_response, limit, parameters
 
 UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 MOST_BINS = 1_000
+SINCE_RULE = "an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z; a + in it is written %2B"
 CREATIONS, TRANSFERS = "item-creation", "transfers"
 
 
@@ -68,8 +69,7 @@ async def _statistics(request: web.Request, topic: str) -> web.StreamResponse:
     unit = request.match_info["unit"]
     unit = "millisecond" if unit == "milliseconds" else unit
     if unit not in UNITS:
-        sentence = f"unit: must be one of {', '.join(UNITS)}"
-        raise BadRequest(400, sentence, [sentence])
+        raise BadRequest(400, f"unit: must be one of {', '.join(UNITS)}")
     wish = _wish(parameters(request, "limit", "since"))
     if _wants_json(request):
         snapshot = await request.app[HUB].topics[f"{topic}/{unit}"].snapshot()
@@ -84,11 +84,11 @@ def _wish(asked: Mapping[str, str]) -> Wish:
     try:
         return Wish(most, iso(instant(asked["since"])))
     except ValueError:
-        raise BadRequest(400, "since: must be an ISO 8601 instant, such as 2026-11-21T10:30:00Z") from None
+        raise BadRequest(400, f"since: must be {SINCE_RULE}") from None
 
 
 def _wants_json(request: web.Request) -> bool:
-    accepted = request.headers.get("Accept", "")
+    accepted = sse.accepted(request)
     return "application/json" in accepted and "text/event-stream" not in accepted
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -42,6 +43,7 @@ HEADERS = {
 }
 ID = b"id: "
 ID_CHARACTERS = 16
+NOT_AT_ALL = re.compile(r"\s*q=0(\.0*)?\s*", re.ASCII)
 
 log = logging.getLogger("statsd.sse")
 
@@ -50,6 +52,12 @@ def event(payload: bytes) -> bytes:
     """Dress a payload, JSON in one line, as an event."""
     digest = blake2b(payload, digest_size=ID_CHARACTERS // 2).hexdigest().encode()
     return b"".join((ID, digest, b"\ndata: ", payload, b"\n\n"))
+
+
+def accepted(request: web.Request) -> set[str]:
+    """Return the media types, in lower case, that the client names and takes: not those with a quality of nothing."""
+    named = [one.split(";") for one in request.headers.get("Accept", "").lower().split(",")]
+    return {kind.strip() for kind, *told in named if not any(NOT_AT_ALL.fullmatch(each) for each in told)}
 
 
 class Listener:
@@ -146,7 +154,7 @@ async def respond(request: web.Request, topic: str, dress: Dress = event) -> web
     try:
         request.app[LISTENERS].add(listener)
     except BadRequest:
-        if "text/event-stream" not in request.headers.get("Accept", "").lower():
+        if "text/event-stream" not in accepted(request):
             raise
         return web.Response(body=RETRY_LATER, headers=HEADERS)
     metrics.CLIENTS.inc()

@@ -317,7 +317,7 @@ def test_the_backend_has_time_to_stop_and_can_be_many(compose: dict[str, Any]) -
 
 def test_compose_passes_every_setting_on(compose: dict[str, Any]) -> None:
     """But those that the image or the surroundings decide."""
-    decided = {"DATABASE_URL", "STATS_LISTEN_URL", "HOST", "PORT", "STATS_DATA_DIR", "NO_COLOR", "TRUSTED_PROXIES"}
+    decided = {"DATABASE_URL", "HOST", "PORT", "STATS_DATA_DIR", "NO_COLOR", "TRUSTED_PROXIES"}
     names = {field.metadata["names"][0] for field in settings.fields().values()} - decided
     passed = compose["services"]["backend"]["environment"]
     assert {name for name, value in passed.items() if value is None} == names

@@ -176,6 +176,16 @@ async def test_who_accepts_json_alone_is_answered_once(client: Any, pool: Any) -
     assert (response.content_type, response.headers["Vary"]) == ("application/json", "Accept")
     (bin,) = await response.json()
     assert bin["count"] >= 1
+    for accept, kind in [
+        ("APPLICATION/JSON", "application/json"),
+        ("application/json; q=0.5, */*", "application/json"),
+        ("application/json;q=0", "text/event-stream"),
+        ("application/json;q=0.000, */*", "text/event-stream"),
+        ("application/json, Text/Event-Stream", "text/event-stream"),
+        ("*/*", "text/event-stream"),
+    ]:
+        async with client.get(creations, headers={"Accept": accept}) as response:
+            assert response.content_type == kind, accept
     narrowed = await client.get(f"{creations}?since=2099-01-01", headers={"Accept": "application/json"})
     assert await narrowed.json() == []
 
@@ -187,13 +197,17 @@ async def test_who_accepts_json_alone_is_answered_once(client: Any, pool: Any) -
         "/statistics/transfers/minute'%3B--", "/statistics/transfers/%00", "/statistics/item-creation/{day}",
         "/statistics/transfers/minutes", f"/statistics/transfers/{'x' * 3000}",
         f"{TRANSFERS}?limit=0", f"{TRANSFERS}?limit=1001", f"{TRANSFERS}?limit=1&limit=2", f"{TRANSFERS}?limit=%D9%A1",
-        f"{TRANSFERS}?since=yesterday", f"{TRANSFERS}?since=2025-02-30",
+        f"{TRANSFERS}?since=yesterday", f"{TRANSFERS}?since=2025-02-30", f"{TRANSFERS}?since=1969-12-31",
+        f"{TRANSFERS}?since=2025-02-03T10:00:00+02:00",
     ],
 )  # fmt: skip
 async def test_what_cannot_be_streamed_is_400_in_json(client: Any, path: str) -> None:
     async with client.get(path) as response:
         assert response.status == 400
-        assert (await response.json())["error"]
+        answer = await response.json()
+        assert answer["details"] == [answer["error"]]
+        if "since" in path:
+            assert "from 1970 to 2099" in answer["error"] and "%2B" in answer["error"]
     assert (await client.get("/health")).status == 200
 
 

@@ -6,6 +6,8 @@ import { list, object, text } from "./read.js";
 /** @typedef {import("./read.js").Json} Json */
 
 const JSON_TYPE = "application/json";
+/** curl keeps what comes back until there is more of it, unless it is told not to. */
+const STREAM = "text/event-stream";
 
 /**
  * @param {string} path with {names} in it
@@ -18,7 +20,8 @@ export function command(path, method, told) {
   const implied = body === undefined ? "get" : "post";
   const verb = method === implied ? [] : ["-X", method.toUpperCase()];
   const sent = body === undefined ? [] : ["-H", quoted(`Content-Type: ${JSON_TYPE}`), "-d", quoted(JSON.stringify(body))];
-  return ["curl", ...verb, quoted(location.origin + filled(path, list(told.parameters))), ...sent].join(" ");
+  const streamed = STREAM in object(object(object(told.responses)[200]).content) ? ["-N"] : [];
+  return ["curl", ...streamed, ...verb, quoted(location.origin + filled(path, list(told.parameters))), ...sent].join(" ");
 }
 
 /** @param {Json} media */

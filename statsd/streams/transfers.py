@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from typing import Annotated, Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -44,7 +46,7 @@ from statsd.ownership import (
     item_id,
 )
 from statsd.stream import Row, Stream
-from statsd.web import json_response, read_body
+from statsd.web import Handler, json_response, read_body
 
 Id = msgspec.Meta(description=UUID_RULE)
 
@@ -127,7 +129,7 @@ def _refusal(wrong: InvalidEvent) -> Exception:
     if wrong.rule not in REFUSALS:
         return wrong
     status, sentence = REFUSALS[wrong.rule]
-    return BadRequest(status, sentence, [sentence])
+    return BadRequest(status, sentence)
 
 
 REFUSED = {
@@ -222,8 +224,7 @@ async def put_ownership(request: web.Request) -> web.Response:
     if outcome is None and found is None:
         if request.app[OUTAGE].away:
             raise DatabaseAway("whether the item was transferred cannot be read now: try again")
-        sentence = "the item belongs to this owner already"
-        raise BadRequest(409, sentence, [sentence])
+        raise BadRequest(409, "the item belongs to this owner already")
     return web.Response(status=204)
 
 
@@ -315,7 +316,7 @@ def _id(request: web.Request, stream: str) -> UUID:
 
 
 def routes() -> list[web.RouteDef]:
-    return [
+    made = [
         web.post("/items", post_item),
         web.put("/items/{item:[^/]+}/ownership", put_ownership),
         web.post("/base-items", post_base_item),
@@ -324,6 +325,20 @@ def routes() -> list[web.RouteDef]:
         *ownership.routes(),
         *series.routes(),
     ]
+    return [web.RouteDef(one.method, one.path, _detailed(one.handler), one.kwargs) for one in made]
+
+
+def _detailed(handler: Handler) -> Handler:
+    """Every refusal of this contract has `details`, too (contracts.md §6.5); where there are none, its sentence."""
+
+    @wraps(handler)
+    async def detailed(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except BadRequest as wrong:
+            raise BadRequest(wrong.status, str(wrong), wrong.details or [str(wrong)]) from wrong
+
+    return detailed
 
 
 OPEN_PATHS = frozenset(
@@ -348,28 +363,43 @@ BASE_ITEM_SHARES = (40, 30, 20, 10)
 IN_CIRCULATION = 200  # whoever has an item keeps it in the end
 NOW_SHARE = 0.5  # the rest spreads over the last 30 days
 
-_made: WeakKeyDictionary[random.Random, deque[tuple[UUID, datetime]]] = WeakKeyDictionary()
-"""The latest items made from each source of chance, and when: what transfers drawn from it move."""
+
+@dataclass
+class Held:
+    """An item that samples move: who has it, and since when."""
+
+    item: UUID
+    since: datetime
+    owner: UUID | None = None
+
+
+_circulation: WeakKeyDictionary[random.Random, deque[Held]] = WeakKeyDictionary()
+"""The latest items made from each source of chance: what transfers drawn from it move."""
+
+
+def _held(rng: random.Random) -> deque[Held]:
+    if rng not in _circulation:
+        since = datetime.now(UTC) - timedelta(days=30)
+        _circulation[rng] = deque([Held(item, since) for item in THERE_ALREADY], maxlen=IN_CIRCULATION)
+    return _circulation[rng]
 
 
 def sample_item(rng: random.Random) -> Item:
     """Return an item that was made just now or in the last 30 days."""
     when = datetime.now(UTC) if rng.random() < NOW_SHARE else moment(rng, 1)
     id = UUID(int=rng.getrandbits(128), version=4)
-    _made.setdefault(rng, deque(maxlen=IN_CIRCULATION)).append((id, when))
+    _held(rng).append(Held(id, when))
     return Item(base_item_id=rng.choices(BASE_ITEMS, BASE_ITEM_SHARES)[0], item_id=id, creation_time=when)
 
 
 def sample_transfer(rng: random.Random) -> Transfer:
-    """Return a transfer of an item that was made before; most often of a recent one."""
-    made = _made.get(rng)
-    if made:
-        item, since = made[-1 - int(len(made) * rng.random() ** 2)]
-    else:
-        item, since = rng.choice(THERE_ALREADY), datetime.now(UTC) - timedelta(days=30)
+    """Return a transfer of an item that was made before, most often of a recent one, to somebody who has it not."""
+    items = _held(rng)
+    held = items[-1 - int(len(items) * rng.random() ** 2)]
     now = datetime.now(UTC)
-    when = now if rng.random() < NOW_SHARE else since + (now - since) * rng.random()
-    return Transfer(item_id=item, owner_id=rng.choice(OWNERS), time=when)
+    held.since = now if rng.random() < NOW_SHARE else held.since + (now - held.since) * rng.random()
+    held.owner = rng.choice([owner for owner in OWNERS if owner != held.owner])
+    return Transfer(item_id=held.item, owner_id=held.owner, time=held.since)
 
 
 QUERIES = sql.load("transfers")

@@ -55,6 +55,14 @@ def is_endless(told: dict[str, Any]) -> bool:
     return "text/event-stream" in told["responses"].get("200", {}).get("content", {})
 
 
+async def test_command_of_a_stream_shows_it_as_it_comes(start: Start, visit: Visits) -> None:
+    page = await opened(start, visit)
+    for told in OPERATIONS:
+        command = page.locator(f"#{told['operationId']} [data-command]")
+        if await command.count():
+            assert (await command.text_content() or "").startswith("curl -N ") == is_endless(told)
+
+
 async def test_commands_do_what_they_say(start: Start, visit: Visits, pool: Any) -> None:
     """Each in a real shell; what an example names may not exist here, and nobody is logged in."""
     page = await opened(start, visit)
