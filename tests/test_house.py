@@ -50,7 +50,7 @@ FLOORS = [
         "cloudevents",
     },
     {"ingest", "aggregate", "live", "generator", "refusals", "export", "answers", "accounts"},
-    {"accept", "received", "session", "sse", "ownership", "series", "features"},
+    {"accept", "received", "session", "sse", "ownership", "series", "movements", "features"},
     {"streams", "websocket", "front", "signin", "openapi"},
     {"app", "samples", "arguments"},
     {"cli"},

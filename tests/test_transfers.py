@@ -21,10 +21,10 @@ from conftest import Outside, Program, until
 from statsd import aggregate, database, generator, ingest, sql
 from statsd.errors import InvalidEvent
 from statsd.ingest import WRITERS
+from statsd.movements import THERE_ALREADY, Transfer, item_row, sample_item, sample_transfer, transfer_row
 from statsd.outage import OUTAGE
 from statsd.series import UNITS
 from statsd.streams import transfers
-from statsd.streams.transfers import Transfer, transfer_row
 
 BIKE = "8645a131-a7ae-4569-bb3c-1f1c7ae86829"
 BRICKS = "77a09016-e314-419d-a779-274daa77281f"
@@ -240,7 +240,7 @@ async def test_owners_equal_a_recount_whatever_comes_at_once(client: Any, pool: 
     async def store(seed: int) -> None:
         rng = random.Random(seed)
         for _ in range(10):
-            await writer.store([transfer_row(transfers.sample_transfer(rng), ingest.new_id()) for _ in range(20)])
+            await writer.store([transfer_row(sample_transfer(rng), ingest.new_id()) for _ in range(20)])
 
     async def insert() -> None:
         for _ in range(10):
@@ -418,10 +418,10 @@ async def test_pages_that_cannot_be_are_400(client: Any, pool: Any, path: str, q
 async def test_statistics_equal_a_recount_in_every_unit(client: Any, pool: Any) -> None:
     await generator.set_scenery(pool, transfers.ITEMS)
     rng = random.Random(4)
-    samples = [transfers.sample_item(rng) for _ in range(600)]
+    samples = [sample_item(rng) for _ in range(600)]
     old = datetime(2024, 12, 31, 23, 59, 59, 999_900, UTC)  # with a week that begins in the year before
     rows = [(ingest.new_id(), UUID(BIKE), when) for when in (old, old + timedelta(milliseconds=1))]
-    await client.app[WRITERS]["items"].store([*(transfers.item_row(one, ingest.new_id()) for one in samples), *rows])
+    await client.app[WRITERS]["items"].store([*(item_row(one, ingest.new_id()) for one in samples), *rows])
     await aggregate.sweep(pool, "items")
     topics = client.app[transfers.HUB].topics
     for unit in UNITS:
@@ -567,7 +567,7 @@ async def test_generator_makes_items_and_moves_them(run: Callable[..., Program],
     assert json.loads(program.process.stdout.read()) == {"stream": "transfers", "stored": 1000}
     connection = await asyncpg.connect(database_url)
     moved, made = await connection.fetchrow("select (select count(*) from transfers), (select count(*) from items)")
-    assert 150 < made < 260 and moved + made == 1000 + len(transfers.THERE_ALREADY)
+    assert 150 < made < 260 and moved + made == 1000 + len(THERE_ALREADY)
     owned = await connection.fetchval("select count(*) from items where owner_id is not null")
     assert owned > made / 2
     before = "select count(*) from transfers join items on items.id = item_id where timestamp < created_at"

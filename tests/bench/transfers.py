@@ -28,7 +28,8 @@ from pathlib import Path
 import aiohttp
 
 from statsd import aggregate, database, generator, postgres
-from statsd.streams.transfers import OWNERS, TRANSFERS
+from statsd.movements import OWNERS
+from statsd.streams.transfers import TRANSFERS
 
 ROOT = Path(__file__).parent.parent.parent
 ITEMS = 10_000
