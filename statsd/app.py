@@ -54,6 +54,7 @@ def make_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(http.add_headers)
     app.add_routes([*health.routes(), *pages.routes(), *signin.routes(), *front.routes()])
     app[http.OPEN_PATHS] = frozenset().union(*(stream.open_paths for stream in STREAMS))
+    app[http.NEAR_PATHS] = frozenset().union(*(stream.near_paths for stream in STREAMS))
     app[http.SESSION_PATHS] = signin.PATHS.union(*(stream.session_paths for stream in STREAMS))
     app[http.ENVELOPES] = {}
     app[http.ENVELOPES].update(dict.fromkeys(signin.PATHS, http.plain_envelope))

@@ -52,6 +52,8 @@ class Stream:
     """The stream's HTTP routes."""
     open_paths: frozenset[str] = frozenset()
     """Paths that pages of any origin may use, without credentials, in the form `/jobs/{job}`."""
+    near_paths: frozenset[str] = frozenset()
+    """Paths that pages of the reader's own machine (http://localhost, whatever the port) may use likewise."""
     session_paths: frozenset[str] = frozenset()
     """Paths for people who have logged in, which FRONTEND_URL's pages may use with credentials."""
     envelope: Callable[[InvalidEvent], dict[str, Any]] | None = None

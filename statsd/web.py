@@ -33,6 +33,7 @@ from statsd.errors import (
 )
 from statsd.settings import SETTINGS, is_one_of, is_private, is_within
 
+NEAR = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 BATCH_BYTES = 8 << 20  # a batch, decoded
 BODY_SECONDS = 10.0
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")  # one event a line
@@ -53,6 +54,7 @@ _EVERYWHERE = CIMultiDict({**HEADERS, "Cache-Control": "no-store"})
 ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("origins")
 """Other origins whose pages may read and connect (CORS_ORIGINS)."""
 
+NEAR_PATHS: web.AppKey[frozenset[str]] = web.AppKey("near_paths")
 OPEN_PATHS: web.AppKey[frozenset[str]] = web.AppKey("open_paths")
 """Paths that pages of any origin may use, without credentials, as routes are made with them: `/jobs/{job}`."""
 
@@ -243,12 +245,13 @@ def _granted(request: web.Request) -> dict[str, str]:
             "Access-Control-Allow-Credentials": "true",
             "Access-Control-Expose-Headers": "Retry-After",
         }
-    return {"Access-Control-Allow-Origin": "*"} if origin and _is_open(request) else {}
+    return {"Access-Control-Allow-Origin": "*"} if origin and _is_open(request, origin) else {}
 
 
-def _is_open(request: web.Request) -> bool:
-    """Whether pages of any origin may use this path; a preflight has met no route that could say so."""
-    return _pattern(request.app[OPEN_PATHS]).fullmatch(request.path) is not None
+def _is_open(request: web.Request, origin: str) -> bool:
+    """Whether pages of any origin may use this path, or of this one; a preflight has met no route that could say so."""
+    near = request.app[NEAR_PATHS] if NEAR.fullmatch(origin) else frozenset()
+    return _pattern(request.app[OPEN_PATHS] | near).fullmatch(request.path) is not None
 
 
 @lru_cache(maxsize=8)

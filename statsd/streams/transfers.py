@@ -313,11 +313,10 @@ OPEN_PATHS = frozenset(
         "/base-items",
         "/owners",
         "/transfers",
-        "/statistics/item-creation/{unit}",
-        "/statistics/transfers/{unit}",
     }
 )
-"""All of them: the dashboard of contracts.md §4 is a page of another origin."""
+"""The dashboard of contracts.md §4 is a page of another origin."""
+STREAM_PATHS = frozenset({"/statistics/item-creation/{unit}", "/statistics/transfers/{unit}"})
 
 QUERIES = sql.load("transfers")
 ITEMS = Stream(
@@ -343,6 +342,7 @@ TRANSFERS = Stream(
     scenery=True,
     routes=routes,
     open_paths=OPEN_PATHS,
+    near_paths=STREAM_PATHS,
     follows=frozenset({ITEMS.name}),
     views=series.views("transfers", "transfers"),
 )
