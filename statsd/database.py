@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import asyncpg
 from aiohttp import web
 
-from statsd import sql
+from statsd import pooler, sql
 from statsd.errors import DatabaseAway, DatabaseError, SchemaTooNew
 
 CONNECT_SECONDS = 3.0
@@ -23,7 +23,10 @@ READ_SECONDS = 5
 PATIENCE_SECONDS = 3.0  # whoever reads is told by then that the database is away
 POOL_SIZE = 10
 OLDEST_VERSION = 15
+GONE = ("08", "57")  # SQLSTATE classes: the connection broke, or its server was told to stop
 MIGRATION_LOCK = 0x57A75D  # any number of ours: two servers that start at once migrate one after the other
+MIGRATION_PATIENCE_SECONDS = 60.0
+MIGRATION_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
 
 SESSION = {
     "application_name": "statsd-live",
@@ -42,6 +45,7 @@ T = TypeVar("T")
 log = logging.getLogger("statsd.database")
 
 _asked: set[asyncio.Task[Any]] = set()  # the loop keeps no hold of its tasks
+_pooled: set[str] = set()  # the URLs that lead through a pooler, which is found out once
 
 
 def is_bad_data(error: BaseException) -> bool:
@@ -106,28 +110,53 @@ async def _keep_session(_: Any) -> None:
 async def connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Record]:
     """Return a connection outside the pool. Raises DatabaseAway or DatabaseError with a sentence that says why."""
     try:
-        return await asyncpg.connect(
-            dsn, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings={**SESSION, **overrides}
-        )
+        return await _connect(dsn, **overrides)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise DatabaseError(f"PostgreSQL refused the connection: {error}") from error
     except (ValueError, asyncpg.InterfaceError) as error:
         raise DatabaseError(f"the database URL cannot be used: {error}") from error
     except Exception as error:
-        raise DatabaseAway(f"PostgreSQL cannot be reached: {error or type(error).__name__}") from error
+        raise DatabaseAway(f"PostgreSQL cannot be reached: {str(error) or type(error).__name__}") from error
+
+
+async def _connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Return a connection to PostgreSQL itself, or such a one as a pooler in between allows (pooler.py)."""
+    settings = {**SESSION, **overrides}
+    if dsn not in _pooled:
+        try:
+            connection = await asyncpg.connect(
+                dsn, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings
+            )
+        except asyncpg.PostgresError as error:
+            if not pooler.is_refusal(error):
+                raise
+        else:
+            if not await _is_pooled(connection):
+                return connection
+        if dsn not in _pooled:
+            log.info("a pooler stands before PostgreSQL: nothing is kept prepared, transactions bring their settings")
+        _pooled.add(dsn)
+    return await pooler.connect(dsn, settings, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
+
+
+async def _is_pooled(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
+    """Whether it leads through a pooler; it is closed then, or where that cannot be found out."""
+    direct = False
+    try:
+        direct = not await pooler.is_between(connection, CONNECT_SECONDS)
+    finally:
+        if not direct:
+            connection.terminate()
+    return not direct
 
 
 async def open_pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
     """Return a pool that connects when it is first used, so that it outlives any absence of the database."""
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=0,
-        max_size=POOL_SIZE,
-        timeout=CONNECT_SECONDS,
-        command_timeout=COMMAND_SECONDS,
-        server_settings=SESSION,
-        reset=_keep_session,
-    )
+
+    async def connect_for_pool(*_: Any, **__: Any) -> asyncpg.Connection[asyncpg.Record]:
+        return await _connect(dsn)
+
+    return await asyncpg.create_pool(dsn, min_size=0, max_size=POOL_SIZE, connect=connect_for_pool, reset=_keep_session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +186,48 @@ def migrations() -> list[Migration]:
 async def migrate(dsn: str) -> list[str]:
     """Bring the schema up to date and return the names of what was applied now.
 
-    Raises SchemaTooNew, or DatabaseError where a migration that was applied has been changed since.
+    Raises SchemaTooNew, or DatabaseError where a migration that was applied has been changed since, or another server
+    is at it for long. Of two that start at once each migration is applied by one.
     """
     connection = await connect(dsn, statement_timeout="0")
+    names: list[str] = []
     try:
         if connection.get_server_version().major < OLDEST_VERSION:
             version = connection.get_server_version().major
             raise DatabaseError(f"PostgreSQL {version} is too old: {OLDEST_VERSION} or newer is needed")
-        await connection.execute("select pg_advisory_lock($1)", MIGRATION_LOCK, timeout=60)
-        applied = await _applied(connection)
-        return [await _apply(connection, one) for one in migrations() if one.number not in applied]
-    except asyncpg.PostgresError as error:
-        raise DatabaseError(f"the schema could not be brought up to date: {error}") from error
+        while name := await _apply_next(connection):
+            names.append(name)
+            log.info("migration %s applied", name)
+    except DatabaseError:
+        raise
+    except Exception as error:
+        if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:2] not in GONE:
+            raise DatabaseError(f"the schema could not be brought up to date: {error}") from error
+        raise DatabaseAway(f"PostgreSQL stopped answering: {str(error) or type(error).__name__}") from error
     finally:
-        await connection.close()
+        connection.terminate()
+    return names
+
+
+async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> str | None:
+    """Apply the first migration that is missing, and return its name.
+
+    The lock ends with the transaction: one of the session would stay with a pooler's connection, and lock nobody else
+    out of it.
+    """
+    async with connection.transaction():
+        try:
+            await connection.execute(
+                f"select pg_advisory_xact_lock({MIGRATION_LOCK})", timeout=MIGRATION_PATIENCE_SECONDS
+            )
+        except TimeoutError:
+            raise DatabaseError(
+                f"another server has been bringing the schema up to date for {MIGRATION_PATIENCE_SECONDS:g} s:"
+                " start again when it has done so, or end its session (the advisory lock in pg_locks)"
+            ) from None
+        applied = await _applied(connection)
+        missing = next((one for one in migrations() if one.number not in applied), None)
+        return await _apply(connection, missing) if missing else None
 
 
 async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> set[int]:
@@ -200,14 +257,12 @@ async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> set[int]:
 
 
 async def _apply(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> str:
-    async with connection.transaction():
-        for statement in migration.statements:
-            await connection.execute(statement)
-        await connection.execute(
-            "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)",
-            migration.number,
-            migration.name,
-            migration.checksum,
-        )
-    log.info("migration %s applied", migration.name)
+    for statement in migration.statements:
+        await connection.execute(statement, timeout=MIGRATION_SECONDS)
+    await connection.execute(
+        "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)",
+        migration.number,
+        migration.name,
+        migration.checksum,
+    )
     return migration.name

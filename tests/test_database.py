@@ -29,8 +29,28 @@ async def empty_database(server_dsn: str) -> AsyncIterator[str]:
 
 async def test_two_servers_that_start_at_once_migrate_once(empty_database: str) -> None:
     applied = await asyncio.gather(*(database.migrate(empty_database) for _ in range(4)))
-    assert sorted(applied, key=len)[:3] == [[], [], []]
-    assert sorted(applied, key=len)[3] == [migration.name for migration in database.migrations()]
+    assert sorted(name for names in applied for name in names) == [one.name for one in database.migrations()]
+
+
+async def test_server_that_waits_in_vain_for_another_to_migrate_says_so(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MIGRATION_PATIENCE_SECONDS", 0.1)
+    other = await asyncpg.connect(database_url)
+    async with other.transaction():
+        await other.execute("select pg_advisory_xact_lock($1)", database.MIGRATION_LOCK)
+        with pytest.raises(DatabaseError, match="another server has been bringing the schema up to date") as caught:
+            await database.migrate(database_url)
+    assert type(caught.value) is DatabaseError
+    assert await database.migrate(database_url) == []
+    await other.close()
+
+
+async def test_lock_of_the_migrations_ends_with_them(empty_database: str) -> None:
+    await database.migrate(empty_database)
+    connection = await asyncpg.connect(empty_database)
+    assert await connection.fetchval("select pg_try_advisory_lock($1)", database.MIGRATION_LOCK)
+    await connection.close()
 
 
 async def test_failed_migration_leaves_nothing_of_itself(empty_database: str) -> None:

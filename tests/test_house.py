@@ -20,6 +20,7 @@ FLOORS = [
         "sql",
         "stream",
         "metrics",
+        "pooler",
         "progress",
         "segments",
         "signatures",
