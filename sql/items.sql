@@ -56,9 +56,12 @@ with fresh as (
     set count = total.count + excluded.count
 )
 
--- Other programs are told in the transaction that stored them.
+-- Other programs, and our servers, are told in the transaction that stored them.
 -- name: stored
-select id, base_item_id, created_at, pg_notify('item_creation', json_build_object('id', id)::text)
+select
+    id, base_item_id, created_at,
+    pg_notify('item_creation', json_build_object('id', id)::text),
+    pg_notify('statsd', 'items')
 from fresh
 
 -- name: swept

@@ -150,12 +150,13 @@ owned as (
 )
 
 -- Other programs are told in the transaction that stored them, on the channel and under its older name; of what is left
--- to the sweep, by the sweep.
+-- to the sweep, by the sweep. So are our servers: whoever stored it may be killed before it tells them.
 -- name: stored
 select
     id, "timestamp", owner_id, item_id,
     case when folded then pg_notify('transfer_update', json_build_object('id', id)::text) end,
-    case when folded then pg_notify('item_transfer', json_build_object('id', id)::text) end
+    case when folded then pg_notify('item_transfer', json_build_object('id', id)::text) end,
+    case when folded then pg_notify('statsd', 'transfers') end
 from added
 
 -- name: swept

@@ -236,3 +236,28 @@ async def test_transfer_that_is_replayed_before_its_item_waits_for_the_server_th
     assert await connection.fetchval("select owner_id::text from items where id = $1", item["id"]) == ADA
     await until(lambda: _is(connection, "select from dead_letters", 0))
     await connection.close()
+
+
+async def test_what_a_killed_server_had_just_stored_is_seen_by_clients_of_the_others(
+    run: Callable[..., Program], outside: Outside
+) -> None:
+    """It is told with the transaction: nobody waits for an aggregation."""
+    connection = await outside.ready()
+    programs = [
+        run("serve", "--port", "0", "--data-dir", f"data-{n}", DATABASE_URL=outside.dsn, STATS_AGGREGATE_SECONDS="3600")
+        for n in range(2)
+    ]
+    addresses = [await program.address() for program in programs]
+    await connection.execute(sql.load("transfers")["demo"])
+    async with (
+        aiohttp.ClientSession(addresses[0]) as killed,
+        aiohttp.ClientSession(addresses[1]) as other,
+        other.get("/statistics/transfers/hour") as response,
+    ):
+        events = Events(response)
+        await events.next()
+        for owner in (ADA, GRACE, ADA):
+            await put(killed, ITEM, owner, 204)
+        programs[0].process.kill()
+        await events.total(3)
+    await connection.close()
