@@ -21,7 +21,7 @@ TOLERANCE_SECONDS = 300
 SHORTEST_SECRET, LONGEST_SECRET = 16, 64  # bytes; the specification asks for 24, and has an example of 18
 PREFIX = "whsec_"
 NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
-MOST_SIGNATURES = 16  # of one header; each costs an HMAC with every secret
+MOST_SIGNATURES = 16  # of one header; a sender has one for each of its secrets, and few secrets
 
 
 def secret(text: str) -> bytes:
@@ -50,18 +50,21 @@ def verify(secrets: Sequence[bytes], headers: CIMultiDictProxy[str], body: bytes
     """
     id, timestamp, signatures = (_only(headers, name) for name in NAMES)
     if "." in id:  # with one, the same signature would fit another id and another timestamp
-        raise _refused("webhook-id must not hold a full stop")
+        raise refused("webhook-id must not hold a full stop")
+    if not id.isprintable():  # a byte that is no UTF-8 names nothing
+        raise refused("webhook-id must be printable text")
     if not re.fullmatch(r"\d{1,12}", timestamp, re.ASCII):
-        raise _refused("webhook-timestamp must be whole seconds since 1970")
+        raise refused("webhook-timestamp must be whole seconds since 1970")
     if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         age = "old" if int(timestamp) < now else "far in the future"
-        raise _refused(f"webhook-timestamp is too {age}: it may differ by {TOLERANCE_SECONDS} seconds from our clock")
-    given = [_decoded(one.removeprefix("v1,")) for one in signatures.split(" ") if one.startswith("v1,")]
+        raise refused(f"webhook-timestamp is too {age}: it may differ by {TOLERANCE_SECONDS} seconds from our clock")
+    texts = [one.removeprefix("v1,") for one in signatures.split(" ") if one.startswith("v1,")]
+    given = [_decoded(one) for one in texts[:MOST_SIGNATURES]]
     expected = [_digest(key, id, timestamp, body) for key in secrets]
     # Every pair is compared, so that the time taken says nothing of which one was nearly right.
-    matches = [hmac.compare_digest(one, other) for one in given[:MOST_SIGNATURES] for other in expected]
+    matches = [hmac.compare_digest(one, other) for one in given for other in expected]
     if not any(matches):
-        raise _refused("webhook-signature does not match the id, the timestamp and the body")
+        raise refused("webhook-signature does not match the id, the timestamp and the body")
     return id
 
 
@@ -72,7 +75,7 @@ def _digest(key: bytes, id: str, timestamp: str, body: bytes) -> bytes:
 def _only(headers: CIMultiDictProxy[str], name: str) -> str:
     values = headers.getall(name, [])
     if len(values) != 1 or not values[0]:
-        raise _refused(f"the header {name} is " + ("missing" if not values or not values[0] else "there twice"))
+        raise refused(f"the header {name} is " + ("missing" if not values or not values[0] else "there twice"))
     return values[0]
 
 
@@ -83,5 +86,6 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-def _refused(reason: str) -> BadRequest:
+def refused(reason: str) -> BadRequest:
+    """Return the answer (401) to a message whose signature does not count."""
     return BadRequest(401, f"Invalid webhook signature: {reason}")

@@ -61,6 +61,7 @@ def test_five_minutes_either_way_are_tolerated(seconds: int) -> None:
         (headers(webhook_signature=None), "webhook-signature is missing"),
         (headers(webhook_signature=""), "webhook-signature is missing"),
         (headers(webhook_id=f"{ID}.{TIME}"), "full stop"),
+        (headers(webhook_id="msg_\udcff"), "printable"),
         (headers(webhook_timestamp="soon"), "whole seconds"),
         (headers(webhook_timestamp="17317o5121"), "whole seconds"),
         (headers(webhook_timestamp="١٧٣١٧٠٥١٢١"), "whole seconds"),
@@ -85,6 +86,12 @@ def test_header_that_stands_twice_is_refused() -> None:
     twice = CIMultiDict(headers())
     twice.add("webhook-signature", SIGNATURE)
     assert "there twice" in refusal(CIMultiDictProxy(twice))
+
+
+def test_of_more_signatures_than_anybody_sends_the_first_count() -> None:
+    others = " ".join(f"v1,{base64.b64encode(bytes([number] * 32)).decode()}" for number in range(16))
+    assert signatures.verify([KEY], headers(webhook_signature=f"{SIGNATURE} {others}"), BODY, TIME) == ID
+    assert "does not match" in refusal(headers(webhook_signature=f"{others} {SIGNATURE}"))
 
 
 def test_other_secret_is_refused() -> None:

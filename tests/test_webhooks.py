@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from conftest import renamed, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from statsd import aggregate, database, signatures, sql, windows
+from statsd import aggregate, database, sql, windows
 from statsd.outage import OUTAGE
 from statsd.streams import webhooks
 
@@ -28,7 +27,6 @@ EVENT = {
     "timestamp": "2024-01-01T12:00:00Z",
     "metadata": {"page": "home"},
 }
-KEY = signatures.secret("whsec_plJ3nmyCDGBKInavdOK15jsl")
 
 Start = Callable[..., Awaitable[Any]]
 
@@ -50,12 +48,6 @@ async def events(client: Any, query: str = "filter=hour") -> dict[str, Any]:
     response = await client.get(f"/events?{query}")
     assert response.status == 200, await response.text()
     return (await response.json())["data"]
-
-
-def signed(body: bytes, id: str = "msg_1", moment: float | None = None, key: bytes = KEY) -> dict[str, str]:
-    at = int(time.time() if moment is None else moment)
-    signature = signatures.sign(key, id, at, body)
-    return {"webhook_id": id, "webhook_timestamp": str(at), "webhook_signature": signature}
 
 
 # The contract
@@ -212,136 +204,6 @@ async def test_api_key_is_asked_for_where_it_is_configured(start: Start) -> None
         assert (answer["success"], answer["error"]) == (False, "Invalid or missing API key")
     await post(client, EVENT, X_API_Key="a key with ü")
     assert (await stats(client))["totalEvents"] == 1
-
-
-async def test_signature_is_asked_for_where_a_secret_is_configured(start: Start) -> None:
-    client = await start(webhook_secrets=(bytes(32), KEY))
-    body = json.dumps(EVENT).encode()
-    now = time.time()
-    wrong = {
-        "missing": {},
-        "does not match": signed(body, key=bytes(range(32))),
-        "too old": signed(body, moment=now - 400),
-        "far in the future": signed(body, moment=now + 400),
-    }
-    for says, headers in wrong.items():
-        assert says in (await post(client, body, 401, **headers))["error"]
-    good = signed(body)
-    await post(client, body, **good)
-    for replayed in ({**good, "webhook_id": "msg_2"}, {**good, "webhook_timestamp": str(int(now) + 9)}):
-        assert "does not match" in (await post(client, body, 401, **replayed))["error"]
-    assert "does not match" in (await post(client, body + b" ", 401, **good))["error"]
-    assert (await stats(client))["totalEvents"] == 1
-
-
-# Once
-
-
-@pytest.mark.parametrize("name", ["webhook-id", "Idempotency-Key"])
-async def test_fifty_deliveries_at_once_and_one_after_a_restart_count_once(start: Start, name: str) -> None:
-    client = await start()
-    answers = await asyncio.gather(*(post(client, EVENT, **{name: "msg_7"}) for _ in range(50)))
-    assert len({answer["data"]["eventId"] for answer in answers}) == 1
-    await client.close()
-    again = await start()
-    assert (await post(again, EVENT, **{name: "msg_7"}))["data"] in [answer["data"] for answer in answers]
-    assert (await stats(again))["totalEvents"] == 1
-
-
-async def test_repeat_without_a_timestamp_is_the_same_event(client: Any) -> None:
-    event = {"eventType": "log", "userId": "1", "metadata": {"b": 1, "a": 2}}
-    first = await post(client, event, Idempotency_Key="k")
-    second = await post(client, {**event, "metadata": {"a": 2, "b": 1.0}}, Idempotency_Key="k")
-    assert first == second
-
-
-async def test_another_event_under_a_used_key_is_422(client: Any) -> None:
-    await post(client, EVENT, webhook_id="k")
-    for change in ({"userId": "124"}, {"timestamp": None}, {"metadata": None}, {"eventType": "log"}):
-        answer = await post(client, {**EVENT, **change}, 422, webhook_id="k")
-        assert "another event" in answer["error"]
-    assert (await stats(client)) == {
-        "totalEvents": 1, "invalidEvents": 0, "statistics": {"page_view": 1}, "filter": "hour",
-    }  # fmt: skip
-
-
-async def test_redelivered_batch_counts_once(client: Any) -> None:
-    batch = [EVENT, {**EVENT, "userId": "2"}, {"eventType": 7}]
-    first = (await post(client, batch, webhook_id="batch"))["data"]
-    second = (await post(client, batch, webhook_id="batch"))["data"]
-    assert (first["accepted"], second["accepted"], second["duplicates"]) == (2, 0, 2)
-    assert first["eventIds"] == second["eventIds"]
-    assert (await stats(client))["totalEvents"] == 2
-
-
-@pytest.mark.parametrize("key", ["", "k" * 256])
-async def test_key_that_is_none_is_400(client: Any, key: str) -> None:
-    assert "1 to 255" in (await post(client, EVENT, 400, Idempotency_Key=key))["error"]
-
-
-# CloudEvents
-
-
-CLOUD = {"specversion": "1.0", "id": "A-1", "source": "/shop", "type": "com.example.order", "subject": "42"}
-
-
-async def test_structured_cloud_event_is_a_webhook_event(client: Any) -> None:
-    event = {**CLOUD, "time": "2026-01-02T03:04:05Z", "data": {"userId": "u7", "total": 9}, "traceparent": "00-1"}
-    for _ in range(2):
-        await post(client, event, Content_Type="application/cloudevents+json; charset=utf-8")
-    (found,) = (await events(client))["events"]
-    assert (found["eventType"], found["userId"]) == ("com.example.order", "u7")
-    assert found["timestamp"] == "2026-01-02T03:04:05.000Z"
-    assert found["metadata"] == {
-        "source": "/shop", "subject": "42", "traceparent": "00-1", "data": {"userId": "u7", "total": 9},
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("media", "body", "data"),
-    [
-        ("application/json", b'{"total":9}', {"data": {"total": 9}}),
-        ("application/vnd.shop+json", b"[1]", {"data": [1], "datacontenttype": "application/vnd.shop+json"}),
-        ("text/plain", "größe".encode(), {"data": "größe", "datacontenttype": "text/plain"}),
-        ("image/png", b"\xff\xfe", {"data_base64": "//4=", "datacontenttype": "image/png"}),
-        ("application/json", b"{broken", {"data": "{broken"}),
-    ],
-)
-async def test_binary_cloud_event_is_a_webhook_event(client: Any, media: str, body: bytes, data: Any) -> None:
-    headers = {f"ce_{name}": value for name, value in CLOUD.items()} | {"ce_comment": "Gr%C3%B6%C3%9Fe%20%E2%82%AC"}
-    await post(client, body, Content_Type=media, **headers)
-    (found,) = (await events(client))["events"]
-    assert (found["eventType"], found["userId"]) == ("com.example.order", "42")
-    assert found["metadata"] == {"source": "/shop", "subject": "42", "comment": "Größe €", **data}
-
-
-async def test_batch_of_cloud_events_is_stored_by_their_own_ids(client: Any) -> None:
-    media = {"Content_Type": "application/cloudevents-batch+json"}
-    batch = [CLOUD, {**CLOUD, "id": "A-2"}, {**CLOUD, "source": "/other"}, CLOUD, {"id": 7}]
-    data = (await post(client, batch, **media))["data"]
-    assert (data["accepted"], data["duplicates"]) == (3, 1)
-    assert [row["field"] for row in data["rejected"][0]["errors"]] == ["specversion", "id", "source", "type"]
-    assert (await post(client, CLOUD, Content_Type="application/cloudevents+json"))["data"]["eventId"] in data[
-        "eventIds"
-    ]
-    for body in ({}, "[", 7):
-        assert (await post(client, body, 400, **media))["success"] is False
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"specversion": "0.3"}, "specversion"),
-        ({"id": ""}, "id"),
-        ({"source": None}, "source"),
-        ({"type": "x" * 51}, "eventType"),
-        ({"time": "yesterday"}, "timestamp"),
-        ({"data": {"a": "x" * 17_000}}, "metadata"),
-    ],
-)
-async def test_cloud_event_that_is_wrong_is_400(client: Any, change: dict[str, Any], field: str) -> None:
-    answer = await post(client, {**CLOUD, **change}, 400, Content_Type="application/cloudevents+json")
-    assert [row["field"] for row in answer["errors"]] == [field]
 
 
 # Reading

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
@@ -17,8 +17,8 @@ from aiohttp import web
 from statsd import accept, cloudevents, received, signatures
 from statsd.channel import CHANNEL
 from statsd.database import DSN, POOL
-from statsd.decode import Decoder, exceeded, iso, text, utc
-from statsd.errors import BadRequest, InvalidEvent, StatsError
+from statsd.decode import Decoder, exceeded, iso, parse, text, utc
+from statsd.errors import BadRequest, InvalidEvent, KeyReused, StatsError
 from statsd.export import EXPORTS, Exports
 from statsd.ingest import id_of_key, new_id
 from statsd.live import HUB
@@ -103,9 +103,9 @@ def envelope(invalid: InvalidEvent) -> dict[str, Any]:
     return {"success": False, "message": "Validation failed", "errors": rows}
 
 
-def row(event: WebhookEvent, id: UUID) -> Row:
-    """Return the values of `STREAM.columns`; the event is received now."""
-    now = datetime.now(UTC)
+def row(event: WebhookEvent, id: UUID, received: datetime | None = None) -> Row:
+    """Return the values of `STREAM.columns`; the event was `received` then (None: now), all of a delivery at once."""
+    now = received or datetime.now(UTC)
     metadata = msgspec.json.encode(event.metadata).decode() if event.metadata is not None else None
     return (id, event.eventType, event.userId, utc(event.timestamp) if event.timestamp else now, metadata, now)
 
@@ -153,17 +153,19 @@ async def post_webhook(request: web.Request) -> web.Response:
     _check_api_key(request)
     binary = cloudevents.is_binary(request.headers)
     body = await read_body(request, types=None if binary else TYPES)
-    secrets = request.app[SETTINGS].webhook_secrets
-    signed = signatures.verify(secrets, request.headers, body, time.time()) if secrets else None
+    signed = _signed_id(request, body)
     key = signed or accept.idempotency_key(request, "webhook-id") or accept.idempotency_key(request)
+    now = datetime.now(UTC)
     try:
-        given = _decoded(request, body)
+        given = _decoded(request, body, signed is not None)
         if isinstance(given, list):
-            return await _post_many(request, [_row(one, key, f"\n{index}") for index, one in enumerate(given)])
-        return await _post_one(request, _row(given, key))
+            return await _post_many(request, [_row(one, key, now, place) for place, one in enumerate(given)], now)
+        return await _post_one(request, _row(given, key, now))
     except InvalidEvent:
         await request.app[REFUSALS].count(1)
         raise
+    except KeyReused as reused:
+        raise BadRequest(422, str(reused)) from None  # in the envelope of the contract
 
 
 def _check_api_key(request: web.Request) -> None:
@@ -173,24 +175,54 @@ def _check_api_key(request: web.Request) -> None:
         raise BadRequest(401, "Invalid or missing API key")
 
 
-def _row(given: Given, key: str | None, place: str = "") -> Row | InvalidEvent:
+def _signed_id(request: web.Request, body: bytes) -> str | None:
+    """The id of a delivery that is signed as it must be; None where no signature is asked for."""
+    secrets = request.app[SETTINGS].webhook_secrets
+    if not secrets:
+        return None
+    id = signatures.verify(secrets, request.headers, body, time.time())
+    if cloudevents.is_binary(request.headers):
+        raise signatures.refused("it does not cover ce-* headers: send the CloudEvent in structured mode")
+    return id
+
+
+def _row(given: Given, key: str | None, now: datetime, place: int = 0) -> Row | InvalidEvent:
     """The row of an event: under its own key, else under the delivery's and its place in it, else under a new id."""
     own, event = given
     if isinstance(event, InvalidEvent):
         return event
     if own is not None:
-        return row(event, id_of_key(STREAM.name, f"cloudevent\n{own}"))
-    return row(event, id_of_key(STREAM.name, f"delivery\n{key}{place}") if key is not None else new_id())
+        return row(event, id_of_key(STREAM.name, f"cloudevent\n{own}"), now)
+    # One event alone is the first of many: what is delivered again as an array of one is the same event.
+    name = f"delivery\n{key}\n{place}" if place else f"delivery\n{key}"
+    return row(event, id_of_key(STREAM.name, name) if key is not None else new_id(), now)
 
 
-def _decoded(request: web.Request, body: bytes) -> Given | list[Given]:
-    """The event, or the many. Raises InvalidEvent for what is no JSON, BadRequest for too much."""
+def _decoded(request: web.Request, body: bytes, signed: bool) -> Given | list[Given]:
+    """The event, or the many. Raises InvalidEvent for what is no JSON, BadRequest for too much.
+
+    A signature covers the body and the id, no other header. So the id alone names what is in a signed body, and the
+    Content-Type never makes more events of it.
+    """
     decoder = request.app[DECODER]
     mapped = cloudevents.read(request.headers, body)
     if mapped is not None:
-        return [_converted(decoder, one) for one in mapped] if isinstance(mapped, list) else _converted(decoder, mapped)
-    decoded = decoder.decode(body, request.content_type in LINES)
-    return [(None, one) for one in decoded] if isinstance(decoded, list) else (None, decoded)
+        many = [_converted(decoder, one) for one in (mapped if isinstance(mapped, list) else [mapped])]
+        given = [(None if signed else own, event) for own, event in many]
+        return given if isinstance(mapped, list) else given[0]
+    lines = request.content_type in LINES
+    decoded = decoder.decode(body, lines and not (signed and _is_json(body)))
+    if isinstance(decoded, list):
+        return [(None, one) for one in decoded]
+    return [(None, decoded)] if lines else (None, decoded)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        parse(body)
+    except InvalidEvent:
+        return False
+    return True
 
 
 def _converted(decoder: Decoder[WebhookEvent], mapped: cloudevents.Mapped | InvalidEvent) -> Given:
@@ -208,26 +240,34 @@ async def _post_one(request: web.Request, given: Row | InvalidEvent) -> web.Resp
     return _received({"eventId": str(given[0]), "receivedAt": iso(received)})
 
 
-async def _post_many(request: web.Request, given: Sequence[Row | InvalidEvent]) -> web.Response:
-    outcomes, _ = await accept.many(request, STREAM, given)
+async def _post_many(request: web.Request, given: Sequence[Row | InvalidEvent], now: datetime) -> web.Response:
+    outcomes, found = await accept.many(request, STREAM, given)
     await request.app[REFUSALS].count(sum(isinstance(outcome, InvalidEvent) for outcome in outcomes))
     ids = [
-        str(values[0])
+        values[0]
         for values, outcome in zip(given, outcomes, strict=True)
         if not isinstance(values, InvalidEvent) and not isinstance(outcome, StatsError)
     ]
-    wrong = {index: _errors(outcome) for index, outcome in enumerate(outcomes) if isinstance(outcome, StatsError)}
+    wrong = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, StatsError)}
     if not ids:
-        faults = [{**one, "path": [index, *one["path"]]} for index, errors in wrong.items() for one in errors]
-        return json_response(envelope(InvalidEvent(faults)), 400)
+        return _refused(wrong)
     duplicates = sum(outcome is None for outcome in outcomes)
     return _received({
         "accepted": len(ids) - duplicates,
         "duplicates": duplicates,
-        "eventIds": ids,
-        "receivedAt": iso(datetime.now(UTC)),
-        "rejected": [{"index": index, "errors": errors} for index, errors in wrong.items()],
+        "eventIds": [str(id) for id in ids],
+        "receivedAt": iso(min((found[id]["received_at"] for id in ids if id in found), default=now)),
+        "rejected": [{"index": index, "errors": _errors(outcome)} for index, outcome in wrong.items()],
     })  # fmt: skip
+
+
+def _refused(wrong: Mapping[int, StatsError]) -> web.Response:
+    """What is said of a batch in which nothing was good. Raises KeyReused where that is all that was wrong."""
+    first = next(iter(wrong.values()))
+    if all(isinstance(outcome, KeyReused) for outcome in wrong.values()):
+        raise first
+    faults = [{**one, "path": [index, *one["path"]]} for index, outcome in wrong.items() for one in _errors(outcome)]
+    return json_response(envelope(InvalidEvent(faults)), 400)
 
 
 def _errors(outcome: StatsError) -> list[dict[str, Any]]:
@@ -238,7 +278,7 @@ def _errors(outcome: StatsError) -> list[dict[str, Any]]:
 
 
 def _received(data: dict[str, Any]) -> web.Response:
-    return json_response({"success": True, "message": "Event received successfully", "data": data})
+    return json_response({**TAKEN, "data": data})
 
 
 BIN = {"timestamp": "2026-11-21T10:30:00.000Z", "count": 7}
