@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -17,9 +18,12 @@ from aiohttp import web
 
 from statsd import database
 from statsd.errors import Overloaded
-from statsd.live import STALL_SECONDS
 
-STEP_ROWS = 500  # what is encoded at a time: a few milliseconds, in which nothing else runs
+STEP_ROWS = 128  # what is read and encoded at a time, at most: about a millisecond, in which nothing else runs
+STEP_CHARACTERS = 256 * 1024  # less rows where they are long: an event's metadata may have 16 KiB
+FIRST_ROWS = 16  # nothing is known of their size yet
+SLICE_BYTES = 64 * 1024  # who takes one in time is slow, not gone
+STALL_SECONDS = 120.0  # the system of a client with 20 kB/s takes two megabytes at once, and nothing for a minute
 MOST_EXPORTS = 4  # each holds a connection, and a snapshot that vacuum has to respect
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 ENCODER = msgspec.json.Encoder()
@@ -63,6 +67,7 @@ class Exports:
                     first = await anext(steps, None)
                 response = web.StreamResponse(headers=headers)
                 await response.prepare(request)
+                _keep_short(request.transport)
                 if request.method != "HEAD":
                     await _write(request, response, lines(_resumed(first, steps)))
                 return response
@@ -70,11 +75,19 @@ class Exports:
             connection.terminate()
 
 
+def _keep_short(transport: asyncio.Transport | None) -> None:
+    """Let the system hold little that is not sent: behind megabytes of it a slow client looks like one that is gone."""
+    connection = transport.get_extra_info("socket") if transport else None
+    if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SLICE_BYTES)
+
+
 async def _write(request: web.Request, response: web.StreamResponse, parts: AsyncIterator[bytes]) -> None:
     try:
         async for part in parts:
-            async with asyncio.timeout(STALL_SECONDS):
-                await response.write(part)
+            for start in range(0, len(part), SLICE_BYTES):
+                async with asyncio.timeout(STALL_SECONDS):
+                    await response.write(part[start : start + SLICE_BYTES])
         await response.write_eof()
     except ConnectionResetError:
         raise
@@ -88,10 +101,18 @@ async def _write(request: web.Request, response: web.StreamResponse, parts: Asyn
 async def _steps(
     connection: asyncpg.Connection[asyncpg.Record], query: str, given: Sequence[Any]
 ) -> AsyncGenerator[Rows]:
+    number = FIRST_ROWS
     async with connection.transaction(readonly=True):
-        cursor = await connection.cursor(query, *given)
-        while rows := await cursor.fetch(STEP_ROWS, timeout=database.COMMAND_SECONDS):
+        # Without a name: a statement with one stays behind in the server that a pooler lends for a transaction.
+        cursor = await (await connection.prepare(query, name="")).cursor(*given)
+        while rows := await cursor.fetch(number, timeout=database.COMMAND_SECONDS):
             yield rows
+            number = max(1, min(STEP_ROWS, STEP_CHARACTERS // _longest(rows)))
+
+
+def _longest(rows: Rows) -> int:
+    """The characters of the longest row."""
+    return max(sum([len(value) for value in row.values() if isinstance(value, str)]) for row in rows) or 1
 
 
 async def _resumed(first: Rows | None, steps: AsyncIterator[Rows]) -> AsyncIterator[Rows]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -135,16 +135,19 @@ DOCUMENT = {"filter": "hour", "exportedAt": RECEIVED, "events": [STORED, {**STOR
 async def export_csv(request: web.Request) -> web.StreamResponse:
     """`GET /export/csv?filter=hour`: the events of the window as CSV, newest first."""
     head = "Event Type,User ID,Timestamp,Metadata,Received At"
-    return await _export(request, "csv", "text/csv; charset=utf-8", export.csv(head, _cells))
+    return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: export.csv(head, _cells))
 
 
 @Operation(query=FILTER, answers={200: answer("a file", file={"success": True, "data": DOCUMENT})})
 async def export_json(request: web.Request) -> web.StreamResponse:
     """`GET /export/json?filter=hour`: the events of the window as one JSON document, newest first."""
-    told = {"filter": _filter(parameters(request, "filter")), "exportedAt": iso(datetime.now(UTC))}
-    head = b'{"success":true,"data":' + msgspec.json.encode(told)[:-1] + b',"events":['
-    lines = export.json(head, body, lambda count: b'],"totalCount":%d}}' % count)
-    return await _export(request, "json", "application/json", lines)
+    return await _export(request, "json", "application/json", _document)
+
+
+def _document(name: str, now: datetime) -> Lines:
+    told = msgspec.json.encode({"filter": name, "exportedAt": iso(now)})
+    head = b'{"success":true,"data":' + told[:-1] + b',"events":['
+    return export.json(head, body, lambda count: b'],"totalCount":%d}}' % count)
 
 
 @Operation(
@@ -152,7 +155,7 @@ async def export_json(request: web.Request) -> web.StreamResponse:
 )
 async def export_ndjson(request: web.Request) -> web.StreamResponse:
     """`GET /export/ndjson?filter=hour`: the events of the window as one JSON object a line, newest first."""
-    return await _export(request, "ndjson", LINES[0], export.ndjson(body))
+    return await _export(request, "ndjson", LINES[0], lambda name, now: export.ndjson(body))
 
 
 def _cells(record: asyncpg.Record) -> list[str]:
@@ -160,13 +163,18 @@ def _cells(record: asyncpg.Record) -> list[str]:
     return [record["event_type"], record["user_id"], iso(record["timestamp"]), metadata, iso(record["received_at"])]
 
 
-async def _export(request: web.Request, kind: str, media: str, lines: Lines) -> web.StreamResponse:
+async def _export(
+    request: web.Request, kind: str, media: str, lines: Callable[[str, datetime], Lines]
+) -> web.StreamResponse:
+    """Answer with a file of the window; `lines` hears its name, and the moment that all of the answer is of."""
     name, now = _filter(parameters(request, "filter")), datetime.now(UTC)
     headers = {
         "Content-Type": media,
         "Content-Disposition": f'attachment; filename="events-{name}-{now.date()}.{kind}"',
     }
-    return await request.app[EXPORTS].send(request, headers, lines, QUERIES["export"], windows.start(name, now))
+    return await request.app[EXPORTS].send(
+        request, headers, lines(name, now), QUERIES["export"], windows.start(name, now)
+    )
 
 
 def routes() -> list[web.RouteDef]:

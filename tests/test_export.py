@@ -8,6 +8,7 @@ import io
 import json
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 from aiohttp import ClientPayloadError
 from conftest import until
 
-from statsd import aggregate, export
+from statsd import aggregate, database, export
 from statsd.export import EXPORTS
+from statsd.received import QUERIES
 
 HEADER = ["Event Type", "User ID", "Timestamp", "Metadata", "Received At"]
 EVENT = {"eventType": "page_view", "userId": "1", "timestamp": "2024-01-01T12:00:00Z"}
@@ -116,6 +118,57 @@ async def test_slow_reader_holds_up_nobody_and_costs_no_memory(client: Any, pool
     assert client.app[EXPORTS].running == 1
     stalled.close()
     await until(lambda: client.app[EXPORTS].running == 0)
+
+
+async def fill_long(pool: Any, number: int) -> None:
+    """Insert events with as much metadata as one may have."""
+    await pool.execute(
+        """
+        insert into webhook_events (event_type, user_id, metadata)
+        select 'page_view', n::text, jsonb_build_object('text', repeat('x', 15 * 1024))
+        from generate_series(1, $1::integer) as n
+        """,
+        number,
+    )
+
+
+async def test_long_rows_are_read_a_few_at_a_time(pool: Any, database_url: str) -> None:
+    """Short ones came before them, so that nothing but the limit of a step tells what is coming."""
+    await fill_long(pool, 300)
+    await fill(pool, 300)
+    connection = await database.connect(database_url)
+    sizes = []
+    async with aclosing(export._steps(connection, QUERIES["export"], [datetime(2020, 1, 1, tzinfo=UTC)])) as steps:
+        async for rows in steps:
+            sizes.append((len(rows), sum(len(row["metadata"]) for row in rows)))
+        prepared = await connection.fetchval("select count(*) from pg_prepared_statements where not from_sql")
+    await connection.close()
+    assert sum(rows for rows, _ in sizes) == 600
+    assert max(rows for rows, _ in sizes) == export.STEP_ROWS
+    first, *others = [characters for rows, characters in sizes if characters > 15 * 1024]
+    assert first <= 2 * 1024 * 1024
+    assert max(others) <= 256 * 1024
+    assert prepared <= 1  # the question itself: a pooler would have no statement of ours left
+
+
+async def test_slow_reader_that_goes_on_taking_gets_it_all(
+    client: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a little between the requests of others; none of what it takes lasts as long as the patience does."""
+    monkeypatch.setattr(export, "STALL_SECONDS", 1.0)
+    await fill_long(pool, 1_000)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, export.SLICE_BYTES)
+        slow.setblocking(False)
+        await loop.sock_connect(slow, (client.host, client.port))
+        await loop.sock_sendall(slow, b"GET /export/ndjson HTTP/1.0\r\nHost: x\r\n\r\n")
+        lines = 0
+        while some := await loop.sock_recv(slow, export.SLICE_BYTES):
+            lines += some.count(b'"eventId"')
+            for _ in range(40):
+                await client.get("/livez")
+    assert lines == 1_000
 
 
 async def test_too_many_at_once_are_told_to_come_again(client: Any, pool: Any) -> None:

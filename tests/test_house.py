@@ -61,7 +61,6 @@ BESIDE = {
     ("channel", "database"),
     ("cloudevents", "decode"),
     ("cluster", "unprivileged"),
-    ("export", "live"),
     ("front", "websocket"),
     ("generator", "ingest"),
     ("health", "database"),
