@@ -1,4 +1,6 @@
 -- The webhooks stream. Heads, fold and tail as in logins.sql. All times are UTC, and all bins go by `received_at`.
+-- Every event is in webhook_bins; in the totals by type are those whose type has a name on their day: 1,000 types at most,
+-- so that no read grows with the number of types.
 
 -- name: insert
 with fresh as (
@@ -38,37 +40,77 @@ with fresh as (
 )
 
 -- name: fold
-, minutes as (
-    insert into webhook_minutes as total (minute, event_type, events)
-    select date_trunc('minute', received_at, 'UTC') as minute, event_type, count(*)
+, received as (
+    select
+        date_trunc('minute', received_at, 'UTC') as minute,
+        (received_at at time zone 'UTC')::date as day,
+        event_type,
+        count(*) as events
     from fresh
-    group by minute, event_type
-    order by minute, event_type
-    on conflict (minute, event_type) do update
-    set events = total.events + excluded.events
+    group by minute, day, event_type
 ),
-hours as (
-    insert into webhook_hours as total (hour, event_type, events)
-    select date_trunc('hour', received_at, 'UTC') as hour, event_type, count(*)
-    from fresh
-    group by hour, event_type
-    order by hour, event_type
-    on conflict (hour, event_type) do update
-    set events = total.events + excluded.events
-),
-days as (
-    insert into webhook_days as total (day, event_type, events)
-    select (received_at at time zone 'UTC')::date as day, event_type, count(*)
-    from fresh
+types_of_days as (
+    select day, event_type, sum(events) as events
+    from received
     group by day, event_type
-    order by day, event_type
-    on conflict (day, event_type) do update
+),
+-- A day that has no room any more in our snapshot has no other names than those in it, now and later.
+unknown as (
+    select day, array_agg(event_type order by events desc, event_type) as candidates
+    from types_of_days
+    left join webhook_rooms as room using (day)
+    where (room.names is null or room.names < 1000)
+        and not exists (
+            select
+            from webhook_names as named
+            where named.day = types_of_days.day and named.event_type = types_of_days.event_type
+        )
+    group by day
+),
+named as materialized (
+    select day, event_type
+    from types_of_days
+    join webhook_names using (day, event_type)
+    union all
+    select day, admitted.event_type
+    from (select day, candidates from unknown order by day) as in_order
+    cross join webhook_admit(day, candidates) as admitted (event_type)
+),
+units as (
+    select *
+    from (
+        values
+            ('minute', date_trunc('hour', now(), 'UTC') - interval '2 hours'),
+            ('hour', date_trunc('day', now(), 'UTC') - interval '48 hours'),
+            ('day', '-infinity')
+    ) as units (unit, kept_since)
+),
+bins as (
+    insert into webhook_bins as total (unit, bin, events)
+    select unit, date_trunc(unit, minute, 'UTC') as bin, sum(events)
+    from received
+    join units on minute >= kept_since
+    group by unit, bin
+    order by unit, bin
+    on conflict (unit, bin) do update
+    set events = total.events + excluded.events
+),
+type_bins as (
+    insert into webhook_type_bins as total (unit, bin, event_type, events)
+    select unit, date_trunc(unit, minute, 'UTC') as bin, event_type, sum(events)
+    from received
+    join named using (day, event_type)
+    join units on minute >= kept_since
+    group by unit, bin, event_type
+    order by unit, bin, event_type
+    on conflict (unit, bin, event_type) do update
     set events = total.events + excluded.events
 ),
 types as (
     insert into webhook_types as total (event_type, events)
-    select event_type, count(*)
-    from fresh
+    select event_type, sum(events)
+    from types_of_days
+    join named using (day, event_type)
     group by event_type
     order by event_type
     on conflict (event_type) do update
@@ -90,28 +132,26 @@ from fresh
 -- name: lock
 lock table webhook_events in share row exclusive mode
 
--- What was pruned stays: its minutes, hours and days as they are, and of the sums over all time what came from them.
+-- What was pruned stays: its bins as they are, and of the sums over all time what came from them. Names stay, too: who
+-- has one was decided when the events came.
 -- name: empty
-with minutes as (
-    delete from webhook_minutes as total
-    where not exists (
-        select from webhook_pruned_days as pruned where pruned.day = (total.minute at time zone 'UTC')::date
-    )
+with pruned as (
+    select day::timestamp at time zone 'UTC' as bin
+    from webhook_pruned_days
 ),
-hours as (
-    delete from webhook_hours as total
-    where not exists (
-        select from webhook_pruned_days as pruned where pruned.day = (total.hour at time zone 'UTC')::date
-    )
+bins as (
+    delete from webhook_bins as total
+    where not exists (select from pruned where pruned.bin = date_trunc('day', total.bin, 'UTC'))
 ),
-days as (
-    delete from webhook_days as total
-    where not exists (select from webhook_pruned_days as pruned where pruned.day = total.day)
+type_bins as (
+    delete from webhook_type_bins as total
+    where not exists (select from pruned where pruned.bin = date_trunc('day', total.bin, 'UTC'))
 ),
 kept as (
     select event_type, sum(events)::bigint as events
-    from webhook_days
-    join webhook_pruned_days using (day)
+    from webhook_type_bins
+    join pruned using (bin)
+    where unit = 'day'
     group by event_type
 ),
 gone as (
@@ -124,13 +164,51 @@ types as (
     from kept
     where kept.event_type = total.event_type
 ),
+whole as (
+    select sum(events)::bigint as events
+    from webhook_bins
+    join pruned using (bin)
+    where unit = 'day'
+),
 uncounted as (
     delete from webhook_count
-    where not exists (select from kept)
+    where (select events from whole) is null
 )
 update webhook_count
-set events = (select sum(events) from kept)
-where exists (select from kept)
+set events = (select events from whole)
+where (select events from whole) is not null
+
+-- One small step: deletes bins that no window reaches any more.
+-- name: expire
+with old as (
+    select unit, bin, event_type
+    from webhook_type_bins
+    where (unit = 'minute' and bin < date_trunc('hour', now(), 'UTC') - interval '2 hours')
+        or (unit = 'hour' and bin < date_trunc('day', now(), 'UTC') - interval '48 hours')
+    limit 5000
+    for update skip locked
+),
+old_bins as (
+    select unit, bin
+    from webhook_bins
+    where (unit = 'minute' and bin < date_trunc('hour', now(), 'UTC') - interval '2 hours')
+        or (unit = 'hour' and bin < date_trunc('day', now(), 'UTC') - interval '48 hours')
+    limit 5000
+    for update skip locked
+),
+expired as (
+    delete from webhook_type_bins as total
+    using old
+    where total.unit = old.unit and total.bin = old.bin and total.event_type = old.event_type
+    returning 1
+),
+expired_bins as (
+    delete from webhook_bins as total
+    using old_bins
+    where total.unit = old_bins.unit and total.bin = old_bins.bin
+    returning 1
+)
+select (select count(*) from expired) + (select count(*) from expired_bins)
 
 -- One small step of retention: deletes rows received before $1 and notes their days, in one statement.
 -- name: prune
@@ -198,32 +276,24 @@ order by received_at desc, id desc
 
 -- What happened in the window $1 (hour, day or week) that began at $2: by type the 1,000 largest, and all of it.
 -- name: statistics
-with counted as (
-    select event_type, events
-    from webhook_minutes
-    where $1::text = 'hour' and minute >= $2::timestamptz
-    union all
-    select event_type, events
-    from webhook_hours
-    where $1 = 'day' and hour >= $2
-    union all
-    select event_type, events
-    from webhook_days
-    where $1 = 'week' and day >= ($2 at time zone 'UTC')::date
-),
-types as (
-    select event_type, sum(events)::bigint as events
-    from counted
-    group by event_type
+with units as (
+    select case $1::text when 'hour' then 'minute' when 'day' then 'hour' else 'day' end as unit
 ),
 largest as (
-    select event_type, events
-    from types
+    select event_type, sum(events)::bigint as events
+    from webhook_type_bins
+    where unit = (select unit from units) and bin >= $2::timestamptz
+    group by event_type
     order by events desc, event_type
     limit 1000
 )
 select
-    coalesce((select sum(events) from types), 0)::bigint as total,
+    coalesce((
+        select sum(events)
+        from webhook_bins
+        where unit = (select unit from units) and bin >= $2
+    ), 0)::bigint as total,
+    coalesce((select sum(events) from largest), 0)::bigint as named,
     coalesce((select sum(events) from webhook_refusals), 0)::bigint as invalid,
     coalesce((select json_object_agg(event_type, events order by events desc, event_type) from largest), '{}')
         as statistics
@@ -232,43 +302,21 @@ select
 -- running minute and the 59 before it, the running hour and 23, the running day and 6. Bins after $1 (the clock of
 -- another server may be ahead) count in the running one.
 -- name: snapshot
-with began as (
-    select
-        date_trunc('minute', $1::timestamptz, 'UTC') - interval '59 minutes' as hour_began,
-        date_trunc('hour', $1::timestamptz, 'UTC') - interval '23 hours' as day_began,
-        ($1::timestamptz at time zone 'UTC')::date - 6 as week_began
-),
-recent as (
-    select 'hour' as segment, least(minute, date_trunc('minute', $1::timestamptz, 'UTC')) as bin, event_type, events
-    from webhook_minutes, began
-    where minute >= hour_began
-    union all
-    select 'day', least(hour, date_trunc('hour', $1::timestamptz, 'UTC')), event_type, events
-    from webhook_hours, began
-    where hour >= day_began
-    union all
-    select
-        'week',
-        least(day, ($1::timestamptz at time zone 'UTC')::date)::timestamp at time zone 'UTC',
-        event_type,
-        events
-    from webhook_days, began
-    where day >= week_began
-),
-bins as (
-    select 'hour' as segment, hour_began + n * interval '1 minute' as bin
-    from began, generate_series(0, 59) as n
-    union all
-    select 'day', day_began + n * interval '1 hour'
-    from began, generate_series(0, 23) as n
-    union all
-    select 'week', (week_began + n)::timestamp at time zone 'UTC'
-    from began, generate_series(0, 6) as n
+with windows as (
+    select segment, unit, running, step, running - (bins - 1) * step as began
+    from (
+        values
+            ('hour', 'minute', date_trunc('minute', $1::timestamptz, 'UTC'), interval '1 minute', 60),
+            ('day', 'hour', date_trunc('hour', $1::timestamptz, 'UTC'), interval '1 hour', 24),
+            ('week', 'day', date_trunc('day', $1::timestamptz, 'UTC'), interval '24 hours', 7)
+    ) as windows (segment, unit, running, step, bins)
 ),
 counted as (
-    select segment, bin, sum(events)::bigint as events
-    from recent
-    group by segment, bin
+    select segment, least(total.bin, running) as bin, sum(events)::bigint as events
+    from windows
+    join webhook_bins as total using (unit)
+    where total.bin >= began
+    group by segment, least(total.bin, running)
 ),
 series as (
     select
@@ -280,7 +328,8 @@ series as (
             )
             order by bin
         ) as rows
-    from bins
+    from windows
+    cross join generate_series(began, running, step) as bin
     left join counted using (segment, bin)
     group by segment
 ),
@@ -288,18 +337,16 @@ largest as (
     select 'all' as segment, event_type, events, (select events from webhook_count) as whole
     from (select event_type, events from webhook_types order by events desc, event_type limit 5) as first
     union all
-    select segment, event_type, events, whole
-    from (
-        select
-            segment,
-            event_type,
-            sum(events)::bigint as events,
-            sum(sum(events)) over (partition by segment) as whole,
-            row_number() over (partition by segment order by sum(events) desc, event_type) as place
-        from recent
-        group by segment, event_type
-    ) as ranked
-    where place <= 5
+    select segment, event_type, first.events, (select sum(events) from counted where counted.segment = windows.segment)
+    from windows
+    cross join lateral (
+        select event_type, sum(events)::bigint as events
+        from webhook_type_bins as total
+        where total.unit = windows.unit and total.bin >= began
+        group by event_type
+        order by sum(events) desc, event_type
+        limit 5
+    ) as first
 ),
 tops as (
     select

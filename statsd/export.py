@@ -89,8 +89,8 @@ async def _write(request: web.Request, response: web.StreamResponse, parts: Asyn
                 async with asyncio.timeout(STALL_SECONDS):
                     await response.write(part[start : start + SLICE_BYTES])
         await response.write_eof()
-    except ConnectionResetError:
-        raise
+    except ConnectionError as gone:
+        raise ConnectionResetError("the client hung up") from gone
     except Exception as error:  # the status is sent: only the missing end of the body can still say it
         stalled = isinstance(error, TimeoutError)
         log.error("an export was cut off%s", ": nobody took it" if stalled else "", exc_info=not stalled)

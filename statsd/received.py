@@ -107,12 +107,19 @@ STATISTICS = {"totalEvents": 7, "invalidEvents": 1, "statistics": Counter(page_v
 @Operation(
     query=FILTER,
     tagged=True,
-    answers={200: answer("counts of the window", statistics={"success": True, "data": STATISTICS})},
+    answers={
+        200: answer(
+            "counts of the window",
+            statistics={"success": True, "data": STATISTICS},
+            others={"success": True, "data": {**STATISTICS, "totalEvents": 12, "otherEvents": 5}},
+        )
+    },
 )
 async def get_stats(request: web.Request) -> web.Response:
     """`GET /events/stats?filter=hour`: how many events of which type; `invalidEvents` were refused since the beginning.
 
-    From totals. `totalEvents` and `statistics` are of the window; of more than 1,000 types the largest are named.
+    From totals. `totalEvents` and `statistics` are of the window. At most 1,000 types have a name, the largest of those
+    that came first on their day; `otherEvents`, where there are any, are of all others.
     """
     name = _filter(parameters(request, "filter"))
     begins = windows.start(name, datetime.now(UTC))
@@ -124,6 +131,8 @@ async def get_stats(request: web.Request) -> web.Response:
         "statistics": msgspec.Raw(compact(found["statistics"])),
         "filter": name,
     }
+    if others := found["total"] - found["named"]:
+        data["otherEvents"] = others
     return tagged_response(request, {"success": True, "data": data})
 
 

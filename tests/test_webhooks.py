@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
-from conftest import renamed, until
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from conftest import until
 
-from statsd import aggregate, database, sql, windows
+from statsd import aggregate, windows
 from statsd.outage import OUTAGE
 from statsd.streams import webhooks
 
@@ -267,29 +263,6 @@ async def test_refusals_during_an_outage_are_counted_when_it_is_over(start: Star
     assert not client.app[OUTAGE].away
 
 
-async def test_retention_deletes_raw_rows_and_keeps_totals(client: Any, pool: Any) -> None:
-    """Also through a rebuild, which leaves days alone whose rows are gone, and sums over all time with them."""
-    await pool.execute("""
-        insert into webhook_events (event_type, user_id, received_at)
-        select 'type-' || n % 3, n::text, now() - n * interval '1 day' from generate_series(1, 10) as n
-    """)
-    await aggregate.sweep(pool, "webhooks")
-    await post(client, [EVENT] * 4)
-    tables = ("minutes", "hours", "days", "types", "count")
-
-    async def totals() -> list[Any]:
-        return [sorted(map(tuple, await pool.fetch(f"select * from webhook_{name}")), key=repr) for name in tables]
-
-    before = await totals()
-    assert await aggregate.prune(pool, "webhooks", 5) in (5, 6)
-    assert await totals() == before
-    assert await aggregate.rebuild(pool, "webhooks") in (8, 9)
-    assert await totals() == before
-    assert await aggregate.prune(pool, "webhooks", 1) > 0
-    await aggregate.rebuild(pool, "webhooks")
-    assert await totals() == before
-
-
 # Live
 
 
@@ -351,55 +324,6 @@ async def test_payload_list_statistics_and_export_agree(client: Any, pool: Any) 
         tops = payload["segmentedTopEventTypes"][name]
         assert [(one["type"], one["count"]) for one in tops] == list(found["statistics"].items())[:5]
         assert [one["percentage"] for one in tops] == [round(100 * one["count"] / total, 2) for one in tops]
-
-
-UTC_YEARS = st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))
-DST_CHANGES = st.sampled_from([
-    datetime(2026, 3, 8, 7, tzinfo=UTC), datetime(2026, 11, 1, 6, tzinfo=UTC),  # New York
-    datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC),  # Berlin
-])  # fmt: skip
-MOMENTS = st.one_of(
-    UTC_YEARS, st.builds(lambda at, s: at + timedelta(seconds=s), DST_CHANGES, st.integers(0, 8 * 86_400))
-)
-AGES = st.lists(
-    st.one_of(st.integers(-90, 8 * 86_400), st.sampled_from([3_540, 3_600, 82_800, 86_400, 518_400, 604_800]))
-)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(now=MOMENTS, ages=AGES, zone=st.sampled_from(["UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata"]))
-def test_windows_have_exactly_their_bins_at_any_moment_in_any_zone(
-    server_dsn: str, template: str, now: datetime, ages: list[int], zone: str
-) -> None:
-    """Over a change to or from daylight-saving time, in the first partial bin, and from a clock that is ahead."""
-
-    async def check() -> None:
-        dsn = renamed(server_dsn, template)
-        connection = await database.connect(dsn, timezone=zone)
-        try:
-            transaction = connection.transaction()
-            await transaction.start()
-            received = [now - timedelta(seconds=age) for age in ages]
-            await connection.executemany(
-                "insert into webhook_events (event_type, user_id, received_at) values ('x', '1', $1)",
-                [(at,) for at in received],
-            )
-            await aggregate.sweep(connection, "webhooks")
-            payload = msgspec.json.decode(await connection.fetchval(sql.load("webhooks")["snapshot"], now))
-            for name, bins, step in (("hour", 60, "minutes"), ("day", 24, "hours"), ("week", 7, "days")):
-                rows = payload["segmentedData"][name]
-                began = windows.start(name, now)
-                expected = [began + timedelta(**{step: number}) for number in range(bins)]
-                assert [datetime.fromisoformat(row["timestamp"]) for row in rows] == expected
-                counted = Counter(
-                    max((start for start in expected if start <= at), default=None) for at in received if at >= began
-                )
-                assert [row["count"] for row in rows] == [counted[start] for start in expected]
-            await transaction.rollback()
-        finally:
-            await connection.close()
-
-    asyncio.run(check())
 
 
 # The generator

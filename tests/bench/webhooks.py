@@ -1,11 +1,12 @@
 """Whether answers about webhooks cost the same with many events as with few, and what an export of all costs.
 
-    python tests/bench/webhooks.py [--few 1000] [--many 1000000]
+    python tests/bench/webhooks.py [--few 1000] [--many 1000000] [--types 12]
 
-Starts `serve` on a database of its own, fills it with events over the last seven days, and measures the median of
-`GET /events/stats`, of a live frame (`GET /webhooks`, the same query) and of `GET /events`, in milliseconds, first with
-few and then with many. Then exports all as CSV, JSON and lines while another client goes on asking `/events/stats`:
-prints rows a second, the largest growth of the server's memory, and the other client's median and worst answer.
+Starts `serve` on a database of its own, fills it with events of so many types over the last seven days, and measures the
+median of `GET /events/stats`, of a live frame (`GET /webhooks`, the same query) and of `GET /events`, in milliseconds,
+first with few events and then with many. Then exports all as CSV, JSON and lines while another client goes on asking
+`/events/stats`: prints rows a second, the largest growth of the server's memory, and the other client's median and
+worst answer.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ QUESTIONS = {
 FILL = """
 insert into webhook_events (event_type, user_id, metadata, received_at)
 select
-    'type-' || n % 12, (n % 5000)::text, '{"page": "home", "browser": "chrome"}',
+    'type-' || n % $3::integer, (n % 5000)::text, '{"page": "home", "browser": "chrome"}',
     now() - ($2::float8 * random()) * interval '1 second'
 from generate_series(1, $1::integer) as n
 """
@@ -78,11 +79,11 @@ async def serving(folder: Path) -> AsyncIterator[tuple[str, subprocess.Popen[byt
         program.wait(20)
 
 
-async def fill(folder: Path, number: int) -> None:
+async def fill(folder: Path, number: int, types: int) -> None:
     """Bring the table to `number` events, as another program would: inserted, then swept into the totals."""
     pool = await asyncpg.create_pool(postgres.dsn(folder / "data"), min_size=1, max_size=1)
     there = await pool.fetchval("select count(*) from webhook_events")
-    await pool.execute(FILL, number - there, WEEK_SECONDS, timeout=None)
+    await pool.execute(FILL, number - there, WEEK_SECONDS, types, timeout=None)
     await aggregate.sweep(pool, "webhooks")
     await pool.execute("vacuum analyze")
     await pool.close()
@@ -131,13 +132,14 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--few", type=int, default=1_000)
     parser.add_argument("--many", type=int, default=1_000_000)
+    parser.add_argument("--types", type=int, default=12)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="statsd-bench-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         async with serving(Path(name)) as (address, program):
             found = []
             for number in (given.few, given.many):
-                await fill(Path(name), number)
+                await fill(Path(name), number, given.types)
                 found.append(await medians(address))
             for question in QUESTIONS:
                 few, many = found[0][question], found[1][question]
