@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from statsd import cursors, export, sql, windows
 from statsd.database import POOL, ask
-from statsd.decode import compact, iso
+from statsd.decode import compact, iso, utc
 from statsd.errors import BadRequest
 from statsd.export import EXPORTS, Lines
 from statsd.operation import Operation, Parameter, answer
@@ -56,7 +56,7 @@ async def get_events(request: web.Request) -> web.Response:
     """`GET /events?filter=hour`: the events of the last hour, day or week, newest first.
 
     At most `limit` (100, up to 1,000) of them; `nextCursor`, given as `cursor`, asks for the ones before, in the window
-    as it was for the first page. 400 for another filter, limit or cursor.
+    as it was for the first page, which must not be an hour old. 400 for another filter, limit or cursor.
     """
     asked = parameters(request, "filter", "limit", "cursor")
     name, most = _filter(asked), limit(asked, 100, MOST_EVENTS)
@@ -92,13 +92,24 @@ Place = tuple[str, datetime, datetime, UUID]
 """In the window of this name, begun then: behind the event received then, of this id."""
 
 
+PAGING = timedelta(hours=1)
+"""How long a window may be paged through after its first page."""
+
+
 def _place(asked: Mapping[str, str], name: str) -> Place:
+    begins = windows.start(name, datetime.now(UTC))
     if "cursor" not in asked:
-        return name, windows.start(name, datetime.now(UTC)), *END
-    place: Place = cursors.decode(asked["cursor"], Place)
-    if place[0] != name or not (place[1].tzinfo and place[2].tzinfo):
-        raise BadRequest(400, f'cursor must be the nextCursor of an answer for filter "{name}"')
-    return place
+        return name, begins, *END
+    given: Place = cursors.decode(asked["cursor"], Place)
+    try:
+        place = (given[0], utc(given[1]), utc(given[2]), given[3])
+        if name == place[0] and place[1] >= begins - PAGING and given[1].tzinfo and given[2].tzinfo:
+            return place
+    except (ValueError, OverflowError):  # a time that no event can have
+        pass
+    raise BadRequest(
+        400, f'cursor must be the nextCursor of an answer for filter "{name}", whose first page is not an hour old'
+    )
 
 
 STATISTICS = {"totalEvents": 7, "invalidEvents": 1, "statistics": Counter(page_view=5, log=2), "filter": "hour"}

@@ -36,6 +36,7 @@ class Refusals:
         self._number = 0
         self._counted = asyncio.Event()  # of the number that waits now
         self._wake = asyncio.Event()
+        self._flushing = asyncio.Lock()
 
     async def count(self, number: int) -> None:
         """Return once they are counted, or after a moment where the database is away: then they are counted later."""
@@ -55,18 +56,21 @@ class Refusals:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def flush(self) -> bool:
-        """Count what waits now; tell whether that succeeded."""
-        self._wake.clear()
-        number, self._number = self._number, 0
-        counted, self._counted = self._counted, asyncio.Event()
-        try:
-            if number:
-                await self._pool.execute(self._query, datetime.now(UTC).date(), number)
-        except Exception as error:
-            log.warning("%s: %d refused events wait to be counted: %s", self._stream, number, error)
-            self._number += number
-            self._wake.set()
-            return False
+        """Count what waits now, after whatever is being counted; tell whether that succeeded."""
+        async with self._flushing:
+            self._wake.clear()
+            number, self._number = self._number, 0
+            counted, self._counted = self._counted, asyncio.Event()
+            try:
+                if number:
+                    await self._pool.execute(self._query, datetime.now(UTC).date(), number)
+            except BaseException as error:  # also where we are cancelled: what was not counted waits on
+                self._number += number
+                self._wake.set()
+                if not isinstance(error, Exception):
+                    raise
+                log.warning("%s: %d refused events wait to be counted: %s", self._stream, number, error)
+                return False
         counted.set()
         if number:
             self._changed(self._stream)

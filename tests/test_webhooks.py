@@ -6,14 +6,14 @@ import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from conftest import until
 
-from statsd import aggregate, windows
+from statsd import aggregate, cursors, windows
 from statsd.outage import OUTAGE
 from statsd.streams import webhooks
 
@@ -228,6 +228,45 @@ async def test_wrong_questions_are_400(client: Any, query: str) -> None:
     assert (await client.get(f"/events?{query}")).status == 400
 
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+NOW = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+LAST = UUID(int=1)
+
+
+@pytest.mark.parametrize(
+    ("since", "before"),
+    [
+        ("0001-01-01T00:00:00+14:00", NOW),
+        (NOW, "0001-01-01T00:00:00+14:00"),
+        ("9999-12-31T23:59:59-14:00", NOW),
+        (NOW, "9999-12-31T23:59:59-14:00"),
+        ("2199-01-01T00:00:00Z", "2199-01-01T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"),
+        (NOW.removesuffix("Z"), NOW.removesuffix("Z")),
+    ],
+)
+async def test_cursor_that_somebody_made_is_400(client: Any, since: str, before: str) -> None:
+    cursor = cursors.encode(["hour", since, before, LAST])
+    response = await client.get(f"/events?filter=hour&cursor={cursor}")
+    assert response.status == 400, await response.text()
+    assert "nextCursor" in (await response.json())["message"]
+
+
+async def test_cursor_reads_on_in_its_window_and_never_beyond(client: Any, pool: Any) -> None:
+    """A window moves on while somebody pages through it; what is before it stays out of reach."""
+    now = datetime.now(UTC)
+    await pool.executemany(
+        "insert into webhook_events (event_type, user_id, received_at) values ('x', $1, $2)",
+        [(str(hours), now - timedelta(hours=hours)) for hours in range(4)],
+    )
+    earlier = windows.start("hour", now - timedelta(minutes=30))
+    found = await events(client, f"filter=hour&cursor={cursors.encode(['hour', earlier, now, LAST])}")
+    assert [one["userId"] for one in found["events"]] == ["1"]
+    for since in (LONG_AGO, windows.start("hour", now - timedelta(hours=2))):
+        cursor = cursors.encode(["hour", since, now, LAST])
+        assert (await client.get(f"/events?filter=hour&cursor={cursor}")).status == 400
+
+
 async def test_cursor_of_another_filter_is_400(client: Any) -> None:
     await post(client, [EVENT] * 2)
     cursor = (await events(client, "filter=day&limit=1"))["nextCursor"]
@@ -240,6 +279,19 @@ async def test_refusals_are_counted_over_restarts_and_servers(start: Start) -> N
     assert [(await stats(server))["invalidEvents"] for server in (one, two)] == [40, 40]
     await one.close()
     assert (await stats(await start()))["invalidEvents"] == 40
+
+
+async def test_refusals_that_are_being_counted_at_the_stop_are_counted(start: Start, pool: Any) -> None:
+    """Somebody has the counts locked while the server stops: a statement waits for them, and more for its turn."""
+    client = await start()
+    async with pool.acquire() as holder, holder.transaction():
+        await holder.execute("lock table webhook_refusals in exclusive mode")
+        await post(client, {}, 400)
+        await asyncio.gather(*(post(client, {}, 400) for _ in range(2)))
+        stopping = asyncio.create_task(client.close())
+        await until(lambda: all(task.get_name() != "writer webhooks" for task in asyncio.all_tasks()))
+    await stopping
+    assert await pool.fetchval("select sum(events)::int from webhook_refusals") == 3
 
 
 async def test_refusals_during_an_outage_are_counted_when_it_is_over(start: Start, outside: Any) -> None:

@@ -316,7 +316,7 @@ async def reading_and_counting(app: web.Application) -> AsyncIterator[None]:
     app[REFUSALS] = Refusals(STREAM.name, app[POOL], app[CHANNEL].announce)
     async with background(app, "refusals", app[REFUSALS].run()):
         yield
-    await app[REFUSALS].flush()
+        await app[REFUSALS].flush()  # before the task ends, which may be counting at this moment
 
 
 # What the generator draws from: types with their share, and pages.

@@ -2,11 +2,11 @@
 
     python tests/bench/webhooks.py [--few 1000] [--many 1000000] [--types 12]
 
-Starts `serve` on a database of its own, fills it with events of so many types over the last seven days, and measures the
-median of `GET /events/stats`, of a live frame (`GET /webhooks`, the same query) and of `GET /events`, in milliseconds,
-first with few events and then with many. Then exports all as CSV, JSON and lines while another client goes on asking
-`/events/stats`: prints rows a second, the largest growth of the server's memory, and the other client's median and
-worst answer.
+Starts `serve` on a database of its own, fills it with events of so many types over the last seven days, and measures
+the median of `GET /events/stats`, of a live frame (`GET /webhooks`, the same query) and of `GET /events`, in
+milliseconds, first with few events and then with many. Then exports all as CSV, JSON and lines while another client
+goes on asking `/events/stats`: prints rows a second, the largest growth of the server's memory, and the other client's
+median and worst answer.
 """
 
 from __future__ import annotations
