@@ -1,8 +1,10 @@
 """CloudEvents 1.0 over HTTP (CloudEvents HTTP protocol binding 1.0.2): binary, structured and batched content mode.
 
-Each becomes the JSON object of a webhook event: `type` is the eventType, `time` the timestamp, `source` and `id`
-together the key that makes a redelivery count once; every other attribute, and the data, goes into the metadata. The
-userId is the data's `userId`, else the extension attribute `userid`, else the subject, else the source.
+Each becomes the JSON object of a webhook event: `type` is the eventType, `time` the timestamp, `source` and `id` are
+together the key that makes a redelivery count once; every other attribute, and the data, goes into the metadata.
+
+The userId is the first that can be one of the data's `userId`, the extension attribute `userid`, the subject, and the
+source, cut where it is too long: who sends CloudEvents knows of no userId. What is wrong is said in the sender's words.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from urllib.parse import unquote
 
 from multidict import CIMultiDictProxy
 
-from statsd.decode import bounded, parse, single
+from statsd.decode import NOT_BLANK_NO_CONTROLS, bounded, parse, single
 from statsd.errors import InvalidEvent
 
 STRUCTURED = "application/cloudevents+json"
@@ -26,11 +28,16 @@ TOP = frozenset({"specversion", "id", "type", "time"})  # what the event has a p
 KEY_CHARACTERS = 1_000
 NO_UTF8 = re.compile(r"[\ud800-\udfff]")  # what aiohttp reads such bytes of a header as
 JSON = ("application/json", "text/json", "")
+USER_CHARACTERS = 100
+_USER = re.compile(rf"(?=.{{1,{USER_CHARACTERS}}}\Z){NOT_BLANK_NO_CONTROLS}")
 
 Mapped = tuple[str, dict[str, Any]]
 """The key of an event, and the event as a webhook's JSON object."""
-Fault = tuple[str, str]
-"""An attribute, and what it must be."""
+Fault = tuple[str, str, str]
+"""An attribute, the kind of the fault, and what it must be."""
+
+WORDS = {"eventType": "type", "userId": "source", "timestamp": "time", "metadata": "data"}
+"""What a CloudEvent calls the fields of a webhook event."""
 
 
 def is_binary(headers: CIMultiDictProxy[str]) -> bool:
@@ -52,25 +59,27 @@ def read(headers: CIMultiDictProxy[str], body: bytes) -> list[Mapped | InvalidEv
         return None
     raw = parse(body)
     if not isinstance(raw, list):
-        return InvalidEvent([("", "a batch of CloudEvents must be a JSON array")])
+        return InvalidEvent([("", "array.base", "a batch of CloudEvents must be a JSON array")])
     return [_from_structured(one) for one in bounded(raw)]
 
 
 def _from_binary(headers: CIMultiDictProxy[str], media: str, body: bytes) -> Mapped | InvalidEvent:
-    attributes: dict[str, Any] = {
-        name.lower().removeprefix("ce-"): unquote(value) for name, value in headers.items() if name[:3].lower() == "ce-"
-    }
-    broken = [name for name, value in attributes.items() if NO_UTF8.search(value)]
-    if broken:
-        return InvalidEvent([(name, "must be UTF-8, percent-encoded") for name in broken])
-    if media and media != JSON[0]:
-        attributes["datacontenttype"] = media
-    return _mapped(attributes | _data(media, body))
+    attributes: dict[str, Any] = {"datacontenttype": media} if media and media != JSON[0] else {}
+    broken = []
+    for header, value in headers.items():
+        name = header.lower().removeprefix("ce-")
+        if len(name) < len(header):
+            try:
+                attributes[name] = unquote(value, errors="strict")
+                attributes[name].encode()
+            except UnicodeError:  # a byte that is no UTF-8, as it came or behind a per cent sign
+                broken.append((name, "string.base", "must be UTF-8, with what is not ASCII percent-encoded"))
+    return InvalidEvent(broken) if broken else _mapped(attributes | _data(media, body))
 
 
 def _from_structured(raw: Any) -> Mapped | InvalidEvent:
     if not isinstance(raw, dict):
-        return InvalidEvent([("", "a CloudEvent must be a JSON object")])
+        return InvalidEvent([("", "object.base", "a CloudEvent must be a JSON object")])
     return _mapped(raw)
 
 
@@ -99,15 +108,27 @@ def _mapped(attributes: Mapping[str, Any]) -> Mapped | InvalidEvent:
 
 def _faults(attributes: Mapping[str, Any]) -> Sequence[Fault]:
     """What is wrong with the attributes that the specification requires."""
-    faults = [("specversion", f"must be {VERSION}")] if attributes.get("specversion") != VERSION else []
-    for name in ("id", "source", "type"):
+    musts = dict.fromkeys(
+        ("id", "source", "type"), f"must be a non-empty string of at most {KEY_CHARACTERS} characters"
+    )
+    faults = []
+    for name, must in {"specversion": f"must be {VERSION}", **musts}.items():
         given = attributes.get(name)
-        if not isinstance(given, str) or not 1 <= len(given) <= KEY_CHARACTERS:
-            faults.append((name, f"must be a non-empty string of at most {KEY_CHARACTERS} characters"))
+        if given is None:
+            faults.append((name, "any.required", "is required"))
+        elif given != VERSION if name == "specversion" else not _is_text(given):
+            faults.append((name, "any.invalid", must))
     return faults
 
 
-def _user(attributes: Mapping[str, Any]) -> Any:
+def _is_text(given: Any) -> bool:
+    return isinstance(given, str) and 1 <= len(given) <= KEY_CHARACTERS
+
+
+def _user(attributes: Mapping[str, Any]) -> str:
     data = attributes.get("data")
     of_data = data.get("userId") if isinstance(data, dict) else None
-    return of_data or attributes.get("userid") or attributes.get("subject") or attributes["source"]
+    source: str = attributes["source"]
+    candidates = (of_data, attributes.get("userid"), attributes.get("subject"))
+    texts = [str(one) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in candidates]
+    return next((one for one in texts if isinstance(one, str) and _USER.fullmatch(one)), source[:USER_CHARACTERS])

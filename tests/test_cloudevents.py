@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -59,11 +61,59 @@ async def test_batch_of_cloud_events_is_stored_by_their_own_ids(client: Any) -> 
         ({"specversion": "0.3"}, "specversion"),
         ({"id": ""}, "id"),
         ({"source": None}, "source"),
-        ({"type": "x" * 51}, "eventType"),
-        ({"time": "yesterday"}, "timestamp"),
-        ({"data": {"a": "x" * 17_000}}, "metadata"),
+        ({"source": "a\n", "subject": None}, "source"),
+        ({"type": "x" * 51}, "type"),
+        ({"time": "yesterday"}, "time"),
+        ({"data": {"a": "x" * 17_000}}, "data"),
     ],
 )
 async def test_cloud_event_that_is_wrong_is_400(client: Any, change: dict[str, Any], field: str) -> None:
     answer = await post(client, {**CLOUD, **change}, 400, Content_Type="application/cloudevents+json")
     assert [row["field"] for row in answer["errors"]] == [field]
+
+
+STORAGE = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/shop/providers/Microsoft.Storage/pictures"
+
+
+@pytest.mark.parametrize(
+    ("change", "user"),
+    [
+        ({"data": {"userId": 17}}, "17"),
+        ({"data": {"userId": 17.5}}, "17.5"),
+        ({"data": {"userId": True}, "userid": "u1"}, "u1"),
+        ({"data": {"userId": {"id": 1}}}, "42"),
+        ({"data": {"userId": ""}, "userid": " "}, "42"),
+        ({"data": {"userId": "y" * 101}}, "42"),
+        ({"subject": "a\nb", "userid": "u1\n"}, "/shop"),
+        ({"subject": "s" * 101}, "/shop"),
+        ({"subject": None, "source": STORAGE}, STORAGE[:100]),
+    ],
+)
+async def test_user_is_the_first_that_can_be_one(client: Any, change: dict[str, Any], user: str) -> None:
+    """Azure Event Grid's sources are longer than 100 characters, and it sends no subject for some."""
+    await post(client, {**CLOUD, **change}, Content_Type="application/cloudevents+json")
+    (found,) = (await events(client))["events"]
+    assert found["userId"] == user
+    assert found["metadata"]["source"] == change.get("source", "/shop")
+
+
+async def test_missing_attribute_is_required_and_a_wrong_one_invalid(client: Any) -> None:
+    wrong = {"specversion": "0.3", "source": "", "type": None}
+    answer = await post(client, wrong, 400, Content_Type="application/cloudevents+json")
+    assert {row["field"]: (row["type"], row["message"].partition(" ")[0]) for row in answer["errors"]} == {
+        "specversion": ("any.invalid", "specversion"), "id": ("any.required", "id"),
+        "source": ("any.invalid", "source"), "type": ("any.required", "type"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"%FF", b"caf\xe9"])
+async def test_attribute_in_a_header_that_is_no_text_is_400(client: Any, value: bytes) -> None:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    attributes = "".join(f"ce-{name}: {text}\r\n" for name, text in CLOUD.items()).encode()
+    writer.write(
+        b"POST /webhook HTTP/1.0\r\nContent-Length: 0\r\n" + attributes + b"ce-comment: " + value + b"\r\n\r\n"
+    )
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.split()[1] == b"400", head
+    assert [(row["field"], row["type"]) for row in json.loads(body)["errors"]] == [("comment", "string.base")]

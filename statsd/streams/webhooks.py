@@ -30,7 +30,6 @@ from statsd.tasks import background
 from statsd.web import JSON_TYPES, LINES, json_response, read_body
 
 TYPE_CHARACTERS = 50
-USER_CHARACTERS = 100
 TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
 
 When = msgspec.Meta(description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z")
@@ -40,7 +39,7 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What another service has to say; without a timestamp it happened when it was received."""
 
     eventType: Annotated[str, text(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
-    userId: Annotated[str, text(USER_CHARACTERS)]  # noqa: N815
+    userId: Annotated[str, text(cloudevents.USER_CHARACTERS)]  # noqa: N815
     timestamp: Annotated[datetime, When] | None = None
     metadata: dict[str, Any] | None = None
 
@@ -68,7 +67,7 @@ def explain(name: str, given: Any) -> dict[str, Any]:
         return fault(name, "object.base", "must be a JSON object")
     if name == "timestamp":
         return fault(name, "string.isoDate", f"must be {When.description}")
-    return fault(name, *_wrong_text(given, TYPE_CHARACTERS if name == "eventType" else USER_CHARACTERS))
+    return fault(name, *_wrong_text(given, TYPE_CHARACTERS if name == "eventType" else cloudevents.USER_CHARACTERS))
 
 
 def _wrong_text(given: Any, longest: int) -> tuple[str, str]:
@@ -227,9 +226,18 @@ def _is_json(body: bytes) -> bool:
 
 def _converted(decoder: Decoder[WebhookEvent], mapped: cloudevents.Mapped | InvalidEvent) -> Given:
     if isinstance(mapped, InvalidEvent):
-        return None, InvalidEvent([fault(field, "any.invalid", must) for field, must in mapped.faults])
+        return None, InvalidEvent([fault(*one) for one in mapped.faults])
     key, event = mapped
-    return key, decoder.convert(event)
+    converted = decoder.convert(event)
+    if isinstance(converted, InvalidEvent):
+        return None, InvalidEvent([_in_their_words(one) for one in converted.faults])
+    return key, converted
+
+
+def _in_their_words(one: dict[str, Any]) -> dict[str, Any]:
+    """A fault of a field by the name that the sender of a CloudEvent gave it."""
+    name = cloudevents.WORDS[one["field"]]
+    return fault(name, one["type"], one["message"].removeprefix(one["field"]).lstrip())
 
 
 async def _post_one(request: web.Request, given: Row | InvalidEvent) -> web.Response:
