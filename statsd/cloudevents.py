@@ -26,7 +26,6 @@ BATCH = "application/cloudevents-batch+json"
 VERSION = "1.0"
 TOP = frozenset({"specversion", "id", "type", "time"})  # what the event has a place of its own for
 KEY_CHARACTERS = 1_000
-NO_UTF8 = re.compile(r"[\ud800-\udfff]")  # what aiohttp reads such bytes of a header as
 JSON = ("application/json", "text/json", "")
 USER_CHARACTERS = 100
 _USER = re.compile(rf"(?=.{{1,{USER_CHARACTERS}}}\Z){NOT_BLANK_NO_CONTROLS}")

@@ -25,7 +25,7 @@ FIRST_ROWS = 16  # nothing is known of their size yet
 SLICE_BYTES = 64 * 1024  # who takes one in time is slow, not gone
 STALL_SECONDS = 120.0  # the system of a client with 20 kB/s takes two megabytes at once, and nothing for a minute
 MOST_EXPORTS = 4  # each holds a connection, and a snapshot that vacuum has to respect
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
+FORMULA = (*"=+-@\t\r", *"\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet takes for one; the last are of full width
 ENCODER = msgspec.json.Encoder()
 
 Rows = Sequence[asyncpg.Record]

@@ -4,7 +4,7 @@
 import { button } from "./element.js";
 
 /** A spreadsheet takes a text that starts like this for a formula, and runs it. */
-const FORMULA = /^[=+\-@\t\r]/;
+const FORMULA = /^[=+\-@\t\r＝＋－＠]/;
 
 /**
  * @param {(string | number | null)[][]} lines the first one holds the headings

@@ -98,7 +98,7 @@ export function ring(key, value, name, limit) {
     figure: (rows) => {
       const parts = largest(rows, key, value, limit);
       const names = parts.map((part) => part.name);
-      const colours = names.map((part) => (part === OTHERS ? REST : seriesColour(part)));
+      const colours = parts.map((part) => (part.rest ? REST : seriesColour(part.name)));
       return { labels: names, ticks: names, series: [{ name, values: parts.map((part) => part.value), colours }] };
     },
     summary: (rows) => `Ring, ${name} per ${key}: ${inWords(largest(rows, key, value, limit))}.`,

@@ -4,9 +4,9 @@
 import { count } from "./format.js";
 
 /** @typedef {import("./table.js").Row} Row */
-/** @typedef {{name: string, value: number}} Part */
+/** @typedef {{name: string, value: number, rest?: boolean}} Part `rest`: everything without a place of its own */
 
-/** What the sum of everything without a place of its own is called. */
+/** What a `rest` is called; something real may have the same name. */
 export const OTHERS = "Other";
 
 /**
@@ -40,7 +40,7 @@ export const highest = (rows, key) =>
 export function largest(rows, name, value, limit) {
   const parts = rows.map((row) => ({ name: String(row[name]), value: amount(row, value) }));
   if (parts.length <= limit + 1) return parts;
-  return [...parts.slice(0, limit), { name: OTHERS, value: sum(rows.slice(limit), value) }];
+  return [...parts.slice(0, limit), { name: OTHERS, value: sum(rows.slice(limit), value), rest: true }];
 }
 
 /** @param {Part[]} parts */

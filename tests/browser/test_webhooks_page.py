@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,9 @@ async def test_shares_add_up_to_exactly_100_with_the_others_and_the_total(
     await shows(panel, "window", sum(counts))
     *rows, total = [(name, int(n.replace(",", "")), Decimal(p[:-1])) for name, n, p in await cells(panel, "types")]
     named = [(f"type_{at}", count) for at, count in enumerate(counts[:5])]
-    others = [("Other", sum(counts[5:]))] if counts[5:] else []
+    others = [("(other types)", sum(counts[5:]))] if counts[5:] else []
     assert [(name, number) for name, number, _ in rows] == named + others
-    assert total == ("Total", sum(counts), Decimal("100.0"))
+    assert total == ("(all types)", sum(counts), Decimal("100.0"))
     assert sum(share for _, _, share in rows) == Decimal("100.0")
     exact = [abs(float(share) - 100 * number / sum(counts)) for _, number, share in rows]
     assert max(exact) < 0.1
@@ -176,7 +177,7 @@ async def shows_window(panel: Locator, window: str, words: str, *types: str) -> 
     await shows(panel, "window", len(types))
     await draws(panel, f"{len(types)} in {words}")
     await lists(panel, *types)
-    assert [name for name, *_ in await cells(panel, "types")] == [*sorted(types), "Total"]
+    assert [name for name, *_ in await cells(panel, "types")] == [*sorted(types), "(all types)"]
     links = await panel.locator("[data-menu] a").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
     assert links == [f"/export/{kind}?filter={window}" for kind in ("csv", "json", "ndjson")]
     toggle = panel.locator("[data-card=events] [data-toggle]")
@@ -351,6 +352,38 @@ async def test_nothing_is_wider_than_the_screen_and_all_is_readable(start: Start
     await panel.locator("[data-menu] summary").click()
     await fits_every_screen(page, panel)
     await is_readable(page)
+
+
+async def test_on_a_phone_no_row_hides_another_and_metadata_keeps_to_its_line(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"), viewport={"width": 375, "height": 800})
+    kinds = [f"{letter * 40}.{letter * 9}" for letter in "abcdefg"]
+    await post(page, *(event(eventType=kind, userId="1", metadata={"text": "x" * 400}) for kind in kinds))
+    await page.goto("/#webhooks/hour")
+    panel = page.locator("[data-panel=webhooks]")
+    await expect(newest(panel)).to_have_count(7)
+    tops = await panel.locator("[data-card=types] tbody tr").evaluate_all(
+        "all => all.map((tr) => [tr.getBoundingClientRect().top, tr.getBoundingClientRect().bottom])"
+    )
+    assert len(tops) == 7
+    assert all(upper[1] <= lower[0] + 1 for upper, lower in pairwise(tops))
+    lines = await panel.locator("[data-card=newest] td[data-kind=json]").evaluate_all(
+        "all => all.map((td) => { const range = document.createRange(); range.selectNodeContents(td);"
+        " return new Set([...range.getClientRects()].map((one) => one.top)).size; })"
+    )
+    assert lines == [1] * 7
+
+
+async def test_type_that_is_called_as_a_sum_is_told_from_it(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    kinds = ["Other", "Total", "Other", "Total", *"abcde"]
+    await post(page, *(event(eventType=kind) for kind in kinds))
+    panel = await opened(page)
+    await shows(panel, "total", 9)
+    names = [row[0] for row in await cells(panel, "types")]
+    assert names == ["Other", "Total", "a", "b", "c", "(other types)", "(all types)"]
+    made = panel.locator("[data-card=types] tr[data-made] th")
+    await expect(made).to_have_text(["(other types)", "(all types)"])
+    assert await made.first.evaluate("th => getComputedStyle(th).fontStyle") == "italic"
 
 
 async def fits_every_screen(page: Page, panel: Locator) -> None:

@@ -10,7 +10,7 @@ import { composed, makeFetched } from "../fetched.js";
 import { count, percent, percentage } from "../format.js";
 import { makeMenu } from "../menu.js";
 import { isObject, list, number, object, text } from "../read.js";
-import { amount, highest, OTHERS, sum } from "../rows.js";
+import { amount, highest, sum } from "../rows.js";
 import { shares } from "../shares.js";
 import { makeSwitch } from "../switch.js";
 import { perBin, windowOf, WINDOWS } from "../windows.js";
@@ -23,6 +23,8 @@ const NEWEST = 20;
 /** The list costs the server a query: one a second is live enough. */
 const NEWEST_MS = 1_000;
 const EVENTS = "webhooks events";
+/** What rows are called that are made of others: in brackets, as no service names its events. */
+const MADE = { rest: "(other types)", total: "(all types)" };
 
 const FORMATS = [
   { id: "csv", name: "CSV", words: "for spreadsheets" },
@@ -62,11 +64,11 @@ function types(payload) {
     events: number(row.count),
   }));
   const left = total - sum(rows, "events");
-  const all = left > 0 ? [...rows, { type: OTHERS, events: left }] : rows;
+  const all = left > 0 ? [...rows, { type: MADE.rest, events: left, made: "rest" }] : rows;
   const parts = shares(all.map((row) => amount(row, "events")));
   return [
     ...all.map((row, at) => ({ ...row, share: parts[at] ?? null, bar: parts[at] ?? null })),
-    { type: "Total", events: total, share: 100 },
+    { type: MADE.total, events: total, share: 100, made: "total" },
   ];
 }
 
