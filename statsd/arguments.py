@@ -43,7 +43,11 @@ def _add_generate(commands: Any) -> None:
     one.add_argument(
         "--count", type=_count, metavar="N", help="stop after N events; without --rate as fast as possible"
     )
-    one.add_argument("--url", metavar="URL", help="of a server that is sent a wrong event now and then (webhooks)")
+    one.add_argument(
+        "--url",
+        metavar="URL",
+        help="of a server that is sent the wrong ones, now and then (webhooks); good events go to the database",
+    )
     one.add_argument("--seed", type=int, metavar="N", help="the same events every time")
     one.add_argument("--quiet", action="store_true", help="no progress on stderr")
     _add_json(one)

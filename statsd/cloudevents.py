@@ -35,6 +35,16 @@ Mapped = tuple[str, dict[str, Any]]
 Fault = tuple[str, str, str]
 """An attribute, the kind of the fault, and what it must be."""
 
+IN_HEADERS = {
+    "specversion": "`1.0`, of a CloudEvent in binary mode, whose data is the body; refused where signatures are wanted",
+    "id": "its id, with the source the key that makes a repeat count once",
+    "source": "where it comes from; kept in the metadata, as is any other attribute",
+    "type": "its eventType",
+    "time": "its timestamp",
+    "subject": "the userId, where neither the data nor `ce-userid` has one",
+}
+"""What the attributes of the binary mode are to us."""
+
 WORDS = {"eventType": "type", "userId": "source", "timestamp": "time", "metadata": "data"}
 """What a CloudEvent calls the fields of a webhook event."""
 

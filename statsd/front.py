@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 from aiohttp import web
 
@@ -27,19 +28,26 @@ INDEX = {
     }
 )
 async def front(request: web.Request) -> web.StreamResponse:
-    """`GET /`: the page where HTML is accepted, else what there is to call; an upgrade is answered as `/events/ws`."""
+    """`GET /`: the page where HTML is preferred, else what there is to call; an upgrade is answered as `/events/ws`."""
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return await websocket.events_endpoint(request)
-    if "text/html" in request.headers.get("Accept", ""):
+    if _wants_page(request.headers.get("Accept", "")):
         response = await pages.dashboard(request)
         response.headers.update(VARY)
         return response
-    data = {
-        "version": __version__,
-        "description": "Statistics you can believe, live.",
-        "endpoints": _endpoints(request),
-    }
+    data = {**INDEX, "endpoints": _endpoints(request)}
     return json_response({"success": True, "message": "Event Webhook API", "data": data}, headers=VARY)
+
+
+def _wants_page(accept: str) -> bool:
+    """Whether HTML is asked for by its name, and nothing less than JSON (RFC 9110 §12.5.1)."""
+    ranges = {}
+    for one in accept.lower().split(","):
+        media, *parameters = (part.strip() for part in one.split(";"))
+        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        ranges[media] = float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight, re.ASCII) else 0.0
+    json = next((ranges[name] for name in ("application/json", "application/*", "*/*") if name in ranges), 0.0)
+    return ranges.get("text/html", 0.0) > 0 and ranges["text/html"] >= json
 
 
 def _endpoints(request: web.Request) -> dict[str, str]:

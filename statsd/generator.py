@@ -44,18 +44,26 @@ WRONG_SECONDS = 5.0  # for one answer
 
 
 async def send_wrong(url: str, stream: Stream, rng: random.Random) -> None:
-    """Post a request that the stream refuses to the server at `url`. Raises StatsError when it cannot be reached."""
+    """Post a request that the stream refuses to the server at `url`.
+
+    Raises StatsError when it cannot be reached, and when its answer is not that the event is wrong (400).
+    """
     assert stream.wrong
     path, body = stream.wrong(rng)
     headers = {"Content-Type": "application/json"}
     try:
         async with (
             ClientSession(timeout=ClientTimeout(total=WRONG_SECONDS)) as session,
-            session.post(url.rstrip("/") + path, data=body, headers=headers),
+            session.post(url.rstrip("/") + path, data=body, headers=headers) as response,
         ):
-            pass
+            status = response.status
     except (ClientError, TimeoutError, ValueError) as error:
-        raise StatsError(f"--url: {url} cannot be reached ({str(error) or type(error).__name__})") from error
+        raise StatsError(f"--url: {url} cannot be reached ({error or type(error).__name__})") from error
+    if status != 400:
+        raise StatsError(
+            f"--url: {url}{path} answers {status} to a wrong event where 400 would be right: name a server of ours"
+            " whose webhooks are open"
+        )
 
 
 async def set_scenery(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Annotated, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from statsd import __version__, answers
 from statsd.accept import KEY_CHARACTERS
 from statsd.decode import BATCH_EVENTS
 from statsd.docstrings import first_line, sentence, summary_and_description
-from statsd.operation import JSON, Operation, Parameter, declared
+from statsd.operation import JSON, Guard, Operation, Parameter, declared
 from statsd.shapes import Schema
 from statsd.streams import STREAMS
 from statsd.web import ENVELOPES, JSON_TYPES, LINES, address
@@ -115,9 +116,17 @@ def _operation(app: web.Application, route: web.AbstractRoute) -> Schema:
         "parameters": _parameters(told, re.findall(r"{(\w+)}", path)),
         "requestBody": _request(told) if told.body else None,
         "responses": answers.responses(told, app[ENVELOPES].get(path), reads=_home(route).startswith(OF_STREAMS)),
-        "security": [{guard.name: []} for guard in told.guards] + [{}] * any(one.optional for one in told.guards),
+        "security": _security(told.guards),
     }
     return {name: value for name, value in made.items() if value}
+
+
+def _security(guards: Sequence[Guard]) -> list[Schema]:
+    """Any one of those that are always asked for; of the others all that the settings ask for, which may be none."""
+    always = [(guard.name,) for guard in guards if not guard.optional]
+    asked = [guard.name for guard in guards if guard.optional]
+    sets = [some for size in range(len(asked), -1, -1) for some in combinations(asked, size)] if asked else []
+    return [{name: [] for name in some} for some in (*always, *sets)]
 
 
 def _parameters(told: Operation, in_path: Sequence[str]) -> list[Schema]:

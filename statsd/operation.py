@@ -78,7 +78,7 @@ class Operation:
     query: Mapping[str, Parameter] = field(default_factory=dict)
     headers: Mapping[str, Parameter] = field(default_factory=dict)
     guards: Sequence[Guard] = ()
-    """Any one of them is enough."""
+    """Any one of them is enough; of the optional ones all that the settings ask for."""
     tagged: bool = False
     """Whether answers carry an ETag, and who has it already gets 304."""
     answers: Mapping[int, Answer | str] = field(default_factory=dict)

@@ -32,6 +32,14 @@ STORED = {
     "timestamp": "2026-11-21T10:30:00.000Z",
     "receivedAt": RECEIVED,
 }
+BIN = {"timestamp": "2026-11-21T10:30:00.000Z", "count": 7}
+TYPE = {"type": "page_view", "count": 5, "percentage": 71.4}
+OVERVIEW = {
+    "totalEvents": 7, "invalidEvents": 1, "eventsThisMinute": 7, "topEventTypes": [TYPE], "eventsPerMinute": [BIN],
+    "segmentedData": {"hour": [BIN], "day": [BIN], "week": [BIN]},
+    "segmentedTopEventTypes": {"hour": [TYPE], "day": [TYPE], "week": [TYPE]}, "generatedAt": RECEIVED,
+}  # fmt: skip
+"""What the topic `webhooks` shows."""
 FILTER = {
     "filter": Parameter(Literal["hour", "day", "week"], "the window, by when events were received", default="hour")
 }

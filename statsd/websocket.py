@@ -24,7 +24,8 @@ from statsd import metrics
 from statsd.decode import iso, parse
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
 from statsd.live import HUB, STALL_SECONDS, Client, Dress, Hub
-from statsd.operation import Operation, Parameter
+from statsd.operation import Operation, Parameter, answer
+from statsd.received import OVERVIEW
 from statsd.web import ORIGINS, is_own
 
 FRAME_BYTES = 64 * 1024  # a client has no reason to send more
@@ -97,7 +98,7 @@ async def endpoint(request: web.Request) -> web.WebSocketResponse:
     return await _converse(request, LOGINS, stats_update_object if summary else stats_update, greets=False)
 
 
-@Operation(answers={101: 'a WebSocket, with a first frame `{"stats":…}` at once', **REFUSALS})
+@Operation(answers={101: answer("a WebSocket, with a first frame at once", frame={"stats": OVERVIEW}), **REFUSALS})
 async def events_endpoint(request: web.Request) -> web.WebSocketResponse:
     """`GET /events/ws`: webhook events, live over a WebSocket: one `{"stats":…}` at once, and after every change.
 

@@ -146,6 +146,9 @@ async def test_generate_sends_a_server_something_wrong_now_and_then(run: Run) ->
     nobody = run("generate", "--stream", "webhooks", "--url", "http://127.0.0.1:1")
     assert await nobody.ended() == 1
     assert "--url: http://127.0.0.1:1 cannot be reached" in nobody.stderr
+    elsewhere = run("generate", "--stream", "webhooks", "--url", f"{address}/not/here")
+    assert await elsewhere.ended() == 1
+    assert f"--url: {address}/not/here/webhook answers 404 to a wrong event" in elsewhere.stderr
     other = run("generate", "--stream", "logins", "--url", address)
     assert await other.ended() == 1
     assert "--url: only webhooks can be sent wrong" in other.stderr

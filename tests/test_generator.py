@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from conftest import until
 
-from statsd.errors import DatabaseAway
-from statsd.generator import Generator, set_scenery
+from statsd.errors import DatabaseAway, StatsError
+from statsd.generator import Generator, send_wrong, set_scenery
 from statsd.ingest import Outcome, Row, Writer
 from statsd.stream import Stream
-from statsd.streams import STREAMS, logins
+from statsd.streams import STREAMS, logins, webhooks
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +119,11 @@ async def test_generator_inside_serve_moves_the_numbers(start: Any) -> None:
 
 async def _more_than(total: Any, first: int) -> bool:
     return await total() > first
+
+
+async def test_server_that_does_not_know_wrong_from_right_is_said(start: Any) -> None:
+    rng = random.Random(1)
+    await send_wrong(str((await start()).make_url("/")), webhooks.STREAM, rng)
+    guarded = await start(webhook_api_key="secret")
+    with pytest.raises(StatsError, match="/webhook answers 401 to a wrong event where 400 would be right"):
+        await send_wrong(str(guarded.make_url("/")), webhooks.STREAM, rng)

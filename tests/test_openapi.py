@@ -306,6 +306,17 @@ def test_guard_is_a_security_scheme_and_answers_401() -> None:
     assert told["responses"]["401"] == {"$ref": "#/components/responses/Unauthorized"}
 
 
+def test_guards_that_settings_ask_for_are_asked_for_together() -> None:
+    """Both of a webhook's are needed where both are configured: one alone would not do."""
+    both = {"key": [], "signature": []}
+    told = DOCUMENT["paths"]["/webhook"]["post"]
+    assert told["security"] == [both, {"key": []}, {"signature": []}, {}]
+    assert {"webhook-id", "webhook-timestamp", "ce-specversion", "ce-id"} <= {one["name"] for one in told["parameters"]}
+    assert "16384 bytes" in struct_of(told)["properties"]["metadata"]["anyOf"][0]["description"]
+    assert {"bearer": []} in DOCUMENT["paths"]["/track"]["post"]["security"]
+    assert "generatedAt" in str(DOCUMENT["paths"]["/events/ws"]["get"]["responses"]["101"])
+
+
 def test_sentence_for_an_answer_has_no_body_below_400_and_the_common_error_from_there() -> None:
     answers = made(web.get("/listen", listen))["paths"]["/listen"]["get"]["responses"]
     assert answers["204"] == {"description": "Nothing"}

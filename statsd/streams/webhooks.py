@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 import random
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +12,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from statsd import accept, cloudevents, received, signatures
+from statsd import accept, cloudevents, received, senders
 from statsd.channel import CHANNEL
 from statsd.database import DSN, POOL
 from statsd.decode import Decoder, exceeded, iso, parse, text, utc
@@ -22,7 +20,7 @@ from statsd.errors import BadRequest, InvalidEvent, KeyReused, StatsError
 from statsd.export import EXPORTS, Exports
 from statsd.ingest import id_of_key, new_id
 from statsd.live import HUB
-from statsd.operation import Guard, Operation, answer
+from statsd.operation import Operation, Parameter, answer
 from statsd.refusals import REFUSALS, Refusals
 from statsd.settings import SETTINGS
 from statsd.stream import Row, Stream
@@ -34,6 +32,12 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
 
 When = msgspec.Meta(description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z")
 
+METADATA_BYTES, METADATA_LEVELS, METADATA_VALUES = 16 * 1024, 12, 2_000
+Metadata = msgspec.Meta(
+    description=f"a JSON object of at most {METADATA_BYTES} bytes as compact JSON, {METADATA_LEVELS} levels and"
+    f" {METADATA_VALUES} values"
+)
+
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What another service has to say; without a timestamp it happened when it was received."""
@@ -41,7 +45,7 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     eventType: Annotated[str, text(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
     userId: Annotated[str, text(cloudevents.USER_CHARACTERS)]  # noqa: N815
     timestamp: Annotated[datetime, When] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Annotated[dict[str, Any], Metadata] | None = None
 
 
 class StrictEvent(WebhookEvent, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,9 +63,13 @@ def fault(field: str, kind: str, must: str) -> dict[str, Any]:
     return {"path": [field] if field else [], "field": field, "message": f"{field} {must}".lstrip(), "type": kind}
 
 
+UNNAMED = ...
+"""What a Decoder gives in place of a value that has no field."""
+
+
 def explain(name: str, given: Any) -> dict[str, Any]:
-    """The fault of a field that could not be decoded; the Ellipsis stands for a field the contract does not name."""
-    if given is ...:
+    """The fault of a field that could not be decoded, or (UNNAMED) of one that the contract does not name."""
+    if given is UNNAMED:
         return fault(name, "object.unknown", "is not allowed")
     if name == "metadata":
         return fault(name, "object.base", "must be a JSON object")
@@ -91,9 +99,13 @@ def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[dict[str, An
         utc(event.timestamp or datetime.now(UTC))
     except ValueError:
         faults.append(explain("timestamp", event.timestamp))
-    if event.metadata and (limit := exceeded(event.metadata, size=16 * 1024, depth=12, nodes=2_000)):
+    if event.metadata and (limit := _exceeded(event.metadata)):
         faults.append(fault("metadata", "object.max", limit))
     return faults
+
+
+def _exceeded(metadata: dict[str, Any]) -> str | None:
+    return exceeded(metadata, size=METADATA_BYTES, depth=METADATA_LEVELS, nodes=METADATA_VALUES)
 
 
 def envelope(invalid: InvalidEvent) -> dict[str, Any]:
@@ -112,10 +124,9 @@ def row(event: WebhookEvent, id: UUID, received: datetime | None = None) -> Row:
 # Taking events in; first what openapi.json shows of it.
 
 EXAMPLE = {"eventType": "page_view", "userId": "123", "timestamp": "2026-11-21T10:30:00.000Z"}
-ID = "01a2105e-a6a6-781b-95ab-5b9788c5ad59"
-RECEIVED = "2026-11-21T10:30:00.125Z"
+ID = received.STORED["eventId"]
 TAKEN = {"success": True, "message": "Event received successfully"}
-MANY = {"accepted": 1, "duplicates": 0, "eventIds": [ID], "receivedAt": RECEIVED}
+MANY = {"accepted": 1, "duplicates": 0, "eventIds": [ID], "receivedAt": received.RECEIVED}
 FAULT = {"path": ["eventType"], "field": "eventType", "message": "eventType is required", "type": "any.required"}
 
 
@@ -128,14 +139,15 @@ FAULT = {"path": ["eventType"], "field": "eventType", "message": "eventType is r
         cloudevents.BATCH: "an array of them",
     },
     keys=["webhook-id", "Idempotency-Key"],
-    guards=[
-        Guard("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"}, optional=True),
-        Guard("signature", {"type": "apiKey", "in": "header", "name": "webhook-signature"}, optional=True),
-    ],
+    headers={
+        **senders.HEADERS,
+        **{f"ce-{name}": Parameter(str, about) for name, about in cloudevents.IN_HEADERS.items()},
+    },
+    guards=senders.GUARDS,
     answers={
         200: answer(
             "in the database, or on disk until it is back",
-            one={**TAKEN, "data": {"eventId": ID, "receivedAt": RECEIVED}},
+            one={**TAKEN, "data": {"eventId": ID, "receivedAt": received.RECEIVED}},
             many={**TAKEN, "data": {**MANY, "rejected": [{"index": 1, "errors": [FAULT]}]}},
         )
     },
@@ -145,14 +157,14 @@ async def post_webhook(request: web.Request) -> web.Response:
 
     200 with `eventId` and `receivedAt`, once the event is in the database or safe on disk. One object, an array, one
     event a line (application/x-ndjson), or a CloudEvent in any mode. Of many the good ones are stored: `accepted`,
-    `duplicates`, `eventIds`, and `rejected` with the errors of the others; 400 only where none is good. `webhook-id` or
-    `Idempotency-Key` make a redelivery count once; another event under the same one is 422. 401 where WEBHOOK_API_KEY
-    or WEBHOOK_SECRET ask for more than was sent.
+    `duplicates`, `eventIds`, and `rejected` with the errors of the others (`index` counts from 0, and no blank lines);
+    400 only where none is good. `webhook-id` or `Idempotency-Key` make a redelivery count once; another event under the
+    same one is 422. 401 where WEBHOOK_API_KEY or WEBHOOK_SECRET ask for more than was sent.
     """
-    _check_api_key(request)
+    senders.check_api_key(request)
     binary = cloudevents.is_binary(request.headers)
     body = await read_body(request, types=None if binary else TYPES)
-    signed = _signed_id(request, body)
+    signed = senders.signed_id(request, body)
     key = signed or accept.idempotency_key(request, "webhook-id") or accept.idempotency_key(request)
     now = datetime.now(UTC)
     try:
@@ -163,24 +175,6 @@ async def post_webhook(request: web.Request) -> web.Response:
     except InvalidEvent:
         await request.app[REFUSALS].count(1)
         raise
-
-
-def _check_api_key(request: web.Request) -> None:
-    expected = request.app[SETTINGS].webhook_api_key
-    given = request.headers.get("X-API-Key", "")
-    if expected and not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode()):
-        raise BadRequest(401, "Invalid or missing API key")
-
-
-def _signed_id(request: web.Request, body: bytes) -> str | None:
-    """The id of a delivery that is signed as it must be; None where no signature is asked for."""
-    secrets = request.app[SETTINGS].webhook_secrets
-    if not secrets:
-        return None
-    id = signatures.verify(secrets, request.headers, body, time.time())
-    if cloudevents.is_binary(request.headers):
-        raise signatures.refused("it does not cover ce-* headers: send the CloudEvent in structured mode")
-    return id
 
 
 def _row(given: Given, key: str | None, now: datetime, place: int = 0) -> Row | InvalidEvent:
@@ -287,16 +281,7 @@ def _received(data: dict[str, Any]) -> web.Response:
     return json_response({**TAKEN, "data": data})
 
 
-BIN = {"timestamp": "2026-11-21T10:30:00.000Z", "count": 7}
-TYPE = {"type": "page_view", "count": 5, "percentage": 71.4}
-OVERVIEW = {
-    "totalEvents": 7, "invalidEvents": 1, "eventsThisMinute": 7, "topEventTypes": [TYPE], "eventsPerMinute": [BIN],
-    "segmentedData": {"hour": [BIN], "day": [BIN], "week": [BIN]},
-    "segmentedTopEventTypes": {"hour": [TYPE], "day": [TYPE], "week": [TYPE]},
-}  # fmt: skip
-
-
-@Operation(answers={200: answer("60 minutes, 24 hours, 7 days", overview=OVERVIEW)})
+@Operation(answers={200: answer("60 minutes, 24 hours, 7 days", overview=received.OVERVIEW)})
 async def get_overview(request: web.Request) -> web.Response:
     """`GET /webhooks`: counts, and the three windows with their bins and largest types; the live topic `webhooks`."""
     return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)
