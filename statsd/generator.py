@@ -58,7 +58,7 @@ async def send_wrong(url: str, stream: Stream, rng: random.Random) -> None:
         ):
             status = response.status
     except (ClientError, TimeoutError, ValueError) as error:
-        raise StatsError(f"--url: {url} cannot be reached ({error or type(error).__name__})") from error
+        raise StatsError(f"--url: {url} cannot be reached ({str(error) or type(error).__name__})") from error
     if status != 400:
         raise StatsError(
             f"--url: {url}{path} answers {status} to a wrong event where 400 would be right: name a server of ours"

@@ -51,7 +51,7 @@ FLOORS = [
         "cloudevents",
     },
     {"ingest", "aggregate", "live", "generator", "refusals", "export", "answers", "accounts"},
-    {"accept", "received", "senders", "session", "sse", "ownership", "series", "features"},
+    {"accept", "received", "senders", "session", "sse", "ownership", "series", "movements", "features"},
     {"streams", "websocket", "front", "signin", "openapi"},
     {"app", "samples", "arguments"},
     {"cli"},

@@ -255,6 +255,18 @@ async def test_full_queue_is_503_with_retry_after(client: Any) -> None:
     assert await until(lambda: client.get("/livez"))
 
 
+async def test_only_allowed_names_are_served(start: Callable[..., Awaitable[Any]]) -> None:
+    """A stranger's page can make its own name mean our address; it cannot make it ours."""
+    client = await start(allowed_hosts=("stats.example.org",))
+    for host, status in {
+        "stats.example.org": 200, "Stats.Example.org:8443": 200, "localhost:8080": 200, "127.0.0.1": 200,
+        "[::1]:80": 200,
+        "evil.example": 421, "stats.example.org.evil.example": 421, "": 421, "127.0.0.1.evil.example": 421,
+    }.items():  # fmt: skip
+        assert (await client.get("/usage", headers={"Host": host})).status == status, host
+    assert (await client.get("/ws", headers={"Host": "evil.example", "Upgrade": "websocket"})).status == 421
+
+
 @pytest.mark.parametrize(
     ("accept", "media"),
     [
