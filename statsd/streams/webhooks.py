@@ -16,7 +16,7 @@ from statsd import accept, cloudevents, received, senders
 from statsd.channel import CHANNEL
 from statsd.database import DSN, POOL
 from statsd.decode import Decoder, exceeded, iso, parse, text, utc
-from statsd.errors import BadRequest, InvalidEvent, KeyReused, StatsError
+from statsd.errors import InvalidEvent, KeyReused, StatsError
 from statsd.export import EXPORTS, Exports
 from statsd.ingest import id_of_key, new_id
 from statsd.live import HUB
