@@ -49,10 +49,7 @@ async def enter(page: Page, person: dict[str, Any] = ANNA) -> Locator:
 
 async def store(pool: Pool, *clicks: tuple[str, date, int, str]) -> None:
     """Store clicks of other people: feature, day, age, gender."""
-    rows = [
-        (name, datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=1), age, sex)
-        for name, day, age, sex in clicks
-    ]
+    rows = [(name, datetime.combine(day, datetime.min.time(), UTC), age, sex) for name, day, age, sex in clicks]
     statement = 'insert into feature_clicks (feature_name, "timestamp", age, gender) values ($1, $2, $3, $4)'
     await pool.executemany(statement, rows)
     await aggregate.sweep(pool, "usage")
