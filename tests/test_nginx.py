@@ -401,7 +401,7 @@ async def test_three_servers_on_one_database_are_one_and_no_client_sticks_to_any
             assert "Content-Encoding" not in response.headers
             for count in range(1, 10):
                 await make("/items", {"base_item_id": base})
-                await events.total(count, patience=1)
+                await events.total(count)
             assert all([await taken_by(server) for server in range(3)])
             (killed,) = [n for n in range(3) if await _streams(addresses[n], port)]
             servers[killed].process.kill()
