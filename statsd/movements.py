@@ -89,6 +89,9 @@ def sample_transfer(rng: random.Random) -> Transfer:
     items = _held(rng)
     held = items[-1 - int(len(items) * rng.random() ** 2)]
     now = datetime.now(UTC)
-    held.since = now if rng.random() < NOW_SHARE else held.since + (now - held.since) * rng.random()
+    when = now if rng.random() < NOW_SHARE else held.since + (now - held.since) * rng.random()
+    held.since = max(
+        when, held.since + timedelta(microseconds=1)
+    )  # of two at once, chance would say which is the later
     held.owner = rng.choice([owner for owner in OWNERS if owner != held.owner])
     return Transfer(item_id=held.item, owner_id=held.owner, time=held.since)

@@ -169,7 +169,7 @@ async def test_batch_in_which_every_key_was_used_before_is_422(client: Any) -> N
     await post(client, [EVENT, EVENT], webhook_id="k")
     other = {**EVENT, "userId": "124"}
     answer = await post(client, [other, other], 422, webhook_id="k")
-    assert set(answer) == {"success", "message", "error"}
+    assert set(answer) == {"success", "message", "error", "details"}
     assert answer["success"] is False
     assert "another event" in answer["message"]
     answer = await post(client, [other, {}], 400, webhook_id="k")
