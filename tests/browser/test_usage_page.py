@@ -41,6 +41,7 @@ async def enter(page: Page, person: dict[str, Any] = ANNA) -> Locator:
     answer = await page.request.post("/register", data=person)
     assert answer.status == 201, await answer.text()
     await page.goto("/#logins")
+    await expect(page.locator("[data-panel=logins]")).to_be_visible()
     await page.goto("/#usage")
     panel = page.locator("[data-panel=usage]")
     await expect(panel.locator("[data-username]")).to_have_text(person["username"])
@@ -48,7 +49,7 @@ async def enter(page: Page, person: dict[str, Any] = ANNA) -> Locator:
 
 
 async def store(pool: Pool, *clicks: tuple[str, date, int, str]) -> None:
-    """Store clicks of other people: feature, day, age, gender."""
+    """Store clicks of other people: feature, day, age, gender. They are the first of their day."""
     rows = [(name, datetime.combine(day, datetime.min.time(), UTC), age, sex) for name, day, age, sex in clicks]
     statement = 'insert into feature_clicks (feature_name, "timestamp", age, gender) values ($1, $2, $3, $4)'
     await pool.executemany(statement, rows)
@@ -89,6 +90,7 @@ async def draws(panel: Locator, words: str) -> None:
 
 async def pick(panel: Locator, feature: str) -> None:
     """Click the bar of a feature, in the middle of its row."""
+    await expect(handles(panel).filter(has_text=re.compile(f"^{re.escape(feature)},"))).to_have_count(1)
     names = await handles(panel).all_inner_texts()
     at = next(number for number, name in enumerate(names) if name.startswith(f"{feature},"))
     middle = await bars(panel).evaluate("(e, at) => Chart.getChart(e).scales.y.getPixelForValue(at)", at)
@@ -121,6 +123,18 @@ async def fill(view: Locator, **values: str) -> None:
     for name, value in values.items():
         entry = view.locator(f"[name={name}]")
         await (entry.select_option(value) if name == "gender" else entry.fill(value))
+
+
+async def hold(page: Page, addresses: str) -> asyncio.Event:
+    """Hold requests of the page back until the event that is returned is set."""
+    released = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await page.route(addresses, wait)
+    return released
 
 
 async def cookies(page: Page) -> dict[str, Any]:
@@ -511,13 +525,7 @@ async def test_charts_stay_while_the_next_numbers_are_on_their_way(start: Start,
     panel = await enter(page)
     await shows(panel, "clicks", 2)
     await bars(panel).evaluate("(e) => { window.before = e }")
-    released = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await released.wait()
-        await route.continue_()
-
-    await page.route("**/analytics?*", hold)
+    released = await hold(page, "**/analytics?*")
     await field(panel, "gender").select_option("Male")
     await expect(panel).to_have_attribute("aria-busy", "true")
     await shows(panel, "clicks", 2)
