@@ -9,5 +9,6 @@ declare class Chart {
   setActiveElements(points: { datasetIndex: number; index: number }[]): void;
   draw(): void;
   stop(): void;
+  destroy(): void;
   static defaults: { font: { family: string; size: number } };
 }

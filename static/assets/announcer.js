@@ -5,7 +5,8 @@ const PACE_MS = 15_000;
 
 /**
  * @param {HTMLElement} where a polite live region
- * @returns {(sentence: string) => void} the newest sentence is said when it is time, older ones are skipped
+ * @returns {{say: (sentence: string) => void, clear: () => void}} the newest sentence is said when it is time, older ones
+ *   are skipped; `clear` takes back what was said, and what was to be
  */
 export function makeAnnouncer(where) {
   let next = "";
@@ -19,10 +20,16 @@ export function makeAnnouncer(where) {
     spokenAt = performance.now();
   }
 
-  return (sentence) => {
-    next = sentence;
-    if (waiting || next === where.textContent) return;
-    waiting = true;
-    window.setTimeout(speak, Math.max(0, spokenAt + PACE_MS - performance.now()));
+  return {
+    say(sentence) {
+      next = sentence;
+      if (waiting || next === where.textContent) return;
+      waiting = true;
+      window.setTimeout(speak, Math.max(0, spokenAt + PACE_MS - performance.now()));
+    },
+    clear() {
+      next = "";
+      where.textContent = "";
+    },
   };
 }

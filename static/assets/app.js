@@ -10,6 +10,7 @@ import { pageviews } from "./panels/pageviews.js";
 import { transfers } from "./panels/transfers.js";
 import { usage } from "./panels/usage.js";
 import { webhooks } from "./panels/webhooks.js";
+import { session } from "./session.js";
 import { showStatus } from "./status.js";
 import { Store } from "./store.js";
 import { makeTabs } from "./tabs.js";
@@ -25,7 +26,7 @@ if (address) history.replaceState(null, "", address);
 const NOTICE_MS = 12_000;
 const store = new Store();
 let asked = false;
-const announce = makeAnnouncer(hooked("data-announcer"));
+const announcer = makeAnnouncer(hooked("data-announcer"));
 /** @type {Feed | undefined} */
 let feed;
 const views = new Map(panels.map((panel) => [panel, makePanel(panel, store, renderSoon, () => feed?.wake())]));
@@ -37,7 +38,7 @@ function render() {
   if (view) feed?.follow(view.sources());
   const shown = view?.show(now);
   showStatus(store.link, shown?.snapshot, now);
-  if (shown?.sentence) announce(shown.sentence);
+  if (shown?.sentence) announcer.say(shown.sentence);
 }
 
 /** Many changes, one drawing: before the next frame the browser shows. */
@@ -61,6 +62,7 @@ makeTabs(hooked("data-tabs"), panels, (panel) => {
 });
 
 watch();
+session.addEventListener("change", announcer.clear); // it may just have said what is not for the next one
 store.addEventListener("change", renderSoon);
 window.setInterval(renderSoon, 1_000);
 

@@ -48,11 +48,12 @@ import { makeTable, tableLines } from "./table.js";
 /** @typedef {Frame & Sheet} SheetCard */
 /** @typedef {Frame & {content: () => Content}} ContentCard no rows, but something of its own */
 /** @typedef {SheetCard | ContentCard} Card */
+/** @typedef {{show: (payload: Json) => void, discard: () => void}} Shown `discard` takes its charts away, for good */
 
 /**
  * @param {string} panel the panel's id, for the file's name
  * @param {Card} card
- * @returns {{section: HTMLElement, show: (payload: Json) => void}}
+ * @returns {Shown & {section: HTMLElement}}
  */
 export function makeCard(panel, card) {
   const title = `${panel}-${card.id}-title`;
@@ -67,13 +68,14 @@ export function makeCard(panel, card) {
     element("header", { class: "card-top" }, element("div", {}, heading, hint), tools),
     body,
   );
-  const show = "content" in card ? fill(section, body, tools, card.content()) : lay(panel, card, section, body, tools);
+  const inside = "content" in card ? fill(section, body, tools, card.content()) : lay(panel, card, section, body, tools);
   return {
     section,
+    discard: inside.discard,
     show(payload) {
       if (card.heading) setText(heading, card.heading(payload));
       if (typeof card.hint === "function") setText(hint, card.hint(payload));
-      show(payload);
+      inside.show(payload);
     },
   };
 }
@@ -83,12 +85,13 @@ export function makeCard(panel, card) {
  * @param {HTMLElement} body
  * @param {HTMLElement} tools
  * @param {Content} content
+ * @returns {Shown}
  */
 function fill(section, body, tools, content) {
   section.dataset.own = "";
   body.append(content.node);
   tools.append(...(content.tools ?? []));
-  return content.show;
+  return { show: content.show, discard() {} };
 }
 
 /**
@@ -98,7 +101,7 @@ function fill(section, body, tools, content) {
  * @param {HTMLElement} section
  * @param {HTMLElement} body
  * @param {HTMLElement} tools
- * @returns {(payload: Json) => void}
+ * @returns {Shown}
  */
 function lay(panel, card, section, body, tools) {
   const { table, show: showTable } = makeTable(card.title, card.columns);
@@ -107,11 +110,11 @@ function lay(panel, card, section, body, tools) {
   const showLead = card.lead && makeLead(body);
   /** @type {Row[]} */
   let rows = [];
-  const draw = card.drawing && makeDrawing(card.drawing, body);
+  const drawing = card.drawing && makeDrawing(card.drawing, body);
 
   function render() {
     if (section.dataset.view === "table") showTable(rows);
-    else draw?.(rows);
+    else drawing?.show(rows);
   }
 
   /** @param {"chart" | "table"} view */
@@ -122,8 +125,8 @@ function lay(panel, card, section, body, tools) {
 
   section.toggleAttribute("data-footed", card.footed ?? false);
   tools.append(...(card.tools ?? []));
-  turn(draw ? "chart" : "table");
-  if (draw) {
+  turn(drawing ? "chart" : "table");
+  if (drawing) {
     const toggle = button({ class: "tool", "data-toggle": "", "aria-label": `Table: ${card.title}` }, "Table", () => {
       turn(section.dataset.view === "table" ? "chart" : "table");
       toggle.setAttribute("aria-pressed", String(section.dataset.view === "table"));
@@ -134,12 +137,15 @@ function lay(panel, card, section, body, tools) {
   }
   tools.append(makeExport(`${panel}-${card.id}`, card.title, () => tableLines(card.columns, rows)));
 
-  return (payload) => {
-    rows = card.rows(payload);
-    section.toggleAttribute("data-bare", rows.length === 0);
-    body.dataset.bare = typeof card.bare === "function" ? card.bare(payload) : (card.bare ?? "Nothing here yet");
-    if (card.lead) showLead?.(card.lead(payload));
-    render();
+  return {
+    show(payload) {
+      rows = card.rows(payload);
+      section.toggleAttribute("data-bare", rows.length === 0);
+      body.dataset.bare = typeof card.bare === "function" ? card.bare(payload) : (card.bare ?? "Nothing here yet");
+      if (card.lead) showLead?.(card.lead(payload));
+      render();
+    },
+    discard: () => drawing?.discard(),
   };
 }
 
@@ -163,7 +169,7 @@ function makeLead(body) {
 /**
  * @param {Drawing} drawing
  * @param {HTMLElement} body
- * @returns {(rows: Row[]) => void}
+ * @returns {{show: (rows: Row[]) => void, discard: () => void}}
  */
 function makeDrawing(drawing, body) {
   const canvas = element("canvas", { role: "img", "aria-label": "No numbers yet" });
@@ -178,15 +184,18 @@ function makeDrawing(drawing, body) {
   const handles = choice && makeHandles(choice.label, choice.pick, (at) => chart?.point(at));
   if (handles) picture.append(handles.node);
   if (drawing.entered) canvas.addEventListener("pointerenter", drawing.entered);
-  return (rows) => {
-    const figure = drawing.figure(rows);
-    if (choice) handles?.show(choice.names(rows), figure);
-    const now = JSON.stringify(figure);
-    if (now === drawn) return;
-    drawn = now;
-    chart ??= makeChart(canvas, drawing.kind, handles?.choose);
-    chart.show(figure);
-    legend?.show(figure);
-    canvas.setAttribute("aria-label", drawing.summary(rows));
+  return {
+    show(rows) {
+      const figure = drawing.figure(rows);
+      if (choice) handles?.show(choice.names(rows), figure);
+      const now = JSON.stringify(figure);
+      if (now === drawn) return;
+      drawn = now;
+      chart ??= makeChart(canvas, drawing.kind, handles?.choose);
+      chart.show(figure);
+      legend?.show(figure);
+      canvas.setAttribute("aria-label", drawing.summary(rows));
+    },
+    discard: () => chart?.discard(),
   };
 }

@@ -56,8 +56,8 @@ function settle(chart) {
  * @param {HTMLCanvasElement} canvas
  * @param {Kind} kind
  * @param {(index: number) => void} [choose] a value was clicked, or its name beside it
- * @returns {{show: (figure: Figure) => void, point: (index: number | null) => void}} `show` draws, the first time and
- *   every time after; `point` is the pointer of who has none
+ * @returns {{show: (figure: Figure) => void, point: (index: number | null) => void, discard: () => void}} `show` draws, the
+ *   first time and every time after; `point` is the pointer of who has none; `discard` leaves an empty canvas, for good
  */
 export function makeChart(canvas, kind, choose) {
   /** @type {Figure} */
@@ -96,7 +96,12 @@ export function makeChart(canvas, kind, choose) {
     chart.update("none");
   }
 
-  return { show, point };
+  function discard() {
+    charts.delete(chart);
+    chart.destroy();
+  }
+
+  return { show, point, discard };
 }
 
 /**

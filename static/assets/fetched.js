@@ -55,6 +55,14 @@ export function makeFetched(store, changed, { name, pace, picked, find }) {
       wanted = "";
     },
 
+    /** Leaves nothing of any answer. */
+    forget() {
+      store.forgetOlder(name, Infinity);
+      wanted = "";
+      last = WELL;
+      frame = undefined;
+    },
+
     /**
      * Asks where the reader picked something else, or the topic brought something new.
      * @param {Snapshot | undefined} topic

@@ -17,7 +17,8 @@ import { makeTiles } from "./tiles.js";
  * @property {import("./tiles.js").Tile[]} tiles
  * @property {import("./card.js").Card[]} cards
  * @property {(payload: Json) => boolean} isEmpty whether nothing was ever stored
- * @property {(store: import("./store.js").Store, changed: () => void) => Detail} [detail]
+ * @property {(store: import("./store.js").Store, changed: () => void, clear: () => void) => Detail} [detail] `clear` leaves
+ *   nothing of the numbers that were shown
  * @property {(payload: Json) => string} [remark] what is special about these numbers; empty where nothing is
  * @property {(payload: Json) => string} summary the panel in a sentence, for who listens
  * @property {{title: string, steps: import("./guide.js").Step[]}} guide
@@ -51,10 +52,9 @@ import { makeTiles } from "./tiles.js";
  * @param {() => void} retry
  */
 export function makePanel(panel, store, changed, retry) {
-  const detail = panel.detail?.(store, changed);
+  const detail = panel.detail?.(store, changed, clear);
   const gate = detail?.gate;
-  const tiles = makeTiles(panel.tiles);
-  const cards = panel.cards.map((card) => makeCard(panel.id, card));
+  let numbers = makeNumbers(panel);
   const title = element("strong");
   const words = element("span");
   const message = element(
@@ -63,7 +63,6 @@ export function makePanel(panel, store, changed, retry) {
     element("p", {}, title, " ", words),
     button({ class: "action", "data-retry": "" }, "Retry now", retry),
   );
-  const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });
   const section = element(
     "section",
     { class: "panel", id: `panel-${panel.id}`, role: "tabpanel", "aria-labelledby": `tab-${panel.id}`, "data-panel": panel.id },
@@ -78,7 +77,7 @@ export function makePanel(panel, store, changed, retry) {
     message,
     ...(gate ? [gate.node] : []),
     makeGuide(panel.guide.title, panel.guide.steps),
-    element("div", { class: "numbers" }, remark, tiles.list, element("div", { class: "cards" }, ...cards.map((card) => card.section))),
+    numbers.node,
   );
   /** @type {Json | undefined} */
   let shown;
@@ -113,6 +112,15 @@ export function makePanel(panel, store, changed, retry) {
     return { snapshot: undefined, sentence: gate.sentence() };
   }
 
+  /** They are made anew: so nothing of them can be forgotten to be emptied. */
+  function clear() {
+    const next = makeNumbers(panel);
+    numbers.node.replaceWith(next.node);
+    numbers.discard();
+    numbers = next;
+    shown = undefined;
+  }
+
   return {
     section,
     sources,
@@ -139,14 +147,40 @@ export function makePanel(panel, store, changed, retry) {
       say(said);
       if (payload && !empty && payload !== shown) {
         shown = payload;
-        setText(remark, panel.remark?.(payload) ?? "");
-        remark.hidden = !remark.textContent;
-        tiles.show(payload);
-        for (const card of cards) card.show(payload);
+        numbers.show(payload);
       }
       if (said) return { snapshot, sentence: `${said.title}.` };
       if (empty) return { snapshot, sentence: `${panel.guide.title}.` };
       return { snapshot, sentence: payload ? panel.summary(payload) : "" };
+    },
+  };
+}
+
+/**
+ * Tiles and cards.
+ * @param {Panel} panel
+ * @returns {import("./card.js").Shown & {node: HTMLElement}}
+ */
+function makeNumbers(panel) {
+  const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });
+  const tiles = makeTiles(panel.tiles);
+  const cards = panel.cards.map((card) => makeCard(panel.id, card));
+  return {
+    node: element(
+      "div",
+      { class: "numbers" },
+      remark,
+      tiles.list,
+      element("div", { class: "cards" }, ...cards.map((card) => card.section)),
+    ),
+    show(payload) {
+      setText(remark, panel.remark?.(payload) ?? "");
+      remark.hidden = !remark.textContent;
+      tiles.show(payload);
+      for (const card of cards) card.show(payload);
+    },
+    discard() {
+      for (const card of cards) card.discard();
     },
   };
 }

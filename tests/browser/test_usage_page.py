@@ -303,6 +303,125 @@ async def test_another_tab_that_logs_out_is_followed(start: Start, visit: Visits
     await state_is(panel, "closed")
 
 
+CROWD = [(f"crowd_{number:03}", TODAY, 20, "Male") for number in range(100)]
+"""As many features as the topic names: of one that is used less, only the analytics tell."""
+RARE = "quokka"
+ENDS = ("logout", "revoked", "somebody else")
+BLANK = "(panel) => panel.querySelector('.numbers').outerHTML"
+
+
+async def shows_what_is_rare(page: Page, pool: Pool) -> Locator:
+    """Log in, filter, and pick the rare feature; its name never comes into the page but from the server."""
+    await store(pool, *CROWD * 3, *[(RARE, TODAY, 50, "Other")] * 2)
+    panel = await enter(page)
+    await field(panel, "gender").select_option("Other")
+    await expect(handles(panel)).to_have_count(1)
+    await shows(panel, "clicks", 2)
+    await handles(panel).evaluate_all("all => all[0].click()")
+    await shows(panel, "picked", 2)
+    return panel
+
+
+async def end(page: Page, panel: Locator, how: str, pool: Pool) -> None:
+    if how == "logout":
+        await panel.locator("[data-logout]").click()
+    elif how == "revoked":
+        await pool.execute("update users set token_version = token_version + 1")
+        await panel.locator("[data-refresh]").evaluate("button => button.click()")  # the page may know already
+    else:
+        assert (await page.request.post("/register", data=BOB)).ok
+        await page.evaluate("() => window.dispatchEvent(new Event('focus'))")
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_panel_is_as_it_was_before_anybody_came_when_the_session_ends(
+    start: Start, visit: Visits, pool: Pool, how: str
+) -> None:
+    """Not hidden but gone: tiles, tables, charts, notes, and what is said to who cannot see them."""
+    visit.expected = f"{REFUSED}|{CUT_OFF}"
+    page = await visit((await start()).make_url("/"), path="/#usage", clock=True)
+    panel = page.locator("[data-panel=usage]")
+    await state_is(panel, "closed")
+    before = await panel.evaluate(BLANK)
+    await shows_what_is_rare(page, pool)
+    await page.clock.fast_forward(15_000)
+    await expect(page.locator("[data-announcer]")).to_contain_text(RARE)
+    await table(panel, "features")
+    await panel.locator("[data-card=trend] canvas").hover()
+    released = await hold(page, "**/analytics*") if how == "somebody else" else None
+    await end(page, panel, how, pool)
+    await until(lambda: page.evaluate("() => !Object.keys(Chart.instances).length"))
+    assert await panel.evaluate(BLANK) == before
+    assert RARE not in await page.evaluate("() => document.documentElement.textContent")
+    if released:
+        released.set()
+        await shows(panel, "features", 105)
+
+
+async def test_files_hold_nothing_of_a_session_that_is_over(start: Start, visit: Visits, pool: Pool) -> None:
+    page = await visit((await start()).make_url("/"))
+    panel = await shows_what_is_rare(page, pool)
+    await end(page, panel, "logout", pool)
+    await state_is(panel, "closed")
+    for save in await panel.locator("[data-export]").all():
+        async with page.expect_download() as downloading:
+            await save.evaluate("button => button.click()")
+        written = Path(await (await downloading.value).path()).read_text()
+        assert len(written.splitlines()) == 1, written
+
+
+async def test_memory_holds_nothing_of_a_session_that_is_over(start: Start, visit: Visits, pool: Pool) -> None:
+    page = await visit((await start()).make_url("/"))
+    panel = await shows_what_is_rare(page, pool)
+    assert not await has_forgotten(page, RARE)
+    await end(page, panel, "logout", pool)
+    await state_is(panel, "closed")
+    await until(lambda: has_forgotten(page, RARE))  # not at once: an animation keeps its tile until it ends
+
+
+async def has_forgotten(page: Page, words: str) -> bool:
+    """Whether the words are in nothing that the page can still reach, as the browser's own tools see it."""
+    tools = await page.context.new_cdp_session(page)
+    pieces: list[str] = []
+    tools.on("HeapProfiler.addHeapSnapshotChunk", lambda said: pieces.append(said["chunk"]))
+    await tools.send("HeapProfiler.takeHeapSnapshot", {"reportProgress": False})
+    await tools.detach()
+    return words not in "".join(pieces)
+
+
+async def test_who_logs_in_again_goes_on_where_they_were_and_somebody_else_does_not(
+    start: Start, visit: Visits, pool: Pool
+) -> None:
+    await store(pool, ("some", TODAY, 20, "Male"))
+    visit.expected = REFUSED
+    page = await visit((await start()).make_url("/"))
+    await enter(page, BOB)
+    panel = await enter(page, ANNA)
+    await pick(panel, "some")
+    heading = panel.locator("[data-card=trend] h2")
+    for person, how, words in ((ANNA, "revoked", "Time trend - some"), (BOB, "revoked", "Time trend")):
+        await end(page, panel, how, pool)
+        await fill(form(page, "login"), username=person["username"], password=PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(panel.locator("[data-username]")).to_have_text(person["username"])
+        await shows(panel, "features", 2)
+        await expect(heading).to_have_text(words)
+
+
+async def test_first_hover_of_the_next_user_is_tracked_too(start: Start, visit: Visits, pool: Pool) -> None:
+    await store(pool, ("some", TODAY, 20, "Male"))
+    page = await visit((await start()).make_url("/"))
+    for person in (ANNA, BOB):
+        panel = await enter(page, person)
+        await expect(panel.locator("[data-card=trend] h2")).to_have_text("Time trend")
+        await pick(panel, "some")
+        await panel.locator("[data-card=trend] canvas").hover()
+        await panel.locator("h1").hover()
+        await end(page, panel, "logout", pool)
+        await state_is(panel, "closed")
+    await tracked(pool, *["bar_chart_zoom", "line_chart_hover"] * 2)
+
+
 # Clicks
 
 

@@ -191,11 +191,13 @@ function saveAll(payload) {
 }
 
 /** @type {NonNullable<import("../panel.js").Panel["detail"]>} */
-function detail(store, changed) {
+function detail(store, changed, clear) {
   const signin = makeSignin();
   const who = makeWho();
   const bar = makeFilterBar(set);
   let own = session.user ? keptFilters(session.user.id) : NO_FILTERS;
+  /** The id of who is logged in, or has to log in again. */
+  let reader = session.user?.id;
   /** Where the reader wanted to go, before having to log in. */
   /** @type {string[]} */
   let wanted = [];
@@ -212,10 +214,11 @@ function detail(store, changed) {
 
   async function find() {
     const { user } = session;
+    if (!user) return { reason: "", refused: false };
     const what = { filters: own, feature: picked };
     await tracked();
     const answer = await ask(analyticsOf(what.filters, what.feature));
-    if (answer.status === 401 && user) session.expire(user, answer);
+    if (answer.status === 401) session.expire(user, answer);
     return { ...answer, payload: answer.payload && { ...what, charts: answer.payload } };
   }
 
@@ -253,6 +256,25 @@ function detail(store, changed) {
     requestAnimationFrame(() => (session.user ? hooked("data-panels").focus({ preventScroll: true }) : signin.focus()));
   }
 
+  /** Of what one reader saw nothing is left, in the page or in memory: whoever comes next may be somebody else. */
+  function forget() {
+    picked = hovered = "";
+    analytics.forget();
+    shown = compose({}, {}, "");
+    who.show();
+    bar.show(own);
+    clear();
+  }
+
+  /** Who has to log in again goes on where they were; somebody else does not. */
+  function follow() {
+    const before = reader;
+    reader = session.user?.id ?? (session.ended ? reader : undefined);
+    if (before === undefined || before === reader) return;
+    wanted = [];
+    address.replace("login");
+  }
+
   const refresh = button({ class: "action", "data-refresh": "" }, "Refresh", analytics.now);
   const save = button({ class: "action", "data-export": "" }, "Export", () => saveAll(shown));
 
@@ -264,9 +286,8 @@ function detail(store, changed) {
   session.addEventListener("change", () => {
     const { user } = session;
     own = user ? keptFilters(user.id) : NO_FILTERS;
-    store.forgetOlder(ANALYTICS, Infinity);
-    analytics.enter();
-    if (!user && !session.ended) wanted = [];
+    forget();
+    follow();
     read();
     changed();
     focus();
