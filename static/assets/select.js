@@ -24,7 +24,7 @@ const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
 /** @param {Rows} rows */
 export function makeSelect({ label, id, address, key, write }) {
   const select = element("select", { "data-select": id, required: "" });
-  const more = button({ class: "tool", "aria-label": `Older: ${label}`, hidden: "" }, "Older…", load);
+  const more = button({ class: "tool", "data-more": id, "aria-label": `Older: ${label}`, hidden: "" }, "Older…", load);
   const field = element("label", { class: "field" }, label, select);
   /** @type {Map<string, string>} */
   const known = new Map();

@@ -9,7 +9,7 @@ import { session } from "./session.js";
 
 /**
  * @typedef {object} Watched
- * @property {"click" | "change"} event
+ * @property {"click" | "change" | "submit"} event
  * @property {string} where a selector
  * @property {(panel: string, data: DOMStringMap) => string} feature
  */
@@ -18,7 +18,8 @@ import { session } from "./session.js";
 const TRACKED_MS = 1_000;
 
 /**
- * What is used in the panels, the first that fits; the filters and charts of the usage panel say it themselves.
+ * What is used in the panels, the first that fits; the filters and charts of the usage panel say it themselves. Never what
+ * was typed or picked, and nothing of the forms in which one logs in: of those, none has `data-form`.
  * @type {Watched[]}
  */
 const WATCHED = [
@@ -29,11 +30,21 @@ const WATCHED = [
   { event: "click", where: "[data-toggle]", feature: (panel) => `${panel}_table` },
   { event: "click", where: "[data-copy]", feature: (panel) => `${panel}_copy` },
   { event: "click", where: "[data-panel=pageviews] [data-pick]", feature: (panel) => `${panel}_site` },
+  { event: "click", where: "[data-panel]:not([data-panel=usage]) [data-pick]", feature: (panel) => `${panel}_pick` },
+  { event: "click", where: ":is([data-older], [data-newer]):not([aria-disabled=true])", feature: (panel) => `${panel}_page` },
+  { event: "click", where: "[data-longer]", feature: (panel) => `${panel}_longer` },
+  { event: "click", where: "[data-more]", feature: (panel, { more }) => `${panel}_${named(more)}_more` },
+  { event: "click", where: "[data-new]:not([open]) > summary", feature: (panel) => `${panel}_new` },
   { event: "click", where: "[data-day-steps] :not([aria-disabled=true])", feature: (panel) => `${panel}_day` },
   { event: "change", where: "input[data-site]", feature: (panel) => `${panel}_site` },
   { event: "change", where: "input[data-day]:valid", feature: (panel) => `${panel}_day` },
   { event: "change", where: "[data-switch]", feature: (panel, data) => `${panel}_${data.switch}` },
+  { event: "change", where: "[data-select]", feature: (panel, { select }) => `${panel}_${named(select)}_select` },
+  { event: "submit", where: "[data-form]:not(:has([aria-disabled=true]))", feature: (panel, { form }) => `${panel}_${named(form)}_form` },
 ];
+
+/** @param {string | undefined} hook */
+const named = (hook = "") => hook.replaceAll("-", "_");
 
 /** @type {Set<Promise<void>>} */
 const underWay = new Set();
@@ -57,7 +68,7 @@ export async function tracked() {
 
 /** From now on, what is used is tracked; before the page itself reacts, so that its next numbers count it. */
 export function watch() {
-  for (const event of ["click", "change"]) document.addEventListener(event, notice, { capture: true });
+  for (const event of ["click", "change", "submit"]) document.addEventListener(event, notice, { capture: true });
 }
 
 /** @param {Event} event */

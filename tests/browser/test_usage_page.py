@@ -528,6 +528,65 @@ async def test_window_of_the_webhooks_is_tracked(start: Start, visit: Visits, po
     await tracked(pool, "panel_webhooks", "webhooks_window", "webhooks_export")
 
 
+async def test_items_and_transfers_are_tracked_but_not_what_was_picked_or_typed(
+    start: Start, visit: Visits, pool: Pool
+) -> None:
+    page = await visit((await start()).make_url("/"), path="/login")
+    told: list[str] = []
+    page.on("request", lambda asked: asked.url.endswith("/track") and told.append(asked.post_data or ""))
+    item = await many_items(page, pool)
+    await page.request.post("/register", data=ANNA)
+    await page.request.post("/logout")
+    await fill(form(page, "login"), username="anna", password=PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-username]")).to_have_text("anna")
+    await page.locator("[data-tab=transfers]").click()
+    panel = page.locator("[data-panel=transfers]")
+    await expect(panel.locator("[data-newer]")).to_have_attribute("aria-disabled", "true")
+    await panel.locator("[data-newer]").dispatch_event("click")  # than the newest there are none
+    await panel.locator("[data-older]").click()
+    await expect(panel.locator("[data-card=items] .hint")).to_contain_text("page 2")
+    await panel.locator("[data-newer]").click()
+    await panel.locator(f"[data-card=newest] [data-pick='{item}']").first.click()
+    card = panel.locator("[data-card=item]")
+    await card.locator("[data-longer]").click()
+    await card.get_by_role("button", name="Older: Transfer to").click()
+    owner = card.locator("[data-select=owner]")
+    await owner.select_option(index=1)
+    released = await hold(page, "**/ownership")
+    for _ in range(2):  # the second time, the first one is under way
+        await card.locator("[data-form=transfer] [type=submit]").dispatch_event("click")
+    released.set()
+    await expect(card.locator("[data-said]")).to_contain_text("Transferred")
+    await panel.locator("[data-new] summary").click()
+    await panel.locator("[data-select=base-item]").select_option(index=1)
+    await panel.locator("[data-form=item] [type=submit]").click()
+    await panel.locator("[data-form=base-item] button").click()  # without a description it is not sent
+    await panel.locator("[data-form=base-item] input").fill("a secret")
+    await panel.locator("[data-form=base-item] button").click()
+    await panel.locator("[data-form=owner] input").fill("a secret")
+    await page.keyboard.press("Enter")
+    await panel.locator("[data-new] summary").click()  # closes it
+    await panel.locator("[data-switch] label", has_text="Day").click()
+    features = ["page", "page", "pick", "longer", "owner_more", "owner_select", "transfer_form", "new",
+                "base_item_select", "item_form", "base_item_form", "owner_form", "unit"]  # fmt: skip
+    names = ["panel_transfers", *[f"transfers_{feature}" for feature in features]]
+    await tracked(pool, *names)
+    assert [json.loads(one) for one in told] == [{"feature_name": name} for name in names]
+
+
+async def many_items(page: Page, pool: Pool) -> str:
+    """More items, owners and transfers than are shown at once; return the id of the item that was transferred."""
+    base = await (await page.request.post("/base-items", data={"description": "a bike"})).json()
+    made = [await (await page.request.post("/items", data={"base_item_id": base["id"]})).json() for _ in range(51)]
+    item = str(made[-1]["id"])
+    await pool.execute("insert into owners (name) select 'Owner ' || n from generate_series(1, 150) as n")
+    owners = [str(row["id"]) for row in await pool.fetch("select id from owners limit 2")]
+    for number in range(25):
+        await page.request.put(f"/items/{item}/ownership", data={"to": owners[number % 2]})
+    return item
+
+
 async def test_click_that_cannot_be_tracked_disturbs_nothing(start: Start, visit: Visits, pool: Pool) -> None:
     await store(pool, ("some", TODAY, 20, "Male"), ("some", TODAY, 20, "Female"))
     visit.expected = "ERR_FAILED"
