@@ -3,6 +3,8 @@ declare class Chart {
   constructor(canvas: HTMLCanvasElement, config: object);
   data: { labels: string[]; datasets: Record<string, unknown>[] };
   options: Record<string, unknown>;
+  ctx: CanvasRenderingContext2D;
+  width: number;
   update(mode?: "none"): void;
   scales: Record<string, { getValueForPixel(pixel: number): number | undefined }>;
   tooltip: { setActiveElements(points: { datasetIndex: number; index: number }[], where: { x: number; y: number }): void };

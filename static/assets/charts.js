@@ -1,7 +1,7 @@
 // @ts-check
 /** Drawing figures with Chart.js: made once, then updated in place; colours are read from CSS at every draw. */
 
-import { compact, count, percent, percentage } from "./format.js";
+import { compact, count, cut, percent, percentage, shorten } from "./format.js";
 import { cssValue, motionReduced, onThemeChange } from "./theme.js";
 
 /** @typedef {"line" | "columns" | "bars" | "doughnut"} Kind */
@@ -32,6 +32,9 @@ const CALM = {
 /** Updates closer together than this are small: moving on every one would never come to rest. */
 const REST_MS = 2_000;
 const LONGEST_TICK = 14;
+const SHORTEST_TICK = 3;
+/** Pixels between a tick and its bar. */
+const TICK_GAP = 12;
 
 /** @type {Set<Chart>} */
 const charts = new Set();
@@ -67,11 +70,18 @@ export function makeChart(canvas, kind, choose) {
   const chart = new Chart(canvas, {
     type: { line: "line", columns: "bar", bars: "bar", doughnut: "doughnut" }[kind],
     data: { labels: [], datasets: [] },
-    options: options(kind, (index) => cut(shown.ticks[index] ?? "", shown.longest)),
+    options: options(kind, tick),
   });
   charts.add(chart);
   if (choose) onClick(canvas, chart, kind, choose);
   let updatedAt = Infinity; // the first figure is drawn at once: it would move in from a canvas that had no size yet
+
+  /** @param {number} index */
+  function tick(index) {
+    const { ticks, longest = LONGEST_TICK } = shown;
+    const words = cut(ticks[index] ?? "", longest);
+    return kind === "bars" ? fitted(chart, words, longest) : words;
+  }
 
   /** @param {Figure} figure */
   function show(figure) {
@@ -105,6 +115,20 @@ export function makeChart(canvas, kind, choose) {
 }
 
 /**
+ * As much of a name as has room: Chart.js leaves those beside bars half of the width, and lets the rest run off the edge.
+ * @param {Chart} chart
+ * @param {string} words
+ * @param {number} characters of the words, at most
+ */
+function fitted({ ctx, width }, words, characters) {
+  ctx.font = `${Chart.defaults.font.size}px ${Chart.defaults.font.family}`;
+  const isWide = (/** @type {string} */ tick) => ctx.measureText(tick).width > width / 2 - TICK_GAP;
+  let tick = words;
+  for (let most = characters - 1; most >= SHORTEST_TICK && isWide(tick); most -= 1) tick = shorten(words, most);
+  return tick;
+}
+
+/**
  * The whole row or column of a value counts, with its name: a small one is as easy to hit as a large one.
  * @param {HTMLCanvasElement} canvas
  * @param {Chart} chart
@@ -118,12 +142,6 @@ function onClick(canvas, chart, kind, choose) {
     if (index !== undefined && chart.data.labels[index] !== undefined) choose(index);
   });
 }
-
-/**
- * @param {string} words
- * @param {number} [longest]
- */
-const cut = (words, longest = LONGEST_TICK) => (words.length > longest ? `${words.slice(0, longest - 1)}…` : words);
 
 /**
  * @param {Kind} kind

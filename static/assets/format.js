@@ -21,6 +21,10 @@ const dayMinute = new Intl.DateTimeFormat(language, {
 const monthShort = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "short", year: "numeric" });
 const monthLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "long", year: "numeric" });
 const dayName = new Intl.DateTimeFormat(language, { timeZone: "UTC", weekday: "short" });
+const segmenter = "Segmenter" in Intl ? new Intl.Segmenter(language) : null;
+
+/** In UTF-16 units, more than any emoji has. What is longer is no character that one can read, but many marks on one. */
+const LONGEST_CHARACTER = 32;
 
 /** What stands where there is no number. */
 export const NONE = "–";
@@ -147,12 +151,36 @@ export function daysAfter(date, days) {
 }
 
 /**
+ * @param {string} words
+ * @returns {string[]} what a reader takes for one character each; code points where the browser cannot tell
+ */
+function characters(words) {
+  if (!segmenter) return [...words];
+  const found = Array.from(segmenter.segment(words), ({ segment }) => segment);
+  return found.flatMap((character) => (character.length > LONGEST_CHARACTER ? [...character] : [character]));
+}
+
+/**
+ * Cuts off the end.
+ * @param {string} words
+ * @param {number} longest
+ */
+export function cut(words, longest) {
+  if (words.length <= longest) return words;
+  const all = characters(words.slice(0, 2 * longest * LONGEST_CHARACTER));
+  return all.length > longest ? `${all.slice(0, longest - 1).join("")}…` : words;
+}
+
+/**
  * Cuts out the middle: beginning and end tell most about a path.
  * @param {string} words
  * @param {number} longest
  */
 export function shorten(words, longest) {
   if (words.length <= longest) return words;
+  const room = longest * LONGEST_CHARACTER; // of a text far longer than that, only the ends are looked at
+  const all = characters(words.length > 2 * room ? words.slice(0, room) + words.slice(-room) : words);
+  if (all.length <= longest) return words;
   const end = Math.floor((longest - 1) / 2);
-  return `${words.slice(0, longest - 1 - end)}…${words.slice(-end)}`;
+  return `${all.slice(0, longest - 1 - end).join("")}…${all.slice(-end).join("")}`;
 }

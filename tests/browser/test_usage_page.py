@@ -835,6 +835,59 @@ async def test_line_covers_its_span_and_never_a_whole_life(start: Start, visit: 
     assert len(await page.evaluate(every_day, [["2026-03-01", "2026-03-02"], ages])) == 368
 
 
+FLAG, FAMILY, GRIN = "\U0001f1ea\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f600"
+ACCENT = "e\u0301"
+
+
+async def test_names_on_charts_are_cut_between_characters(start: Start, visit: Visits, pool: Pool) -> None:
+    """Neither half of an emoji, nor a family without its mother, nor the flags of other countries."""
+    names = (GRIN * 64, FLAG * 32, FAMILY * 12)
+    await store(pool, *[(name, TODAY, 20, "Male") for at, name in enumerate(names) for _ in range(9 - at)])
+    page = await visit((await start()).make_url("/"))
+    panel = await enter(page)
+    await expect(handles(panel)).to_have_count(3)
+    ticks = await bars(panel).evaluate("(e) => Chart.getChart(e).scales.y.ticks.map(({ label }) => label)")
+    assert ticks == [f"{GRIN * 11}…{GRIN * 10}", f"{FLAG * 11}…{FLAG * 10}", FAMILY * 12]
+    labels = await bars(panel).evaluate("(e) => Chart.getChart(e).data.labels")
+    assert labels == [f"{GRIN * 30}…{GRIN * 29}", FLAG * 32, FAMILY * 12]
+    for name in names:
+        await pick(panel, name)
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 800})
+        await until(lambda: bars(panel).evaluate(NAMES_HAVE_ROOM))
+
+
+NAMES_HAVE_ROOM = """(canvas) => {
+    const { width, ctx, scales: { y } } = Chart.getChart(canvas);
+    const isInside = ({ label }) => ctx.measureText(label).width < y.width;
+    return width === canvas.parentElement.clientWidth && y.ticks.every(isInside);
+}"""
+CUTS = [
+    ("shorten", "abcdefgh", 5, "ab…gh"),
+    ("shorten", f"a{GRIN * 6}z", 5, f"a{GRIN}…{GRIN}z"),
+    ("shorten", FAMILY * 5, 5, FAMILY * 5),
+    ("shorten", FLAG * 6, 5, f"{FLAG * 2}…{FLAG * 2}"),
+    ("shorten", ACCENT * 6, 5, f"{ACCENT * 2}…{ACCENT * 2}"),
+    ("shorten", GRIN * 100_000, 5, f"{GRIN * 2}…{GRIN * 2}"),
+    ("shorten", "e" + "\u0301" * 100_000, 3, "e…\u0301"),
+    ("cut", "abcdef", 5, "abcd…"),
+    ("cut", GRIN * 6, 5, f"{GRIN * 4}…"),
+    ("cut", FAMILY * 5, 5, FAMILY * 5),
+    ("cut", "e" + "\u0301" * 100_000, 3, "e\u0301…"),
+]
+
+
+async def test_text_is_cut_between_characters_and_never_longer_than_it_may_be(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    call = "async ([name, ...given]) => (await import('/assets/format.js'))[name](...given)"
+    for name, words, longest, expected in CUTS:
+        assert await page.evaluate(call, [name, words, longest]) == expected
+    await page.add_init_script("delete Intl.Segmenter")  # browsers of before 2024: not half of an emoji, all the same
+    await page.reload()
+    for name, words, longest, expected in (CUTS[1], CUTS[8]):
+        assert await page.evaluate(call, [name, words, longest]) == expected
+
+
 async def test_export_holds_what_is_on_screen(start: Start, visit: Visits, pool: Pool) -> None:
     yesterday = TODAY - timedelta(days=1)
     await store(pool, *[("=1+1", yesterday, 20, "Female")] * 2, ("=1+1", TODAY, 20, "Female"), ("x", TODAY, 20, "Male"))
