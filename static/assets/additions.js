@@ -43,7 +43,7 @@ export function makeAdditions(made) {
 
 /** @param {(row: Json) => void} made */
 function makeBaseItem(made) {
-  const input = makeInput({ required: "", maxlength: "500", placeholder: "a bike" });
+  const input = makeInput({ required: "", placeholder: "a bike" });
   return makeForm({
     id: "base-item",
     label: "Add",
@@ -58,7 +58,7 @@ function makeBaseItem(made) {
 }
 
 function makeOwner() {
-  const input = makeInput({ maxlength: "200", placeholder: "without one: just an id" });
+  const input = makeInput({ placeholder: "without one: just an id" });
   return makeForm({
     id: "owner",
     label: "Add",

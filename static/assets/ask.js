@@ -25,13 +25,14 @@ export const ASK_MS = 5_000;
 export const ask = (address) => answered(address, { cache: "no-cache" }, { accept: "application/json" });
 
 /**
- * Never throws. Arrives even when the page is left.
+ * Never throws. Arrives even when the page is left, unless told otherwise: browsers then refuse to send more than 64 KiB.
  * @param {string} address
  * @param {Json} [body]
+ * @param {boolean} [keepalive]
  */
-export function tell(address, body) {
+export function tell(address, body, keepalive = true) {
   const sent = body && { "content-type": "application/json" };
-  const told = { method: "POST", keepalive: true, ...(body && { body: JSON.stringify(body) }) };
+  const told = { method: "POST", keepalive, ...(body && { body: JSON.stringify(body) }) };
   return answered(address, told, { accept: "application/json", ...sent });
 }
 

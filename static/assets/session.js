@@ -35,7 +35,7 @@ class Session extends EventTarget {
    * @returns {Promise<Answer>}
    */
   async begin(address, given) {
-    const answer = await tell(address, given);
+    const answer = await tell(address, given, false);
     if (answer.payload) this.#become(person(object(answer.payload.user)), "");
     return answer;
   }

@@ -147,13 +147,7 @@ function ownFault(field, words) {
 
 /** @param {View} view */
 function makeUsername(view) {
-  const input = element("input", {
-    type: "text",
-    autocomplete: "username",
-    autocapitalize: "off",
-    spellcheck: "false",
-    maxlength: "64",
-  });
+  const input = element("input", { type: "text", autocomplete: "username", autocapitalize: "off", spellcheck: "false" });
   return makeField(view, "username", "Username", input, input);
 }
 
@@ -163,7 +157,7 @@ function makeUsername(view) {
  * @returns {Field}
  */
 function makePassword(view, kind) {
-  const input = element("input", { type: "password", autocomplete: kind, maxlength: "1024" });
+  const input = element("input", { type: "password", autocomplete: kind });
   const reveal = button({ class: "tool", "data-reveal": "", "aria-label": "Show the password", "aria-pressed": "false" }, "Show", () =>
     turn(input.type === "password"),
   );

@@ -236,6 +236,28 @@ async def test_what_is_wrong_stands_beside_its_field(start: Start, visit: Visits
     await expect(secret).to_have_attribute("aria-invalid", "false")
 
 
+async def test_nothing_that_is_typed_is_cut_in_silence(start: Start, visit: Visits) -> None:
+    """A character is one, whatever it takes in memory; of too many the server says so."""
+    visit.expected = REFUSED
+    page = await visit((await start()).make_url("/"), path="/register")
+    view = form(page, "register")
+    name, secret = GRIN * 64, GRIN * 1024
+    for given, field_name, words in (
+        ({"username": f"{name}x", "password": secret}, "username", "1 to 64 characters"),
+        ({"username": name, "password": f"{secret}x"}, "password", "8 to 1024 characters"),
+    ):
+        await fill(view, **given, age="34", gender="Female")
+        await page.keyboard.press("Enter")
+        await expect(view.locator(f"#register-{field_name}-fault")).to_contain_text(words)
+    await fill(view, password="x" * 70_000)
+    await page.keyboard.press("Enter")
+    await expect(view.locator("[data-fault]")).to_have_text("the body must not be larger than 65536 bytes")
+    await fill(view, password=secret)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-username]")).to_have_text(name)
+    assert (await page.request.post("/login", data={"username": name, "password": secret})).ok
+
+
 async def test_login_view_of_an_absent_server_says_so(start: Start, visit: Visits) -> None:
     client = await start()
     page = await visit(client.make_url("/"), path="/login")
