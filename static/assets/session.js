@@ -12,6 +12,8 @@ import { number, object, text } from "./read.js";
 /** @typedef {{id: number, username: string, age: number, gender: string}} User */
 
 const USER = "user_data";
+/** The server lets no name be longer; but a cookie can be anybody's work. */
+const LONGEST_NAME = 64;
 /** Of every cookie with the filters of a user; the user's id follows. */
 export const FILTERS = "vigility_filters_";
 
@@ -85,8 +87,11 @@ class Session extends EventTarget {
 function person(given) {
   const id = number(given?.id);
   if (id === null) return null;
-  return { id, username: text(given?.username), age: number(given?.age) ?? 0, gender: text(given?.gender) };
+  return { id, username: name(given?.username), age: number(given?.age) ?? 0, gender: name(given?.gender) };
 }
+
+/** @param {unknown} given */
+const name = (given) => [...text(given)].slice(0, LONGEST_NAME).join("");
 
 /** Whoever sits here next finds nothing to read. */
 function forget() {

@@ -317,6 +317,21 @@ async def test_cookie_that_outlived_its_session_is_noticed(start: Start, visit: 
     assert await page.evaluate("() => document.cookie") == ""
 
 
+async def test_cookie_with_an_endless_name_moves_nothing_off_the_screen(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    panel = await enter(page)
+    forged = {"id": 1, "username": "W" * 1_900, "age": 34, "gender": "W" * 1_900}
+    await page.evaluate(
+        "(one) => { document.cookie = `user_data=${encodeURIComponent(JSON.stringify(one))}; path=/` }", forged
+    )
+    await page.evaluate("() => window.dispatchEvent(new Event('focus'))")
+    await expect(panel.locator("[data-username]")).to_have_text("W" * 64)
+    await fits_every_screen(page)
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 800})
+        await expect(panel.locator("[data-filters]")).to_be_in_viewport(ratio=1)
+
+
 async def test_another_tab_that_logs_out_is_followed(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
