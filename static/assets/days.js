@@ -10,8 +10,8 @@ import { daysAfter } from "./format.js";
 const LEAD_DAYS = 366;
 
 /**
- * From the beginning of the span, or else from the first day, until its end or today. A single day has an empty one on
- * both sides: a point alone is no line.
+ * From the beginning of the span, or else from the first day, until its end or today. Where that is a single day, it has
+ * an empty one on both sides: a point alone is no line.
  * @param {Day[]} counted oldest first
  * @param {Span} span
  * @returns {Day[]}
@@ -19,12 +19,13 @@ const LEAD_DAYS = 366;
 export function everyDay(counted, { from, until, today }) {
   const [oldest, newest] = [counted[0]?.date, counted.at(-1)?.date];
   if (!oldest || !newest) return [];
-  const aside = counted.length === 1 ? 1 : 0;
-  const begins = earlier(daysAfter(oldest, -aside), from ? later(from, daysAfter(oldest, -LEAD_DAYS)) : oldest);
-  const ends = later(daysAfter(newest, aside), until ? earlier(until, today) : today);
+  const begins = earlier(oldest, from ? later(from, daysAfter(oldest, -LEAD_DAYS)) : oldest);
+  const ends = later(newest, until ? earlier(until, today) : today);
+  const aside = begins === ends ? 1 : 0;
+  const last = daysAfter(ends, aside);
   const found = new Map(counted.map(({ date, clicks }) => [date, clicks]));
   const days = [];
-  for (let date = begins; date <= ends; date = daysAfter(date, 1)) days.push({ date, clicks: found.get(date) ?? 0 });
+  for (let date = daysAfter(begins, -aside); date <= last; date = daysAfter(date, 1)) days.push({ date, clicks: found.get(date) ?? 0 });
   return days;
 }
 

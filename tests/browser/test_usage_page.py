@@ -849,9 +849,25 @@ async def test_days_without_clicks_are_zero_and_a_single_day_has_one_on_both_sid
     assert await table(panel, "trend") == [["Mar 1", "0"], ["Mar 2", "1"], ["Mar 3", "0"]]
 
 
+async def test_line_of_a_span_ends_today_even_where_all_clicks_are_of_today(
+    start: Start, visit: Visits, pool: Pool
+) -> None:
+    await store(pool, *[("some", TODAY, 20, "Male")] * 2)
+    page = await visit((await start()).make_url("/"))
+    panel = await enter(page)
+    await field(panel, "startDate").fill(f"{TODAY - timedelta(days=2)}")
+    await draws(panel, "some 2, date_filter 1")
+    await pick(panel, "some")
+    assert [clicks for _, clicks in await table(panel, "trend")] == ["0", "0", "2"]
+
+
 SPANS = [
     ([], {}, []),
     (["2026-03-02"], {"today": "2026-03-02"}, ["2026-03-01", "2026-03-02", "2026-03-03"]),
+    (["2026-03-02"], {"from": "2026-03-01", "today": "2026-03-02"}, ["2026-03-01", "2026-03-02"]),
+    (["2026-03-02"], {"today": "2026-03-03"}, ["2026-03-02", "2026-03-03"]),
+    (["2026-03-02"], {"from": "2026-03-02", "until": "2026-03-02", "today": "2026-03-09"},
+     ["2026-03-01", "2026-03-02", "2026-03-03"]),
     (["2026-02-27", "2026-03-01"], {"today": "2026-03-02"}, ["2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02"]),
     (["2026-03-02", "2026-03-03"], {"from": "2026-03-01", "until": "2026-03-04", "today": "2026-03-03"},
      ["2026-03-01", "2026-03-02", "2026-03-03"]),
