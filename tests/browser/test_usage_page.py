@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import pytest
 from conftest import until
-from playwright.async_api import Locator, Page, Route, expect
+from playwright.async_api import Locator, Page, Route, WebSocketRoute, expect
 
 from browser.conftest import Visits
 from browser.test_logins_page import AWAY, is_readable, tab_to
@@ -732,6 +732,38 @@ async def test_filters_that_leave_nothing_say_so(start: Start, visit: Visits, po
 
 
 # Charts
+
+
+async def test_totals_are_all_that_is_wanted_of_the_topic(start: Start, visit: Visits, pool: Pool) -> None:
+    """Names and days come from the analytics alone, which are for people who are logged in."""
+    await store(pool, *[("some", TODAY, 20, "Male")] * 3, ("other", TODAY - timedelta(days=1), 50, "Female"))
+    page = await visit((await start()).make_url("/"))
+
+    def thinned(said: str | bytes) -> str:
+        frame = json.loads(said)
+        if frame.get("topic") == "usage":
+            kept = {key: frame["payload"][key] for key in ("totalClicks", "featureCount", "generatedAt")}
+            today = {key: frame["payload"]["today"][key] for key in ("date", "totalClicks")}
+            frame["payload"] = {**kept, "today": today}
+        return json.dumps(frame)
+
+    def pass_on(page_side: WebSocketRoute) -> None:
+        page_side.connect_to_server().on_message(lambda said: page_side.send(thinned(said)))
+
+    await page.route_web_socket(re.compile("/ws$"), pass_on)
+    visit.expected = CUT_OFF
+    await page.reload()
+    panel = await enter(page)
+    await field(panel, "gender").select_option("Male")
+    await shows(panel, "clicks", 3)
+    await pick(panel, "some")
+    for tile, number in {"clicks": 3, "today": 5, "features": 1, "top": 100, "picked": 3, "busiest": 3}.items():
+        await shows(panel, tile, number)
+    await expect(panel.locator("[data-tile=clicks]")).to_contain_text("of 6 in all")
+    await expect(panel.locator("[data-tile=features]")).to_contain_text("of 4 in all")
+    await draws(panel, "some 3.")
+    assert (await page.request.post("/track", data={"feature_name": "third"})).ok
+    await shows(panel, "today", 6)
 
 
 async def test_charts_stay_while_the_next_numbers_are_on_their_way(start: Start, visit: Visits, pool: Pool) -> None:
