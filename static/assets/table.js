@@ -5,7 +5,7 @@ import { button, element, setText } from "./element.js";
 import { count, day, dayAndTime, hour, length, NONE, percent, shorten, toTheSecond } from "./format.js";
 
 /** @typedef {string | number | null} Cell */
-/** @typedef {Record<string, Cell>} Row its `id`, where it has one, tells it from the others; `made` of others, it is no name */
+/** @typedef {Record<string, Cell>} Row its `id`, where it has one, tells it from the others; `composed` of others, it is no name */
 /**
  * @typedef {object} Column the first column names its row
  * @property {string} key
@@ -72,7 +72,7 @@ export function makeTable(caption, columns) {
       while (body.rows.length > rows.length) body.deleteRow(-1);
       rows.forEach((row, index) => {
         const line = body.rows[index] ?? body.appendChild(emptyLine(columns));
-        line.toggleAttribute("data-made", Boolean(row.made));
+        line.toggleAttribute("data-composed", Boolean(row.composed));
         columns.forEach(({ key, kind, write, pick, bar }, at) => {
           const cell = line.cells[at];
           if (bar) cell?.style.setProperty("--bar", `${row[bar] ?? 0}%`);

@@ -381,7 +381,7 @@ async def test_type_that_is_called_as_a_sum_is_told_from_it(start: Start, visit:
     await shows(panel, "total", 9)
     names = [row[0] for row in await cells(panel, "types")]
     assert names == ["Other", "Total", "a", "b", "c", "(other types)", "(all types)"]
-    made = panel.locator("[data-card=types] tr[data-made] th")
+    made = panel.locator("[data-card=types] tr[data-composed] th")
     await expect(made).to_have_text(["(other types)", "(all types)"])
     assert await made.first.evaluate("th => getComputedStyle(th).fontStyle") == "italic"
 

@@ -64,11 +64,11 @@ function types(payload) {
     events: number(row.count),
   }));
   const left = total - sum(rows, "events");
-  const all = left > 0 ? [...rows, { type: MADE.rest, events: left, made: "rest" }] : rows;
+  const all = left > 0 ? [...rows, { type: MADE.rest, events: left, composed: "rest" }] : rows;
   const parts = shares(all.map((row) => amount(row, "events")));
   return [
     ...all.map((row, at) => ({ ...row, share: parts[at] ?? null, bar: parts[at] ?? null })),
-    { type: MADE.total, events: total, share: 100, made: "total" },
+    { type: MADE.total, events: total, share: 100, composed: "total" },
   ];
 }
 
