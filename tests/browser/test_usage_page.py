@@ -243,7 +243,7 @@ async def test_nothing_that_is_typed_is_cut_in_silence(start: Start, visit: Visi
     view = form(page, "register")
     name, secret = GRIN * 64, GRIN * 1024
     for given, field_name, words in (
-        ({"username": f"{name}x", "password": secret}, "username", "1 to 64 characters"),
+        ({"username": f"{name}x", "password": secret}, "username", "1 to 64 printable characters"),
         ({"username": name, "password": f"{secret}x"}, "password", "8 to 1024 characters"),
     ):
         await fill(view, **given, age="34", gender="Female")
