@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import pytest
@@ -44,6 +44,13 @@ async def until(condition: Callable[[], Awaitable[Any] | Any], patience: float =
             return result
         assert time.monotonic() < give_up, f"not true within {patience:g} s: {condition}"
         await asyncio.sleep(POLL_SECONDS)
+
+
+def missing(sentence: str) -> NoReturn:
+    """Skip a test for what the machine lacks and the sentence says how to get; on CI fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from conftest import PATIENCE_SECONDS, Outside, Program, until
+from conftest import PATIENCE_SECONDS, Outside, Program, missing, until
 from test_nginx import free_port
 from test_transfers import ADA, BIKE, get, post, put
 
@@ -41,12 +41,7 @@ with_both = pytest.mark.parametrize("between", [STOCK, LENIENT], indirect=True, 
 def pgbouncer() -> str:
     """Return where PgBouncer is; without one the tests are skipped, but never on CI."""
     found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    if found:
-        return found
-    sentence = "there is no PgBouncer: `apt-get install pgbouncer`"
-    if os.environ.get("CI"):
-        pytest.fail(sentence)
-    pytest.skip(sentence)
+    return found or missing("there is no PgBouncer: `apt-get install pgbouncer`")
 
 
 class Pooler:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import missing
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -33,12 +34,7 @@ expect.set_options(timeout=PATIENCE_MS)
 def chromium() -> str:
     """Return where Chromium is; without one the tests are skipped, but never on CI."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found:
-        return found
-    sentence = "there is no Chromium: `apt-get install chromium`, or set CHROMIUM to the path of one"
-    if os.environ.get("CI"):
-        pytest.fail(sentence)
-    pytest.skip(sentence)
+    return found or missing("there is no Chromium: `apt-get install chromium`, or set CHROMIUM to the path of one")
 
 
 @pytest.fixture
