@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
+from collections.abc import Mapping
 
 from aiohttp import web
 
 from statsd import __version__, pages, websocket
 from statsd.operation import Operation, answer
-from statsd.web import json_response
+from statsd.web import json_response, weights
 
 VARY = {"Vary": "Accept, Upgrade"}
 
@@ -31,7 +31,7 @@ async def front(request: web.Request) -> web.StreamResponse:
     """`GET /`: the page where HTML is preferred, else what there is to call; an upgrade is answered as `/events/ws`."""
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return await websocket.events_endpoint(request)
-    if _wants_page(request.headers.get("Accept", "")):
+    if _wants_page(weights(request)):
         response = await pages.dashboard(request)
         response.headers.update(VARY)
         return response
@@ -39,15 +39,10 @@ async def front(request: web.Request) -> web.StreamResponse:
     return json_response({"success": True, "message": "Event Webhook API", "data": data}, headers=VARY)
 
 
-def _wants_page(accept: str) -> bool:
-    """Whether HTML is asked for by its name, and nothing less than JSON (RFC 9110 §12.5.1)."""
-    ranges = {}
-    for one in accept.lower().split(","):
-        media, *parameters = (part.strip() for part in one.split(";"))
-        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        ranges[media] = float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight, re.ASCII) else 0.0
-    json = next((ranges[name] for name in ("application/json", "application/*", "*/*") if name in ranges), 0.0)
-    return ranges.get("text/html", 0.0) > 0 and ranges["text/html"] >= json
+def _wants_page(wanted: Mapping[str, float]) -> bool:
+    """Whether HTML is asked for by its name, and nothing less than JSON."""
+    json = next((wanted[name] for name in ("application/json", "application/*", "*/*") if name in wanted), 0.0)
+    return wanted.get("text/html", 0.0) > 0 and wanted["text/html"] >= json
 
 
 def _endpoints(request: web.Request) -> dict[str, str]:

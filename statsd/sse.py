@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -26,7 +25,7 @@ from statsd.errors import BadRequest, DatabaseAway
 from statsd.live import HUB, STALL_SECONDS, Client, Dress
 from statsd.settings import Network, is_within
 from statsd.throttle import place_of
-from statsd.web import client_address
+from statsd.web import client_address, weights
 
 GREETING_SECONDS = 15.0  # proxies and their like drop what is silent for longer
 CLOSE_SECONDS = 2.0
@@ -43,7 +42,6 @@ HEADERS = {
 }
 ID = b"id: "
 ID_CHARACTERS = 16
-NOT_AT_ALL = re.compile(r"\s*q=0(\.0*)?\s*", re.ASCII)
 
 log = logging.getLogger("statsd.sse")
 
@@ -55,9 +53,8 @@ def event(payload: bytes) -> bytes:
 
 
 def accepted(request: web.Request) -> set[str]:
-    """Return the media types, in lower case, that the client names and takes: not those with a quality of nothing."""
-    named = [one.split(";") for one in request.headers.get("Accept", "").lower().split(",")]
-    return {kind.strip() for kind, *told in named if not any(NOT_AT_ALL.fullmatch(each) for each in told)}
+    """Return the media types, in lower case, that the client names and wants."""
+    return {media for media, weight in weights(request).items() if weight}
 
 
 class Listener:

@@ -97,6 +97,16 @@ def parameters(request: web.Request, *names: str) -> dict[str, str]:
     return {name: request.query[name] for name in names if request.query.get(name)}
 
 
+def weights(request: web.Request) -> dict[str, float]:
+    """Return the media ranges a client names, in lower case, and how much it wants each, from 0 (RFC 9110 §12.5.1)."""
+    found = {}
+    for one in request.headers.get("Accept", "").lower().split(","):
+        media, *parameters = (part.strip() for part in one.split(";"))
+        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        found[media] = float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight, re.ASCII) else 0.0
+    return found
+
+
 def limit(asked: Mapping[str, str], default: int, most: int) -> int:
     """Return the parameter `limit`. Raises BadRequest (400) for what is no number from 1 to `most`."""
     given = asked.get("limit", str(default))
