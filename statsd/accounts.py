@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -110,7 +110,8 @@ class Accounts:
             raise AccountRefused(TAKEN)  # before a password is hashed for nothing
         async with self._passwords.turn(place_of(address)):
             made = await self.add(given)
-        await self._throttle.remember(key, address)
+        with suppress(DatabaseAway):  # the account is there: who hears otherwise would find the name taken
+            await self._throttle.remember(key, address)
         return made
 
     async def add(self, given: Registration, sample: bool = False) -> User:
