@@ -6,62 +6,60 @@ import asyncio
 import gc
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
-from statsd import (
-    accounts,
-    aggregate,
-    database,
-    front,
-    generator,
-    health,
-    ingest,
-    live,
-    outage,
-    pages,
-    postgres,
-    session,
-    signin,
-    sse,
-    websocket,
-)
-from statsd import web as http
-from statsd.channel import CHANNEL, Channel
-from statsd.database import DSN
+from statsd import metrics, site, streams
+from statsd.accounts import signin
+from statsd.accounts.session import TOKENS
+from statsd.accounts.tokens import Tokens, kept_secret
+from statsd.accounts.users import ACCOUNTS, Accounts, open_accounts
+from statsd.database import sql
+from statsd.database.embedded import open_server
+from statsd.database.migrations import migrate
+from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
 from statsd.errors import DatabaseAway, StatsError
-from statsd.settings import SETTINGS, Settings, is_loopback
-from statsd.spool import Spool
-from statsd.streams import STREAMS
-from statsd.tasks import FAILED, background, ended, watch
-from statsd.tokens import Tokens, kept_secret
+from statsd.ingest.aggregate import Aggregation
+from statsd.ingest.generator import Generator
+from statsd.ingest.outage import OUTAGE, Outage
+from statsd.ingest.refusals import REFUSALS, Refusals
+from statsd.ingest.spool import Spool
+from statsd.ingest.writer import WRITERS, Writer
+from statsd.live import websocket
+from statsd.live.channel import CHANNEL, Channel
+from statsd.live.sse import LISTENERS, Listeners
+from statsd.live.topics import HUB, Hub, Topic
+from statsd.settings import SETTINGS, Settings
+from statsd.site.health import STATE, Phase, State
+from statsd.streams import STREAMS, logins, webhooks
+from statsd.web.addresses import is_loopback
+from statsd.web.asked import BATCH_BYTES
+from statsd.web.errors import errors_to_bodies
+from statsd.web.origins import add_headers
 
 DRAIN_SECONDS = 4.0
 CLOSE_SECONDS = 1.0
+LAG_SECONDS = 1.0  # between two measurements of the loop's lag
+
+FAILED: web.AppKey[asyncio.Future[None]] = web.AppKey("failed")
+"""Holds the error of a background task that died: the program stops rather than limp."""
 
 log = logging.getLogger("statsd.app")
 
 
 def make_app(settings: Settings) -> web.Application:
     """Return the application; nothing runs until its startup."""
-    app = web.Application(middlewares=[http.errors_to_bodies], client_max_size=http.BATCH_BYTES)
+    app = web.Application(middlewares=[errors_to_bodies], client_max_size=BATCH_BYTES)
     app[SETTINGS] = settings
-    app[http.ORIGINS] = frozenset(settings.cors_origins)
-    app[health.STATE] = health.State()
-    app.on_response_prepare.append(http.add_headers)
-    app.add_routes([*health.routes(), *pages.routes(), *signin.routes(), *front.routes()])
-    app[http.OPEN_PATHS] = frozenset().union(*(stream.open_paths for stream in STREAMS))
-    app[http.NEAR_PATHS] = frozenset().union(*(stream.near_paths for stream in STREAMS))
-    app[http.SESSION_PATHS] = signin.PATHS.union(*(stream.session_paths for stream in STREAMS))
-    app[http.ENVELOPES] = {}
-    app[http.ENVELOPES].update(dict.fromkeys(signin.PATHS, http.plain_envelope))
-    for stream in STREAMS:
-        routes = app.add_routes(stream.routes())
-        if stream.envelope:
-            app[http.ENVELOPES].update(dict.fromkeys(map(http.address, routes), stream.envelope))
+    app[STATE] = State()
+    app[websocket.INITIAL] = logins.socket.CONTRACT
+    app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
+    app.on_response_prepare.append(add_headers)
+    app.add_routes([*site.ROUTES, *signin.ROUTES, *streams.ROUTES])
     # Started in this order, stopped in the opposite one.
     app.cleanup_ctx.extend(
         [
@@ -71,7 +69,8 @@ def make_app(settings: Settings) -> web.Application:
             the_schema,
             the_channel,
             the_accounts,
-            *(context for stream in STREAMS for context in stream.contexts),
+            *streams.CONTEXTS,
+            refusal_counts,
             live_topics,
             writers,
             aggregation,
@@ -84,38 +83,30 @@ def make_app(settings: Settings) -> web.Application:
 
 async def say_goodbye(app: web.Application) -> None:
     """Runs when nothing new is accepted any more and before open requests are waited for."""
-    app[health.STATE].phase = health.Phase.STOPPING
-    await asyncio.gather(websocket.close_all(app[live.HUB]), app[sse.LISTENERS].close_all())
+    app[STATE].phase = Phase.STOPPING
+    await asyncio.gather(websocket.close_all(app[HUB]), app[LISTENERS].close_all())
 
 
 async def watching(app: web.Application) -> AsyncIterator[None]:
     app[FAILED] = asyncio.get_running_loop().create_future()
-    yield
+    async with background(app, "loop lag", measure_loop_lag()):
+        yield
     app[FAILED].cancel()
 
 
-@asynccontextmanager
-async def open_server(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of the database that is configured, or of the embedded one, which then runs."""
-    if settings.database_url is not None:
-        yield settings.database_url
-        return
-    async with postgres.running(settings.data_dir) as server:
-        yield server.dsn
-
-
-@asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of a database whose schema is up to date. Raises DatabaseError."""
-    async with open_server(settings) as dsn:
-        await database.migrate(dsn)
-        yield dsn
+async def measure_loop_lag() -> None:
+    """Measure once a second how much later than asked for the event loop wakes a task."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_SECONDS
+        await asyncio.sleep(LAG_SECONDS)
+        metrics.LOOP_LAG_SECONDS.set(max(0.0, loop.time() - due))
 
 
 async def the_database(app: web.Application) -> AsyncIterator[None]:
     async with open_server(app[SETTINGS]) as dsn:
         app[DSN] = dsn
-        app[database.POOL] = pool = await database.open_pool(dsn)
+        app[POOL] = pool = await open_pool(dsn)
         yield
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -125,15 +116,15 @@ async def the_database(app: web.Application) -> AsyncIterator[None]:
 
 
 async def the_spool(app: web.Application) -> AsyncIterator[None]:
-    told = app[SETTINGS]
-    folder = told.data_dir / "spool"
-    spool = Spool(folder, max_bytes=told.spool_max_bytes, min_free=told.spool_min_free)
+    settings = app[SETTINGS]
+    folder = settings.data_dir / "spool"
+    spool = Spool(folder, max_bytes=settings.spool_max_bytes, min_free=settings.spool_min_free)
     try:
         await spool.open()
     except OSError as error:
         why = error.strerror or error
         raise StatsError(f"{folder} cannot be used ({why}): set STATS_DATA_DIR to a folder of your own") from error
-    app[outage.OUTAGE] = outage.Outage(app[database.POOL], spool, STREAMS)
+    app[OUTAGE] = Outage(app[POOL], spool, STREAMS)
     yield
     await spool.close()
 
@@ -143,12 +134,12 @@ async def the_schema(app: web.Application) -> AsyncIterator[None]:
     served = app[SETTINGS].data_dir / "served"
     name = hashlib.sha256(app[DSN].encode()).hexdigest()
     try:
-        await database.migrate(app[DSN])
+        await migrate(app[DSN])
     except DatabaseAway as away:
         if not served.exists() or served.read_text() != name:
             raise
-        app[outage.OUTAGE].prepare = partial(database.migrate, app[DSN])
-        app[outage.OUTAGE].begin(str(away))
+        app[OUTAGE].prepare = partial(migrate, app[DSN])
+        app[OUTAGE].begin(str(away))
     else:
         served.write_text(name)
     yield
@@ -156,58 +147,67 @@ async def the_schema(app: web.Application) -> AsyncIterator[None]:
 
 async def the_channel(app: web.Application) -> AsyncIterator[None]:
     dsn = app[SETTINGS].listen_url or app[DSN]
-    app[CHANNEL] = Channel(dsn, app[database.POOL])
+    app[CHANNEL] = Channel(dsn, app[POOL])
     yield
 
 
 async def the_accounts(app: web.Application) -> AsyncIterator[None]:
-    told = app[SETTINGS]
-    secrets = (told.jwt_secret or kept_secret(told.data_dir), told.jwt_secret_previous)
-    if told.database_url and not told.jwt_secret:
+    settings = app[SETTINGS]
+    secrets = (settings.jwt_secret or kept_secret(settings.data_dir), settings.jwt_secret_previous)
+    if settings.database_url and not settings.jwt_secret:
         log.info("JWT_SECRET is not set: servers on one database that do not share a data folder need the same one")
-    app[session.TOKENS] = Tokens(*filter(None, secrets))
-    async with accounts.opened(app[database.POOL], told.throttle_exempt) as known:
-        app[accounts.ACCOUNTS] = known
-        if not is_loopback(told.host):
+    app[TOKENS] = Tokens(*filter(None, secrets))
+    async with open_accounts(app[POOL], settings.throttle_exempt) as accounts:
+        app[ACCOUNTS] = accounts
+        if not is_loopback(settings.host):
             with suppress(DatabaseAway):
-                await warn_of_samples(known)
+                await warn_of_samples(accounts)
         yield
 
 
-async def warn_of_samples(known: accounts.Accounts) -> None:
-    if number := await known.samples():
+async def warn_of_samples(accounts: Accounts) -> None:
+    if number := await accounts.samples():
         log.warning("%d sample accounts have a password that everybody knows: user remove, or user passwd", number)
+
+
+async def refusal_counts(app: web.Application) -> AsyncIterator[None]:
+    counted = [stream.name for stream in STREAMS if "refuse" in sql.load(stream.name)]
+    app[REFUSALS] = {name: Refusals(name, app[POOL], app[CHANNEL].announce) for name in counted}
+    async with AsyncExitStack() as tasks:
+        for name, refusals in app[REFUSALS].items():
+            await tasks.enter_async_context(background(app, f"refusals {name}", refusals.run()))
+        yield
+        for refusals in app[REFUSALS].values():
+            await refusals.flush()  # before the task ends, which may be counting at this moment
 
 
 async def live_topics(app: web.Application) -> AsyncIterator[None]:
     views = {name: view for stream in STREAMS for name, view in stream.topics().items()}
-    topics = {name: live.Topic(name, app[database.POOL], view) for name, view in views.items()}
-    app[live.HUB] = live.Hub(topics)
-    app[sse.LISTENERS] = sse.Listeners(app[SETTINGS].throttle_exempt)
+    topics = {name: Topic(name, app[POOL], view) for name, view in views.items()}
+    app[HUB] = Hub(topics)
+    app[LISTENERS] = Listeners(app[SETTINGS].throttle_exempt)
     async with AsyncExitStack() as tasks:
         for topic in topics.values():
             await tasks.enter_async_context(background(app, f"broadcast {topic.name}", topic.run()))
-        await tasks.enter_async_context(background(app, "listen", app[CHANNEL].listen(app[live.HUB].changed)))
+        await tasks.enter_async_context(background(app, "listen", app[CHANNEL].listen(app[HUB].changed)))
         await tasks.enter_async_context(background(app, "announce", app[CHANNEL].run()))
-        await tasks.enter_async_context(background(app, "greet", app[sse.LISTENERS].greet()))
-        if not app[outage.OUTAGE].away:
-            with suppress(
-                TimeoutError
-            ):  # whoever connects first hears of everything; later, LISTEN says what it missed
-                await asyncio.wait_for(app[CHANNEL].listening.wait(), database.CONNECT_SECONDS)
+        await tasks.enter_async_context(background(app, "keep alive", app[LISTENERS].keep_alive()))
+        if not app[OUTAGE].away:
+            # Whoever connects first hears of everything; later, LISTEN says what it missed.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(app[CHANNEL].listening.wait(), CONNECT_SECONDS)
         yield
 
 
 async def writers(app: web.Application) -> AsyncIterator[None]:
     """The writers stop by themselves once they were told to, so that what was taken is stored."""
-    away = app[outage.OUTAGE]
-    made = {s.name: ingest.Writer(s, app[database.POOL], app[CHANNEL].announce, away) for s in STREAMS}
-    app[ingest.WRITERS] = made
-    tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in made.items()]
-    async with background(app, "outage", away.run({name: writer.replay for name, writer in made.items()})):
-        app[health.STATE].phase = health.Phase.SERVING
+    outage = app[OUTAGE]
+    app[WRITERS] = {stream.name: Writer(stream, app[POOL], app[CHANNEL].announce, outage) for stream in STREAMS}
+    tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in app[WRITERS].items()]
+    async with background(app, "outage", outage.run({name: writer.replay for name, writer in app[WRITERS].items()})):
+        app[STATE].phase = Phase.SERVING
         yield
-    for writer in made.values():
+    for writer in app[WRITERS].values():
         writer.stop()
     _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
     for task in late:
@@ -216,9 +216,9 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
 
 
 async def aggregation(app: web.Application) -> AsyncIterator[None]:
-    told = app[SETTINGS]
-    rounds = aggregate.Aggregation(app[database.POOL], STREAMS, told.aggregate_seconds, told.retention_days)
-    work = rounds.run(swept=app[CHANNEL].announce, done=lambda: app[live.HUB].changed(None))
+    settings = app[SETTINGS]
+    rounds = Aggregation(app[POOL], STREAMS, settings.aggregate_seconds, settings.retention_days)
+    work = rounds.run(swept=app[CHANNEL].announce, done=lambda: app[HUB].changed(None))
     async with background(app, "aggregation", work):
         yield
 
@@ -228,10 +228,41 @@ async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
     if not rate:
         yield
         return
-    stream = STREAMS[0]
-    source = generator.Generator(stream, app[ingest.WRITERS][stream.name])
+    source = Generator(logins.STREAM, app[WRITERS][logins.STREAM.name])
     async with background(app, "generator", source.at_rate(rate)):
         yield
+
+
+def watch(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start a task whose death is heard: an error in it ends the program."""
+    task = asyncio.create_task(work, name=name)
+
+    def heard(task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.critical("%s died", name, exc_info=error)
+            if not app[FAILED].done():
+                app[FAILED].set_exception(error)
+
+    task.add_done_callback(heard)
+    return task
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is gone; its error was heard already."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+@asynccontextmanager
+async def background(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run a task for as long as the block."""
+    task = watch(app, name, work)
+    try:
+        yield
+    finally:
+        await ended(task)
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -244,9 +275,9 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
+        listener = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
         try:
-            await site.start()
+            await listener.start()
         except OSError as error:
             raise StatsError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
         host, port = runner.addresses[0][:2]
@@ -255,5 +286,5 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await app[FAILED]
     finally:
-        app[health.STATE].phase = health.Phase.STOPPING
+        app[STATE].phase = Phase.STOPPING
         await runner.cleanup()

@@ -6,15 +6,12 @@ The SQL file of the same name holds the heads `insert`, `sweep` and `rebuild`, t
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from aiohttp import web
-
-from statsd.errors import InvalidEvent
 
 Row = tuple[Any, ...]
 """The values of one event, in the order of its stream's columns."""
@@ -34,7 +31,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """A kind of event. Adding one changes nothing outside its own files and `streams/__init__.py`."""
+    """A kind of event. Its routes stand beside it, in its folder."""
 
     name: str
     """Names its SQL file, its live topic and its NOTIFY payload."""
@@ -48,18 +45,6 @@ class Stream:
     """Turns an event and its id into the values of `columns`."""
     sample: Callable[[random.Random], Any]
     """Makes a realistic event for the generator."""
-    routes: Callable[[], list[web.RouteDef]]
-    """The stream's HTTP routes."""
-    open_paths: frozenset[str] = frozenset()
-    """Paths that pages of any origin may use, without credentials, in the form `/jobs/{job}`."""
-    near_paths: frozenset[str] = frozenset()
-    """Paths that pages of the reader's own machine (http://localhost, whatever the port) may use likewise."""
-    session_paths: frozenset[str] = frozenset()
-    """Paths for people who have logged in, which FRONTEND_URL's pages may use with credentials."""
-    envelope: Callable[[InvalidEvent], dict[str, Any]] | None = None
-    """The body of a 400 of its routes, where their contract has one of its own."""
-    wrong: Callable[[random.Random], tuple[str, bytes]] | None = None
-    """Makes the path and body of a request that the stream refuses, for a generator that can send it to a server."""
     part_of: str = ""
     """The stream in whose file, topic and panel this one has its place, where it has none of its own."""
     views: Mapping[str, View] = field(default_factory=dict)
@@ -70,8 +55,6 @@ class Stream:
     """What of a row goes to the spool: with the time it was accepted, where PostgreSQL would choose one."""
     scenery: bool = False
     """Whether samples refer to rows that its query `scenery` stores, as often as it is asked to."""
-    contexts: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = ()
-    """What else it needs while the program runs, in the form of aiohttp's `cleanup_ctx`; starts before the writers."""
 
     def topics(self) -> dict[str, View]:
         """Return its live topics by name."""

@@ -23,7 +23,9 @@ import pytest
 from aiohttp import ClientResponse, TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from statsd import app, database, postgres
+from statsd import app
+from statsd.database import embedded, migrations
+from statsd.database.pool import open_pool
 from statsd.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +73,7 @@ def folder() -> Iterator[Path]:
 def server_dsn() -> Iterator[str]:
     """The run's own PostgreSQL."""
     with open_folder() as path, asyncio.Runner() as runner:
-        running = postgres.running(path)
+        running = embedded.running(path)
         server = runner.run(running.__aenter__())
         yield server.dsn
         runner.run(running.__aexit__(None, None, None))
@@ -90,7 +92,7 @@ def template(server_dsn: str) -> str:
         connection = await asyncpg.connect(server_dsn)
         await connection.execute("create database migrated")
         await connection.close()
-        await database.migrate(renamed(server_dsn, "migrated"))
+        await migrations.migrate(renamed(server_dsn, "migrated"))
 
     asyncio.run(make())
     return "migrated"
@@ -109,7 +111,7 @@ async def database_url(server_dsn: str, template: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
-    async with await database.open_pool(database_url) as opened:
+    async with await open_pool(database_url) as opened:
         yield opened
 
 

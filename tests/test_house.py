@@ -3,128 +3,121 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from statsd import app, sql
+from statsd import app
+from statsd.database import sql
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
-FLOORS = [
-    {
-        "errors",
-        "settings",
-        "sql",
-        "stream",
-        "metrics",
-        "pooler",
-        "progress",
-        "segments",
-        "signatures",
-        "windows",
-        "cursors",
-        "operation",
-        "shapes",
-        "docstrings",
-    },
-    {
-        "logs",
-        "web",
-        "database",
-        "postgres",
-        "cluster",
-        "unprivileged",
-        "decode",
-        "passwords",
-        "throttle",
-        "tokens",
-        "health",
-        "pages",
-        "channel",
-        "spool",
-        "outage",
-        "deadletters",
-        "tasks",
-        "cloudevents",
-    },
-    {"ingest", "aggregate", "live", "generator", "refusals", "export", "answers", "accounts"},
-    {"accept", "received", "senders", "session", "sse", "ownership", "series", "movements", "features"},
-    {"streams", "websocket", "front", "signin", "openapi"},
-    {"app", "samples", "arguments"},
-    {"cli"},
-    {"__main__"},
-]
-BESIDE = {
-    ("channel", "database"),
-    ("cloudevents", "decode"),
-    ("cluster", "unprivileged"),
-    ("front", "websocket"),
-    ("generator", "ingest"),
-    ("health", "database"),
-    ("health", "decode"),
-    ("health", "outage"),
-    ("health", "web"),
-    ("openapi", "streams"),
-    ("outage", "database"),
-    ("outage", "deadletters"),
-    ("outage", "spool"),
-    ("postgres", "cluster"),
-    ("postgres", "unprivileged"),
-    ("series", "sse"),
-    ("settings", "signatures"),
-    ("throttle", "database"),
-    ("web", "decode"),
-}
-"""What imports from its own floor: a module and the part of it that has a file of its own."""
-FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
+STEPS: tuple[tuple[str, ...], ...] = (
+    ("errors", "metrics", "settings", "stream"),
+    ("database", "web"),
+    ("ingest", "live", "accounts"),
+    ("streams",),
+    ("site",),
+    ("app",),
+    ("commands",),
+    ("__main__",),
+)
+"""The one rule of imports: a module imports from its own folder, or from a folder or module on a lower step.
+
+The vocabulary on the first step imports nothing but itself; folders on one step never import each other; one stream
+never imports another.
+"""
+STEP_OF = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
 MODULES = sorted((ROOT / "statsd").rglob("*.py"))
 
 
-def _floor_name(path: Path) -> str:
-    inside = path.relative_to(ROOT / "statsd")
-    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+def _room(module: str) -> str:
+    """The folder below statsd/ that a module is in, or the module itself; of a stream `streams.<its name>`."""
+    parts = module.split(".")[1:]
+    return (
+        ".".join(parts[:2])
+        if parts[:1] == ["streams"] and (ROOT / "statsd" / "/".join(parts[:2])).is_dir()
+        else parts[0]
+    )
 
 
-def _imports(path: Path) -> set[str]:
-    """The modules of ours that a file imports, by the name their floor knows them by."""
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(source: str) -> set[str]:
+    """The modules of ours that a source imports; `from statsd.x import y` counts as `statsd.x.y`."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "statsd":
-            below = node.module.split(".")[1:]
-            found |= {below[0]} if below else {alias.name for alias in node.names}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "statsd":
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("statsd.")}
-    return found & set(FLOOR_OF)
+            found |= {alias.name for alias in node.names if alias.name.startswith("statsd.")}
+    return {name for name in found if name.split(".")[1] in STEP_OF}
+
+
+def upward_imports(module: str, source: str) -> list[str]:
+    """Return what a module imports against the rule."""
+    room = _room(module)
+    return sorted(name for name in _imports(source) if not _may_import(room, _room(name)))
+
+
+def _may_import(room: str, other: str) -> bool:
+    if room == other or (room == "streams" and other.startswith("streams.")):
+        return True
+    step, other_step = (STEP_OF[name.split(".")[0]] for name in (room, other))
+    shared = room.startswith("streams.") and other == "streams"  # moments.py, for every stream
+    return other_step < step or (step == other_step == 0) or shared
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_module_imports_only_from_lower_floors(path: Path) -> None:
-    name = _floor_name(path)
-    if name == "__init__":
-        return
-    for imported in _imports(path) - {"errors"}:
-        inside_streams = name == imported == "streams" and path.stem == "__init__"
-        allowed = FLOOR_OF[imported] < FLOOR_OF[name] or (name, imported) in BESIDE or inside_streams
-        assert allowed, f"{name} (floor {FLOOR_OF[name]}) imports {imported} (floor {FLOOR_OF[imported]})"
+def test_module_imports_only_from_its_own_folder_and_from_lower_steps(path: Path) -> None:
+    module = _module(path)
+    if module != "statsd":
+        assert not upward_imports(module, path.read_text())
 
 
-def test_every_module_has_a_floor_and_a_docstring() -> None:
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("statsd.errors", "from statsd.web import answers"),
+        ("statsd.database.pool", "from statsd.web.decode import parse"),
+        ("statsd.ingest.writer", "from statsd.live.topics import Hub"),
+        ("statsd.live.websocket", "from statsd.streams.logins import event"),
+        ("statsd.streams.usage.read", "from statsd.streams.webhooks.read import OVERVIEW"),
+        ("statsd.site.docs", "from statsd import app"),
+        ("statsd.app", "import statsd.commands.main"),
+    ],
+)
+def test_upward_import_is_found(module: str, line: str) -> None:
+    assert len(upward_imports(module, line)) == 1
+
+
+def test_first_level_is_the_steps_and_every_module_says_what_it_is() -> None:
+    names = {path.name.removesuffix(".py") for path in (ROOT / "statsd").iterdir() if path.name[:2] != "__"}
+    assert {*names, "__main__"} == set(STEP_OF)
     for path in MODULES:
         assert ast.get_docstring(ast.parse(path.read_text())), path
-        assert _floor_name(path) in {*FLOOR_OF, "__init__"}, path
 
 
-def test_stream_is_one_python_file_one_sql_file_one_topic_and_one_panel() -> None:
+def test_wheel_has_every_folder() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    folders = {_module(path) for path in MODULES if path.name == "__init__.py"}
+    assert set(config["options"]["packages"].split()) == {*folders, "statsd.data"}
+
+
+def test_stream_is_a_folder_its_sql_a_topic_and_a_panel() -> None:
     for stream in STREAMS:
         assert {"insert", "sweep", "rebuild", "fold", "stored", "empty", "lock"} <= set(sql.load(stream.name))
         assert {view.query for view in stream.topics().values()} <= set(sql.load(stream.name))
         assert bool(stream.part_of) != (stream.name in stream.topics())
         place = stream.part_of or stream.name
-        assert (ROOT / f"statsd/streams/{place}.py").is_file()
-        assert (ROOT / f"static/assets/panels/{place}.js").is_file()
+        assert (ROOT / f"statsd/streams/{place}").is_dir()
+        assert list((ROOT / "static/assets/panels").glob(f"{place}*"))
         assert next(iter(stream.columns)) == "id"
 
 

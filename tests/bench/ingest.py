@@ -30,7 +30,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 
-from statsd import postgres
+from statsd.database import embedded
 
 ROOT = Path(__file__).parent.parent.parent
 CONNECTIONS = 64
@@ -189,8 +189,8 @@ def counted(folder: Path) -> tuple[int, int]:
     """Raw rows, and page views in the totals."""
 
     async def fetch() -> tuple[int, int]:
-        async with postgres.running(folder / "data") as embedded:
-            connection = await asyncpg.connect(embedded.dsn)
+        async with embedded.running(folder / "data") as server:
+            connection = await asyncpg.connect(server.dsn)
             row = await connection.fetchrow(COUNTS)
             await connection.close()
             return tuple(row)

@@ -27,9 +27,11 @@ from pathlib import Path
 
 import aiohttp
 
-from statsd import aggregate, database, generator, postgres
-from statsd.movements import OWNERS
-from statsd.streams.transfers import TRANSFERS
+from statsd.database import embedded, migrations
+from statsd.database.pool import connect, open_pool
+from statsd.ingest import aggregate, generator
+from statsd.streams.transfers.sample import OWNERS
+from statsd.streams.transfers.stream import TRANSFERS
 
 ROOT = Path(__file__).parent.parent.parent
 ITEMS = 10_000
@@ -55,11 +57,11 @@ cross join (select array_agg(id) as ids from items) as known
 
 
 async def fill(folder: Path, transfers: int) -> None:
-    async with postgres.running(folder / "data") as server:
-        await database.migrate(server.dsn)
-        async with await database.open_pool(server.dsn) as pool:
+    async with embedded.running(folder / "data") as server:
+        await migrations.migrate(server.dsn)
+        async with await open_pool(server.dsn) as pool:
             await generator.set_scenery(pool, TRANSFERS)
-            connection = await database.connect(server.dsn, statement_timeout="0", session_replication_role="replica")
+            connection = await connect(server.dsn, statement_timeout="0", session_replication_role="replica")
             await connection.execute(FILL_ITEMS, ITEMS, timeout=3600)
             indexes = await connection.fetch(INDEXES)
             # Indexes are made afterwards: random ids going into them one by one take many times as long.
@@ -151,7 +153,7 @@ async def arrival(stream: aiohttp.ClientResponse) -> float:
 
 async def queries(folder: Path) -> None:
     """What the database itself takes for one update and one look."""
-    async with postgres.running(folder / "data") as server, await database.open_pool(server.dsn) as pool:
+    async with embedded.running(folder / "data") as server, await open_pool(server.dsn) as pool:
         rows = await pool.fetch("explain (analyze, buffers) " + "select bin, count from transfer_bins"
                                 " where unit = 'minute' order by bin desc limit 1000")  # fmt: skip
         print("  the newest 1,000 minutes:", next(row[0] for row in rows if "Execution Time" in row[0]))

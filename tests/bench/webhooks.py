@@ -29,7 +29,8 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 
-from statsd import aggregate, postgres
+from statsd.database import embedded
+from statsd.ingest import aggregate
 
 ROOT = Path(__file__).parent.parent.parent
 ASKS = 200
@@ -81,7 +82,7 @@ async def serving(folder: Path) -> AsyncIterator[tuple[str, subprocess.Popen[byt
 
 async def fill(folder: Path, number: int, types: int) -> None:
     """Bring the table to `number` events, as another program would: inserted, then swept into the totals."""
-    pool = await asyncpg.create_pool(postgres.dsn(folder / "data"), min_size=1, max_size=1)
+    pool = await asyncpg.create_pool(embedded.dsn(folder / "data"), min_size=1, max_size=1)
     there = await pool.fetchval("select count(*) from webhook_events")
     await pool.execute(FILL, number - there, WEEK_SECONDS, types, timeout=None)
     await aggregate.sweep(pool, "webhooks")

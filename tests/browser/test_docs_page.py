@@ -14,9 +14,10 @@ from conftest import ROOT
 from playwright.async_api import Page, expect
 
 from browser.conftest import Visits
-from statsd import openapi, pages, signin, sql
-from statsd.operation import Operation, Parameter, answer
-from statsd.web import ENVELOPES
+from statsd.accounts import signin
+from statsd.database import sql
+from statsd.site import docs, page
+from statsd.web.operation import Operation, Parameter, answer
 
 Start = Callable[..., Awaitable[Any]]
 
@@ -139,10 +140,9 @@ async def ticks(request: web.Request) -> web.StreamResponse:
 
 async def test_stream_of_events_can_be_listened_to(visit: Visits) -> None:
     app = web.Application()
-    app[ENVELOPES] = {}
-    app.add_routes([web.get("/", pages.docs), web.get("/ticks/{unit}", ticks)])
-    document = openapi.text(app)
-    app.add_routes([route for route in pages.routes() if route.path not in ("/docs", "/openapi.json")])  # type: ignore[attr-defined]
+    app.add_routes([web.get("/", page.docs), web.get("/ticks/{unit}", ticks)])
+    document = docs.text(app)
+    app.add_routes([route for route in page.ROUTES if route.path not in ("/docs", "/openapi.json")])  # type: ignore[attr-defined]
 
     async def told(_: web.Request) -> web.Response:
         return web.json_response(text=document)

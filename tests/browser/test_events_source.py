@@ -17,7 +17,8 @@ from test_nginx import Nginx, free_port
 from test_transfers import ADA, BIKE, GRACE, ITEM, put
 
 from browser.conftest import Visits
-from statsd import sql, sse
+from statsd.database import sql
+from statsd.live import sse
 
 AWAY = r"net::ERR_|EventSource|WebSocket connection to|status of 50[23]"
 """What the browser says about a server that is not there."""

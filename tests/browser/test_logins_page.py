@@ -19,7 +19,8 @@ from conftest import Program, until
 from playwright.async_api import Locator, Page, expect
 
 from browser.conftest import Visits
-from statsd import app, websocket
+from statsd import app
+from statsd.live import websocket
 from statsd.settings import Settings
 
 Start = Callable[..., Awaitable[Any]]

@@ -18,7 +18,8 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from browser.conftest import Visits
 from browser.test_logins_page import is_readable
-from statsd import aggregate, websocket
+from statsd.ingest import aggregate
+from statsd.live import websocket
 
 Start = Callable[..., Awaitable[Any]]
 

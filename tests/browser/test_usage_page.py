@@ -19,7 +19,7 @@ from playwright.async_api import Locator, Page, Route, WebSocketRoute, expect
 
 from browser.conftest import Visits
 from browser.test_logins_page import AWAY, is_readable, tab_to
-from statsd import aggregate
+from statsd.ingest import aggregate
 
 Start = Callable[..., Awaitable[Any]]
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"

@@ -21,7 +21,7 @@ from playwright.async_api import Locator, Page, expect
 
 from browser.conftest import Visits
 from browser.test_logins_page import is_readable
-from statsd import aggregate
+from statsd.ingest import aggregate
 
 Start = Callable[..., Awaitable[Any]]
 

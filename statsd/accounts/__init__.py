@@ -1,0 +1,1 @@
+"""Who somebody is, and how often that may be tried."""

@@ -1,0 +1,34 @@
+"""`aggregate`: fold rows that other programs inserted, or make all totals anew."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from statsd.commands.arguments import add_command, add_json
+from statsd.commands.connection import connected
+from statsd.ingest import aggregate
+from statsd.settings import Settings
+from statsd.streams import STREAMS
+
+
+def add(commands: Any, name: str) -> None:
+    parser = add_command(commands, name, "fold rows that other programs inserted", "aggregate --rebuild")
+    parser.add_argument("--rebuild", action="store_true", help="make all totals anew from the raw rows")
+    add_json(parser)
+
+
+async def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    fold = aggregate.rebuild if arguments.rebuild else aggregate.sweep
+    counts = {}
+    async with connected(settings) as (pool, channel):
+        for stream in STREAMS:
+            counts[stream.name] = await fold(pool, stream.name)
+            channel.announce(stream.name)
+    if arguments.json:
+        print(json.dumps(counts))
+    else:
+        for name, rows in counts.items():
+            print(f"{name}: {rows} rows folded", file=sys.stderr)

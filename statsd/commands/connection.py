@@ -1,0 +1,27 @@
+"""The database as a command uses it: migrated, and beside servers that run, which hear what the command changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from statsd.database.migrations import open_database
+from statsd.database.pool import open_pool
+from statsd.live.channel import Channel
+from statsd.settings import Settings
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], Channel]]:
+    """Yield a pool, and a channel that announces changes and does not listen. Raises DatabaseError."""
+    async with open_database(settings) as dsn, await open_pool(dsn) as pool:
+        channel = Channel(dsn, pool)
+        announcing = asyncio.create_task(channel.run())
+        try:
+            yield pool, channel
+        finally:
+            announcing.cancel()
+            await channel.flush()

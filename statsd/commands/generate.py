@@ -1,0 +1,87 @@
+"""`generate`: store realistic synthetic events."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+from typing import Any
+
+from statsd.commands.arguments import add_command, add_json
+from statsd.commands.connection import connected
+from statsd.commands.progress import Progress
+from statsd.ingest import generator
+from statsd.ingest.generator import Generator
+from statsd.ingest.writer import Writer
+from statsd.settings import Settings
+from statsd.streams import STREAMS
+
+DEFAULT_RATE = 5.0
+DRAW_SECONDS = 0.2
+
+
+def add(commands: Any, name: str) -> None:
+    parser = add_command(commands, name, "store realistic synthetic events", "generate --rate 5")
+    streams = [stream.name for stream in STREAMS if not stream.part_of]
+    parser.add_argument("--stream", choices=streams, default=streams[0], help="default %(default)s")
+    parser.add_argument("--rate", type=_positive, metavar="N", help=f"events per second (default {DEFAULT_RATE:g})")
+    parser.add_argument(
+        "--count", type=_count, metavar="N", help="stop after N events; without --rate as fast as possible"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="the same events every time")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_json(parser)
+
+
+async def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    logging.getLogger("statsd.ingest").setLevel(logging.WARNING)  # the progress says the same
+    stream = next(stream for stream in STREAMS if stream.name == arguments.stream)
+    parts = [part for part in STREAMS if part.part_of == stream.name]
+    async with connected(settings) as (pool, channel):
+        writers = [(part, Writer(part, pool, channel.announce)) for part in (*parts, stream)]
+        writing = [asyncio.create_task(writer.run()) for _, writer in writers]
+        for part, _ in writers:
+            await generator.set_scenery(pool, part)
+        source = Generator(*writers[-1], arguments.seed, writers[:-1])
+        progress = Progress(stream.name, arguments.count, arguments.quiet)
+        try:
+            if arguments.count is not None and arguments.rate is None:
+                await source.in_bulk(arguments.count, progress.show)
+            else:
+                await _at_rate(source, arguments.rate or DEFAULT_RATE, arguments.count, progress)
+        finally:
+            for _, writer in writers:
+                writer.stop()
+            await asyncio.gather(*writing)
+            stored = sum(writer.stored for _, writer in writers)
+            progress.finish(stored)  # after Ctrl-C also what was on its way
+            if arguments.json:
+                print(json.dumps({"stream": stream.name, "stored": stored}))
+
+
+async def _at_rate(source: Generator, rate: float, count: int | None, progress: Progress) -> None:
+    async def draw() -> None:
+        while True:
+            await asyncio.sleep(DRAW_SECONDS)
+            progress.show(source.total)
+
+    drawing = asyncio.create_task(draw())
+    try:
+        await source.at_rate(rate, count)
+    finally:
+        drawing.cancel()
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 100_000:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 100000")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number

@@ -1,0 +1,21 @@
+"""`openapi`: print what can be asked over HTTP, as OpenAPI 3.1."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from statsd import app
+from statsd.commands.arguments import add_command
+from statsd.settings import Settings
+from statsd.site import docs
+
+
+def add(commands: Any, name: str) -> None:
+    about = "print what can be asked over HTTP, as OpenAPI 3.1"
+    add_command(commands, name, about, "openapi > openapi.json")
+
+
+async def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    sys.stdout.write(docs.text(app.make_app(Settings())))  # whatever this machine's settings are

@@ -1,0 +1,35 @@
+"""`serve`: take events in and show them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import Any
+
+from statsd import __version__, app
+from statsd.commands.arguments import add_command, add_settings
+from statsd.settings import Settings
+from statsd.web.addresses import is_loopback
+
+log = logging.getLogger("statsd")
+
+
+def add(commands: Any, name: str) -> None:
+    parser = add_command(commands, name, "take events in and show them", "serve --port 8080 --generate 5")
+    add_settings(parser, "host", "port", "generate_rate")
+
+
+async def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    if not is_loopback(settings.host):
+        log.warning(
+            "anyone who reaches port %d of %s may store events: keep it behind a firewall or a proxy",
+            settings.port,
+            settings.host,
+        )
+
+    def ready(address: str) -> None:
+        database = "DATABASE_URL" if settings.database_url else f"embedded PostgreSQL in {settings.data_dir}"
+        print(f"statsd-live {__version__} is at {address} ({database}); Ctrl-C stops it", file=sys.stderr, flush=True)
+
+    await app.serve(settings, ready)

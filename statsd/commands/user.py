@@ -1,0 +1,52 @@
+"""`user`: add or remove somebody who may log in, or change a password."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from typing import Any
+
+from statsd.accounts.users import GENDERS, open_accounts, registration
+from statsd.commands.arguments import add_command
+from statsd.commands.connection import connected
+from statsd.errors import StatsError
+from statsd.settings import Settings
+
+
+def add(commands: Any, name: str) -> None:
+    about = "add or remove people who may log in; the password comes from a prompt or stdin"
+    parser = add_command(commands, name, about, "user add anna --age 34 --gender Female")
+    parser.add_argument("action", choices=["add", "passwd", "remove"], help="passwd logs the user out everywhere")
+    parser.add_argument("name", help="the user's name")
+    parser.add_argument("--age", metavar="N", help="0 to 150, for add")
+    parser.add_argument("--gender", choices=GENDERS, help="for add")
+
+
+async def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    missing = [flag for flag in ("age", "gender") if getattr(arguments, flag) is None]
+    if arguments.action == "add" and missing:
+        raise StatsError(f"user add needs {' and '.join(f'--{flag}' for flag in missing)}")
+    async with connected(settings) as (pool, _), open_accounts(pool) as accounts:
+        match arguments.action:
+            case "add":
+                fields = {"username": arguments.name, "age": arguments.age, "gender": arguments.gender}
+                user = await accounts.add(registration({**fields, "password": _new_password()}))
+                print(f"user {user.id} added", file=sys.stderr)
+            case "passwd":
+                await accounts.require(arguments.name)
+                await accounts.change_password(arguments.name, _new_password())
+                print("password changed; who was logged in must log in again", file=sys.stderr)
+            case _:
+                await accounts.remove(arguments.name)
+                print("user removed; the clicks stay in the statistics", file=sys.stderr)
+
+
+def _new_password() -> str:
+    """From a prompt, or the first line of stdin: what is an argument, everybody on the machine can read."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("New password: ")
+    if getpass.getpass("Again: ") != password:
+        raise StatsError("the two passwords differ: nothing was changed")
+    return password

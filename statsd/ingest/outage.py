@@ -1,0 +1,213 @@
+"""While the database is away: batches wait in the spool, and go where they belong when it is back.
+
+An outage begins when a batch could not be committed in time and ends when a probe is answered. Then what waits is
+replayed in order, while new events go straight to the database: ids make a row that did arrive before free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from statsd import metrics
+from statsd.database.pool import ask, is_late
+from statsd.errors import SchemaTooNew
+from statsd.ingest.dead_letters import Deliver, bury, retry_orphans, type_of
+from statsd.ingest.spool import Spool, SpoolFull
+from statsd.stream import Row, Stream
+
+PROBE_SECONDS = 1.0
+PAUSE_SECONDS = 0.25  # events wait no longer than they must
+PROBE = "insert into dead_letters select * from dead_letters where false"  # what a read-only server refuses, too
+UNREADABLE = UUID("b0b7a4fd-7a5e-4f35-8ac6-4e7ea9d3c4a5")  # namespace of ids for records whose own cannot be read
+REPLAY_ROWS = 500
+WARNING_SECONDS = 60.0
+
+log = logging.getLogger("statsd.outage")
+
+
+class Outage:
+    """Whether the database is away, and the way back. `run` is its task."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], spool: Spool, streams: Sequence[Stream]) -> None:
+        self.spool = spool
+        self.away = False
+        self.prepare: Callable[[], Awaitable[Any]] | None = None
+        """What must be done before the database is used: its migrations, where it was away at the start."""
+        self._pool = pool
+        self._streams = streams
+        self._rows = {stream.name: type_of(stream) for stream in streams}
+        self._began = 0.0
+        self._full = False
+        self._warned = -WARNING_SECONDS
+        self._wake = asyncio.Event()
+        self._examining: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> str:
+        """`empty`, `filling`, `draining`, or `full`: the spool refused the latest batch."""
+        if self._full:
+            return "full"
+        return "filling" if self.away else "draining" if self.spool.rows else "empty"
+
+    def begin(self, reason: str) -> None:
+        """Say that the database did not store what it was given."""
+        if not self.away:
+            log.error("the database is away, events wait on disk: %s", reason)
+            self.away, self._began = True, time.monotonic()
+        self._wake.set()
+
+    def suspect(self, reason: str) -> None:
+        """Say that a batch was not stored in time: the database is away, or the rows wait for somebody's lock."""
+        if self._examining is None or self._examining.done():
+            self._examining = asyncio.create_task(self._examine(reason), name="examine the database")
+
+    async def _examine(self, reason: str) -> None:
+        if not await self._answers():
+            self.begin(reason)
+
+    async def _answers(self) -> bool:
+        try:
+            await ask("the database", self._pool.execute(PROBE), PROBE_SECONDS)
+        except Exception as error:
+            self._remind(error)
+            return False
+        return True
+
+    async def set_aside(self, stream: str, rows: Sequence[Row]) -> None:
+        """Return when the rows are synced to disk. Raises SpoolFull with nothing promised."""
+        try:
+            await self.spool.append([_encode(stream, row) for row in rows])
+        except SpoolFull:
+            self._full = True
+            raise
+        self._full = False
+        self._measure()
+        self._wake.set()
+
+    async def run(self, deliver: Mapping[str, Deliver]) -> None:
+        """Deliver what waits, by stream; while the database is away, try again and again whether it is back."""
+        try:
+            await self._run(deliver)
+        finally:
+            if self._examining is not None:
+                self._examining.cancel()
+
+    async def _run(self, deliver: Mapping[str, Deliver]) -> None:
+        while True:
+            if not self.away and not self.spool.rows:
+                self._wake.clear()
+                await self._wake.wait()
+            delivered = await (self._replay(deliver) if self.spool.rows and not self.prepare else self._probe())
+            if not delivered:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _probe(self) -> bool:
+        try:
+            if self.prepare:
+                await self.prepare()
+                self.prepare = None
+        except SchemaTooNew:
+            raise  # waiting would not help
+        except Exception as error:
+            self._remind(error)
+            return False
+        if not await self._answers():
+            return False
+        self._end()
+        return True
+
+    async def _replay(self, deliver: Mapping[str, Deliver]) -> bool:
+        """Whether what waited was delivered."""
+        held = 0
+
+        async def batch(payloads: list[bytes]) -> None:
+            nonlocal held
+            by_stream = await self._by_stream(payloads)
+            for stream in self._rows:  # in the order they are declared in: what others refer to comes first
+                if stream in by_stream and not await self._deliver(stream, by_stream[stream], deliver[stream]):
+                    held += len(by_stream[stream])
+            self._end()  # with the first batch: new events need not wait behind the rest
+
+        try:
+            count = await self.spool.replay(batch, REPLAY_ROWS)
+            await retry_orphans(self._pool, self._streams, deliver)  # another server's events may refer to ours
+        except Exception as error:
+            self.begin(f"{type(error).__name__}: {error}")
+            self._remind(error)
+            return False
+        finally:
+            self._measure()
+        if count > held:
+            log.warning("%d events that waited on disk are in the database", count - held)
+        return not self.spool.rows
+
+    async def _deliver(self, stream: str, rows: Sequence[Row], deliver: Deliver) -> bool:
+        """Whether rows were delivered; those that somebody's lock keeps from their table wait behind the others."""
+        try:
+            await deliver(rows)
+        except Exception as error:
+            if not is_late(error) or not await self._answers():
+                raise
+            await self.set_aside(stream, rows)
+            self._remind(error)
+            return False
+        return True
+
+    def _end(self) -> None:
+        self._full = False
+        if self.away:
+            self.away = False
+            log.warning("the database is back after %.0f s", time.monotonic() - self._began)
+
+    async def _by_stream(self, payloads: list[bytes]) -> dict[str, list[Row]]:
+        rows: dict[str, list[Row]] = {}
+        for payload in payloads:
+            try:
+                stream, *values = msgspec.json.decode(payload)
+                row = msgspec.convert(values, self._rows[stream])
+            except (
+                KeyError,
+                TypeError,
+                ValueError,
+                msgspec.MsgspecError,
+            ) as error:  # written by another version of the program
+                await bury(self._pool, uuid5(UNREADABLE, payload.decode()), "", payload, error)
+            else:
+                rows.setdefault(stream, []).append(row)
+        return rows
+
+    def _remind(self, error: Exception) -> None:
+        if time.monotonic() - self._warned >= WARNING_SECONDS:
+            self._warned = time.monotonic()
+            share = 100 * self.spool.size / self.spool.max_bytes
+            why = str(error) or type(error).__name__
+            log.warning("%d events wait on disk (%.0f %% of what may): %s", self.spool.rows, share, why)
+
+    def _measure(self) -> None:
+        metrics.SPOOL_ROWS.set(self.spool.rows)
+        metrics.SPOOL_BYTES.set(self.spool.size)
+        metrics.SPOOL_OLDEST_SECONDS.set(self.spool.oldest_seconds)
+        metrics.SPOOL_CORRUPT.set(self.spool.corrupt)
+
+
+def _encode(stream: str, row: Row) -> bytes:
+    """A row as ASCII JSON: the stream, then the values of its columns."""
+    return json.dumps([stream, *row], default=_text, separators=(",", ":")).encode()
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value) if isinstance(value, UUID) else repr(value)
+
+
+OUTAGE: web.AppKey[Outage] = web.AppKey("outage")

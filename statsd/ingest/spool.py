@@ -1,0 +1,325 @@
+"""The waiting room on local disk: what was accepted while PostgreSQL is away.
+
+A record is in the spool once `append` has returned, and stays until the batch it was delivered in has succeeded. Files
+are appended to and, when all they hold was delivered, deleted. Nothing is edited, and nothing notes how far a replay
+came: one that is cut off starts its file again, which is free because records carry the ids of their events.
+
+    <folder>/room-0/1763692800000000.seg   one room per process, held by a lock; `segments.py` has the format
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import TypeVar
+
+from statsd.errors import Overloaded
+from statsd.ingest import segments
+
+SEGMENT_BYTES = 16 << 20
+
+_T = TypeVar("_T")
+
+log = logging.getLogger("statsd.spool")
+
+
+class SpoolFull(Overloaded):
+    """The spool took none of the batch: its bound is reached, or the disk refuses."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after=5)
+
+
+@dataclass(slots=True, eq=False)
+class _Segment:
+    """One file of records; `size` is the offset up to which everything is synced."""
+
+    path: Path
+    size: int = 0
+    rows: int = 0
+
+
+class Spool:
+    """The spool of this process in `folder`, which any number of processes may share.
+
+    `max_bytes` bounds what waits in the rooms it holds, `min_free` is what it leaves of the disk, both in bytes.
+    Whatever touches files runs in one thread, in turn: no locks, and a cancelled caller leaves nothing half done.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int = 1 << 30, min_free: int = 256 << 20) -> None:
+        self._folder, self.max_bytes, self._min_free = folder, max_bytes, min_free
+        self._thread = ThreadPoolExecutor(1, "spool")  # not the shared pool: password hashing may fill that
+        self._replaying = asyncio.Lock()
+        self._own = folder
+        self._locks: dict[Path, int] = {}  # the rooms we hold: descriptors of their folders
+        self._segments: list[_Segment] = []
+        self._current: tuple[_Segment, int] | None = None  # the file that grows, and its descriptor
+        self._number = 0
+        self.corrupt = 0
+        """Files kept as `.corrupt`: those found at `open` in all rooms, and those this process put there."""
+
+    @property
+    def rows(self) -> int:
+        """Records waiting. A file counts whole until all of it was delivered."""
+        return sum(segment.rows for segment in tuple(self._segments))
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk that wait."""
+        return sum(segment.size for segment in tuple(self._segments))
+
+    @property
+    def oldest_seconds(self) -> float:
+        """Age of the oldest waiting file, by its name; 0.0 when nothing waits."""
+        now = time.time()
+        began = [segments.sequence(segment.path) / 1e6 for segment in tuple(self._segments) if segment.rows]
+        return max(0.0, now - min(filter(None, began), default=now))
+
+    async def open(self) -> None:
+        """Claim a room and count what earlier processes left. Raises OSError when the folder cannot be used at all."""
+        await self._do(self._open)
+
+    async def append(self, payloads: Sequence[bytes]) -> None:
+        """Make all payloads durable, or none of them is promised.
+
+        Raises SpoolFull when a bound would be passed or the disk refuses, ValueError for a payload that is not
+        1 byte to 1 MiB of ASCII.
+        """
+        if payloads:
+            await self._do(self._append, payloads)
+
+    async def replay(self, deliver: Callable[[list[bytes]], Awaitable[None]], batch: int = 500) -> int:
+        """Deliver what waits now, oldest file first, and return how many records that were.
+
+        What `deliver` raises ends the replay and is raised; the file it came from is delivered again from its start. A
+        file that cannot be read or deleted stays for the next replay: pause between replays. Raises OSError when the
+        folder cannot be listed.
+        """
+        async with self._replaying:
+            delivered = 0
+            for segment in await self._do(self._seal_and_list):
+                delivered += await self._replay(segment, deliver, batch)
+            await self._do(self._leave_empty_rooms)
+            return delivered
+
+    async def contains(self, needle: bytes) -> bool:
+        """Tell whether the bytes stand in a waiting file of any process.
+
+        Ask the spool first and PostgreSQL second: a record that is on its way is then seen in one of them.
+        """
+        return await asyncio.to_thread(lambda: any(_holds(path, needle) for path in self._folder.glob("room-*/*.seg")))
+
+    async def close(self) -> None:
+        """Leave the room; what waits in it waits for the next process. Cancel a replay before."""
+        await self._do(self._close)
+        self._thread.shutdown()
+
+    async def _do(self, work: Callable[..., _T], *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _open(self) -> None:
+        _make(self._folder)
+        for number in count():
+            self._own = self._folder / f"room-{number}"
+            with contextlib.suppress(BlockingIOError, FileExistsError):  # another process is in it, or it is no folder
+                _make(self._own)
+                self._locks[self._own] = _lock(self._own)
+                break
+        self.corrupt = len(list(self._folder.glob("room-*/*.corrupt")))
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Hold every room whose owner is gone, and know every file in the rooms we hold."""
+        for name in filter(re.compile(r"room-\d+").fullmatch, sorted(os.listdir(self._folder))):
+            room = self._folder / name
+            try:
+                if room not in self._locks:
+                    self._locks[room] = _lock(room)
+                self._look_into(room)
+            except (BlockingIOError, NotADirectoryError):
+                continue  # its owner lives, or it is not ours
+            except OSError as error:
+                log.warning("%s cannot be listed, what waits there stays: %s", room, error)
+        self._leave_empty_rooms()
+
+    def _look_into(self, room: Path) -> None:
+        with os.scandir(room) as entries:
+            names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+        gone = [s for s in self._segments if s.path.parent == room and s.path.name not in names]
+        self._segments = [segment for segment in self._segments if segment not in gone]
+        known = {segment.path for segment in self._segments}
+        for path in (room / name for name in sorted(names) if name.endswith(".seg")):
+            if path not in known:
+                self._take_in(_Segment(path))
+
+    def _take_in(self, segment: _Segment) -> None:
+        self._segments.append(segment)
+        damaged = False
+        try:
+            segment.size = os.stat(segment.path).st_size
+            for payload in segments.records(segment.path):
+                segment.rows += payload is not None
+                damaged |= payload is None
+        except OSError as error:
+            log.warning("%s cannot be read, it stays for the next replay: %s", segment.path, error)
+            return
+        if not segment.rows:
+            self._finish(segment, damaged)
+
+    def _leave_empty_rooms(self) -> None:
+        used = {segment.path.parent for segment in self._segments} | {self._own}
+        for room in self._locks.keys() - used:
+            segments.close(self._locks.pop(room))
+
+    def _append(self, payloads: Sequence[bytes]) -> None:
+        data = b"".join(map(segments.frame, payloads))
+        try:
+            self._check_bounds(len(data) + segments.HEADER_BYTES)
+            if self._current and self._current[0].size + len(data) > SEGMENT_BYTES:
+                self._seal()
+            segment, file = self._current or self._create()
+            _write(file, data)
+            getattr(os, "fdatasync", os.fsync)(file)  # macOS has no fdatasync
+        except OSError as error:
+            self._abandon()
+            raise SpoolFull(f"spool: the disk refuses ({error.strerror}); try again later") from error
+        segment.size += len(data)
+        segment.rows += len(payloads)
+
+    def _check_bounds(self, size: int) -> None:
+        if self.size + size > self.max_bytes:
+            raise SpoolFull(f"spool: full, {self.size} of {self.max_bytes} bytes wait for PostgreSQL; try again later")
+        disk = os.statvfs(self._own)
+        free = disk.f_bavail * disk.f_frsize
+        if free - size < self._min_free:
+            raise SpoolFull(f"spool: {self._min_free} bytes of the disk must stay free (has {free}); try again later")
+
+    def _create(self) -> tuple[_Segment, int]:
+        self._number = max(self._number + 1, time.time_ns() // 1000)
+        segment = _Segment(self._own / f"{self._number:016}.seg")
+        file = os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        self._segments.append(segment)
+        self._current = segment, file
+        _write(file, segments.header(segment.path))
+        os.fsync(file)
+        os.fsync(self._locks[self._own])  # else a power loss may forget the name, and with it what was acknowledged
+        segment.size = segments.HEADER_BYTES
+        return self._current
+
+    def _seal(self) -> None:
+        if self._current:
+            (_, file), self._current = self._current, None
+            segments.close(file)
+
+    def _abandon(self) -> None:
+        """Never touch the descriptor again: a sync after one that failed may succeed although pages were lost."""
+        if not self._current:
+            return
+        segment, file = self._current
+        with contextlib.suppress(OSError):  # what may stay is records nobody was told of
+            os.ftruncate(file, segment.size)
+        self._seal()
+        if not segment.rows:
+            self._finish(segment, damaged=False)
+
+    def _seal_and_list(self) -> list[_Segment]:
+        self._seal()
+        self._adopt()
+        return sorted(self._segments, key=lambda segment: segment.path.name)
+
+    async def _replay(self, segment: _Segment, deliver: Callable[[list[bytes]], Awaitable[None]], batch: int) -> int:
+        delivered, damaged, reader = 0, False, segments.records(segment.path)
+        try:
+            while read := await self._do(_read_some, reader, batch, segment.path):
+                payloads = [payload for payload in read if payload is not None]
+                damaged |= len(payloads) < len(read)
+                if payloads:
+                    await deliver(payloads)
+                delivered += len(payloads)
+        finally:
+            self._thread.submit(reader.close)  # in turn: the thread may still read for a caller that was cancelled
+        if read is not None:
+            await self._do(self._finish, segment, damaged)
+        return delivered
+
+    def _finish(self, segment: _Segment, damaged: bool) -> None:
+        """Let go of a file that has nothing left to deliver; one with something unreadable in it is never deleted."""
+        try:
+            if damaged:
+                self._quarantine(segment.path)
+            else:
+                os.unlink(segment.path)
+            self._segments.remove(segment)
+            os.fsync(self._locks[segment.path.parent])
+        except OSError as error:
+            log.warning("%s has nothing left to deliver but may come again: %s", segment.path, error)
+
+    def _quarantine(self, path: Path) -> None:
+        kept = path.with_suffix(".corrupt")
+        if kept.exists():
+            kept = path.with_suffix(f".{time.time_ns()}.corrupt")
+        os.rename(path, kept)
+        self.corrupt += 1
+        log.error("%s holds something unreadable; what could be read was delivered, the file is kept", kept)
+
+    def _close(self) -> None:
+        self._seal()
+        while self._locks:
+            segments.close(self._locks.popitem()[1])
+
+
+def _read_some(reader: segments.Reader, batch: int, path: Path) -> list[bytes | None] | None:
+    try:
+        return list(islice(reader, batch))
+    except OSError as error:
+        log.warning("%s cannot be read, it stays for the next replay: %s", path, error)
+        return None
+
+
+def _holds(path: Path, needle: bytes) -> bool:
+    tail = b""
+    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # delivered meanwhile: no longer waiting
+        while chunk := file.read(1 << 20):  # small steps: a search holds the interpreter
+            window = tail + chunk
+            if needle in window:
+                return True
+            tail = window[-len(needle) :]
+    return False
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that a power loss cannot take away; one that is there may have been left before its sync."""
+    if not os.path.isdir(folder):
+        _make(folder.parent)
+        os.mkdir(folder, 0o700)
+    parent = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        segments.close(parent)
+
+
+def _lock(room: Path) -> int:
+    folder = os.open(room, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        segments.close(folder)
+        raise
+    return folder
+
+
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]

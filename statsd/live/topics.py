@@ -1,0 +1,185 @@
+"""Topics and who listens: a change costs one query and one encoding, whoever many clients there are.
+
+Snapshots, so the latest wins: a slow client skips what lies in between and always gets the last. Nobody waits for the
+slowest: every client has an outbox and a task of its own that empties it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from weakref import WeakSet
+
+import asyncpg
+from aiohttp import web
+
+from statsd import metrics
+from statsd.database import sql
+from statsd.database.pool import ask, compact
+from statsd.errors import DatabaseAway
+from statsd.stream import View
+
+RETRY_SECONDS = 1.0  # after a query that failed
+PACE_SECONDS = 0.25  # at most four frames a second and topic: more than an eye can follow
+MOST_FRAMES = 16  # of a snapshot that are kept, those used last: clients with wishes of their own share none
+STALL_SECONDS = 30.0  # a client that takes nothing for so long is gone
+
+Framing = Callable[[bytes], bytes]
+"""Wraps an encoded payload into the frame of a protocol."""
+
+log = logging.getLogger("statsd.live")
+
+
+@dataclass(slots=True, eq=False)
+class Snapshot:
+    """The encoded payload of a topic at one moment, and the frames made of it so far."""
+
+    payload: bytes
+    _frames: dict[Framing, bytes] = field(default_factory=dict)
+
+    def frame(self, framing: Framing) -> bytes:
+        """Return the framed payload; made once, the same bytes for everybody, unless too many differ."""
+        frame = self._frames.pop(framing, None) or framing(self.payload)
+        self._frames[framing] = frame  # as the one used last
+        if len(self._frames) > MOST_FRAMES:
+            del self._frames[next(iter(self._frames))]
+        return frame
+
+
+class Client:
+    """One live connection: what it listens to, and what waits to be sent to it.
+
+    `send` writes one frame and may wait as long as the peer's buffers are full; only this client's task waits with it.
+    """
+
+    def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
+        self._send = send
+        self._pending: dict[str, bytes] = {}
+        self._ready = asyncio.Event()
+        self._ending = False
+        self.framings: dict[str, Framing] = {}
+        """Its subscriptions: topic name → framing."""
+
+    def offer(self, topic: str, snapshot: Snapshot) -> None:
+        """Queue the snapshot's frame in place of an older one of the same topic. Never waits."""
+        if framing := self.framings.get(topic):
+            if topic in self._pending:
+                metrics.FRAMES_SKIPPED.inc()
+            self._pending[topic] = snapshot.frame(framing)
+            self._ready.set()
+
+    def keep_alive(self, frame: bytes) -> None:
+        """Queue a frame that only shows that we are there, unless something better waits already."""
+        if not self._pending:
+            self._pending[""] = frame
+            self._ready.set()
+
+    def end(self) -> None:
+        """Let `run` return once it has sent what waits."""
+        self._ending = True
+        self._ready.set()
+
+    async def run(self) -> None:
+        """Send what is offered, the topic that has waited longest first. Raises TimeoutError when the peer stalls."""
+        while not self._ending or self._pending:
+            await self._ready.wait()
+            while self._pending:
+                topic = next(iter(self._pending))
+                frame = self._pending.pop(topic)
+                async with asyncio.timeout(STALL_SECONDS):
+                    await self._send(frame)
+                metrics.FRAMES.labels(topic).inc()
+            if not self._ending:
+                self._ready.clear()
+
+
+class Topic:
+    """What listeners see under a name: a view of a stream, by default its `snapshot`, as it is at this moment."""
+
+    def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record], view: View | None = None) -> None:
+        self.name = name
+        self.view = view or View(name)
+        self.clients: WeakSet[Client] = WeakSet()
+        self._query = sql.load(self.view.stream)[self.view.query]
+        self._pool = pool
+        self._running: asyncio.Task[Snapshot] | None = None
+        self._next: asyncio.Task[Snapshot] | None = None
+        self._changed = asyncio.Event()
+        self._mute = False  # whoever failed has said so, until it succeeds
+
+    async def snapshot(self) -> Snapshot:
+        """Return statistics that hold everything committed before the call; concurrent callers share one query.
+
+        Raises DatabaseAway.
+        """
+        if self._next is None:
+            # A query that runs already began before this call and may not see what the caller just stored.
+            self._next = asyncio.create_task(self._query_after(self._running), name=f"snapshot {self.name}")
+        return await asyncio.shield(self._next)
+
+    async def _query_after(self, running: asyncio.Task[Snapshot] | None) -> Snapshot:
+        if running is not None:
+            await asyncio.wait([running])
+        self._running, self._next = self._next, None
+        arguments = (datetime.now(UTC),) if self.view.arguments is None else self.view.arguments
+        text: str = await ask("statistics", self._pool.fetchval(self._query, *arguments))
+        return Snapshot(compact(text))
+
+    def changed(self) -> None:
+        """Say that the statistics may have changed; `run` broadcasts them soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Broadcast after every change, at once after a quiet time and else at a pace; the last is never dropped."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self.clients and not await self._tell():
+                self._changed.set()
+                await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(PACE_SECONDS)
+
+    async def _tell(self) -> bool:
+        """Whether the statistics were broadcast."""
+        try:
+            self.broadcast(await self.snapshot())
+        except DatabaseAway as error:
+            log.log(logging.DEBUG if self._mute else logging.WARNING, "%s: %s", self.name, error)
+            self._mute = True
+        except Exception:  # a query that fails on some row must not end what stores the rows
+            log.log(logging.DEBUG if self._mute else logging.ERROR, "%s: no statistics", self.name, exc_info=True)
+            self._mute = True
+        else:
+            self._mute = False
+        return not self._mute
+
+    def broadcast(self, snapshot: Snapshot) -> None:
+        """Offer a snapshot to every client of the topic."""
+        for client in set(self.clients):
+            client.offer(self.name, snapshot)
+
+
+class Hub:
+    """All topics, and every open WebSocket."""
+
+    def __init__(self, topics: dict[str, Topic]) -> None:
+        self.topics = topics
+        self.sockets: WeakSet[web.WebSocketResponse] = WeakSet()
+
+    def changed(self, stream: str | None) -> None:
+        """Say that a stream may have changed, or (None) that any may have; names of other programs are ignored."""
+        for topic in self.topics.values():
+            if stream is None or stream == topic.view.stream or stream in topic.view.follows:
+                topic.changed()
+
+    def subscribe(self, client: Client, framings: dict[str, Framing]) -> None:
+        """Replace the client's subscriptions: topic name → framing."""
+        client.framings = framings
+        for name, topic in self.topics.items():
+            (topic.clients.add if name in framings else topic.clients.discard)(client)
+
+
+HUB: web.AppKey[Hub] = web.AppKey("hub")

@@ -1,0 +1,215 @@
+"""The protocol on `/ws` (contracts.md §§1.2, 1.6, 6.3).
+
+Silent at connect. Until a client subscribes to topics it listens to the logins in the words of the login contract:
+`stats_update` after every change and every aggregation. Whatever a client sends, the socket stays.
+
+The webhooks have a contract of their own, on `/events/ws`, `/ws?stream=events` and `/`: one `{stats}` at connect and
+one after every change. All else is the same there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from statsd import metrics
+from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
+from statsd.live.topics import HUB, STALL_SECONDS, Client, Framing, Hub
+from statsd.settings import SETTINGS
+from statsd.web.decode import parse
+from statsd.web.origins import is_own
+
+FRAME_BYTES = 64 * 1024  # a client has no reason to send more
+HEARTBEAT_SECONDS = 20.0  # a peer that does not answer a ping within half of it is dead
+MOST_SOCKETS = 10_000
+CLOSE_SECONDS = 2.0
+
+TYPES = ("ping", "request_initial_data", "subscribe")
+PONG = b'{"type":"pong"}'
+
+log = logging.getLogger("statsd.websocket")
+
+
+@cache
+def _update(topic: str) -> Framing:
+    """One framing per topic, so that its subscribers share the frame made of it."""
+    return lambda payload: b'{"type":"update","topic":"' + topic.encode() + b'","payload":' + payload + b"}"
+
+
+def _error(message: str) -> bytes:
+    return msgspec.json.encode({"type": "error", "message": message, "error": message, "availableTypes": TYPES})
+
+
+REFUSALS = {
+    400: "duplicate header",
+    403: "pages of this origin may not connect",
+    426: "the request is no upgrade to a WebSocket of version 13",
+    503: "too many sockets are open already",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """How a socket speaks until its client subscribes to topics."""
+
+    topic: str
+    """The topic it listens to."""
+    framing: Callable[[Mapping[str, Any]], Framing]
+    """How the topic is framed for a client that asked so: in its query parameters, or in a message."""
+    greets: bool = False
+    """Whether the first frame is sent at once."""
+
+
+CONTRACTS: web.AppKey[Mapping[str, Contract]] = web.AppKey("contracts")
+"""The contracts that a client may choose by name: in a message as `channel`, at `/ws` as `stream`."""
+INITIAL: web.AppKey[Contract] = web.AppKey("initial")
+"""The contract in whose words `request_initial_data` is answered."""
+
+
+async def converse(request: web.Request, contract: Contract) -> web.WebSocketResponse:
+    """Answer with a WebSocket that speaks by the contract.
+
+    Raises BadRequest: 400, 403 and 426 for a handshake that is not right, 503 when too many sockets are open.
+    """
+    _check_handshake(request)
+    hub = request.app[HUB]
+    if len(hub.sockets) >= MOST_SOCKETS:
+        raise BadRequest(503, f"{MOST_SOCKETS} sockets are open already, try again later")
+    # Compression is off: at 8,000 clients its windows take five times the memory of everything else.
+    # max_msg_size refuses a message of exactly that size; writer_limit=1 makes every send wait for a full buffer.
+    socket = web.WebSocketResponse(
+        heartbeat=HEARTBEAT_SECONDS, compress=False, max_msg_size=FRAME_BYTES + 1, writer_limit=1, timeout=CLOSE_SECONDS
+    )
+    await socket.prepare(request)
+    hub.sockets.add(socket)
+    metrics.CLIENTS.inc()
+    try:
+        await Conversation(socket, request, contract).run()
+    finally:
+        metrics.CLIENTS.dec()
+        hub.sockets.discard(socket)
+        if socket.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY) and request.transport is not None:
+            request.transport.abort()  # closing would wait until a stalled peer takes what is buffered
+    return socket
+
+
+class Conversation:
+    """One socket: a reader that answers, and the client task that sends what topics offer."""
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request, contract: Contract) -> None:
+        self._socket = socket
+        self._hub = request.app[HUB]
+        self._client = Client(self._send)
+        self._contract = contract
+        self._contracts, self._initial = request.app[CONTRACTS], request.app[INITIAL]
+        self._query = dict(request.query)
+        self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "ping": self._ping,
+            "request_initial_data": self._request_initial_data,
+            "subscribe": self._subscribe,
+        }
+
+    async def run(self) -> None:
+        """Converse until the peer leaves or stalls. Both tasks are ended here: an aborted socket wakes no reader."""
+        self._hub.subscribe(self._client, {self._contract.topic: self._contract.framing(self._query)})
+        reading = asyncio.create_task(self._read(), name="websocket reader")
+        sending = asyncio.create_task(self._client.run(), name="websocket sender")
+        try:
+            if self._contract.greets:
+                await self._offer([self._contract.topic])
+            await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._hub.subscribe(self._client, {})
+            reading.cancel()
+            sending.cancel()
+            ends = await asyncio.gather(reading, sending, return_exceptions=True)
+        if any(isinstance(end, TimeoutError) for end in ends):
+            await self._drop()
+        for end in ends:
+            if isinstance(end, Exception) and not isinstance(end, (TimeoutError, ConnectionResetError)):
+                raise end
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            await self._answer(message.data if message.type is WSMsgType.TEXT else None)
+
+    async def _drop(self) -> None:
+        log.warning("a client took nothing for %g s and was dropped", STALL_SECONDS)
+        metrics.CLIENTS_DROPPED.labels("stalled").inc()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow", drain=False)
+
+    async def _send(self, frame: bytes) -> None:
+        await self._socket.send_frame(frame, WSMsgType.TEXT)
+
+    async def _answer(self, text: str | None) -> None:
+        try:
+            message = parse(text) if text is not None else None
+        except InvalidEvent:
+            return await self._send(_error("a message must be JSON"))
+        kind = message.get("type") if isinstance(message, dict) else None
+        if not isinstance(message, dict) or not isinstance(kind, str):
+            return await self._send(_error('a message must be a JSON object in a text frame, such as {"type":"ping"}'))
+        answer = self._answers.get(kind)
+        if answer is None:
+            return await self._send(_error(f"unknown type {kind[:64]!r}: must be one of {', '.join(TYPES)}"))
+        await answer(message)
+
+    async def _ping(self, _: dict[str, Any]) -> None:
+        await self._send(PONG)
+
+    async def _request_initial_data(self, message: dict[str, Any]) -> None:
+        try:
+            snapshot = await self._hub.topics[self._initial.topic].snapshot()
+        except DatabaseAway as away:
+            return await self._send(_error(str(away)))
+        await self._send(snapshot.frame(self._initial.framing({**self._query, **message})))
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        channel = message.get("channel")
+        if isinstance(channel, str) and (contract := self._contracts.get(channel)):
+            self._hub.subscribe(self._client, {contract.topic: contract.framing(message)})
+            return await self._offer([contract.topic])
+        names = message.get("topics")
+        known = self._hub.topics
+        if not isinstance(names, list) or not all(isinstance(name, str) and name in known for name in names):
+            return await self._send(_error(f"topics: must be a list of {', '.join(known)}"))
+        topics = list(dict.fromkeys(names))
+        self._hub.subscribe(self._client, {name: _update(name) for name in topics})
+        await self._send(msgspec.json.encode({"type": "subscribed", "topics": topics}))
+        await self._offer(topics)
+
+    async def _offer(self, topics: Iterable[str]) -> None:
+        for name in topics:
+            with suppress(DatabaseAway):  # the first broadcast after its return brings the numbers
+                self._client.offer(name, await self._hub.topics[name].snapshot())
+
+
+def _check_handshake(request: web.Request) -> None:
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        raise BadRequest(426, "this is a WebSocket: connect with Upgrade: websocket")
+    if request.headers.get("Sec-WebSocket-Version") != "13":
+        raise BadRequest(426, "only WebSocket version 13 is spoken here")
+    origins = request.headers.getall("Origin", [])
+    if len(origins) > 1 or len(request.headers.getall("Sec-WebSocket-Key", [])) > 1:
+        raise BadRequest(400, "duplicate header")
+    if origins and not (is_own(origins[0], request) or origins[0].lower() in request.app[SETTINGS].cors_origins):
+        log.warning("refused a WebSocket from a page at %r: only CORS_ORIGINS could allow it", origins[0][:200])
+        raise BadRequest(403, "pages of this origin may not connect: the server's CORS_ORIGINS must name it")
+
+
+async def close_all(hub: Hub) -> None:
+    """Tell every client at once that the server goes away (1001), and wait a moment for their answers."""
+    sockets = list(hub.sockets)
+    if sockets:
+        goodbyes = [socket.close(code=WSCloseCode.GOING_AWAY, message=b"server stops") for socket in sockets]
+        await asyncio.wait([asyncio.create_task(goodbye) for goodbye in goodbyes], timeout=CLOSE_SECONDS)

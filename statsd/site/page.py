@@ -1,0 +1,77 @@
+"""The dashboard's files: one page, and its assets."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from statsd import HOME
+from statsd.web.operation import Operation, Parameter, answer
+
+STATIC = HOME / "static"
+ASSETS = {str(path.relative_to(STATIC / "assets")): path for path in (STATIC / "assets").rglob("*") if path.is_file()}
+REVALIDATE = {"Cache-Control": "no-cache"}
+
+
+def _file(media: str) -> Operation:
+    return Operation(tagged=True, answers={200: answer("the file", media=media)})
+
+
+@_file("text/html")
+async def dashboard(_: web.Request) -> web.FileResponse:
+    """`GET /dashboard`, `/login`, `/register`, and `/` for browsers: the page; what it shows is its own affair."""
+    return web.FileResponse(STATIC / "index.html", headers=REVALIDATE)
+
+
+@_file("image/svg+xml")
+async def favicon(_: web.Request) -> web.FileResponse:
+    """`GET /favicon.svg`, and `/favicon.ico`: the icon, also for browsers that do not read the page."""
+    return web.FileResponse(STATIC / "favicon.svg", headers=REVALIDATE)
+
+
+@Operation(
+    path={"name": Parameter(str, "below `/assets/`; may hold slashes", example="app.js")},
+    tagged=True,
+    answers={200: answer("the file", media="*/*"), 404: "there is no such file"},
+)
+async def asset(request: web.Request) -> web.FileResponse:
+    """`GET /assets/…`: one of the files that were there at the start, looked up by name and never by path."""
+    path = ASSETS.get(request.match_info["name"])
+    if path is None:
+        raise web.HTTPNotFound
+    return web.FileResponse(path, headers=REVALIDATE)
+
+
+@_file("text/javascript")
+async def tracker(_: web.Request) -> web.FileResponse:
+    """`GET /t.js`: the tracker, a script that sites of whatever origin embed."""
+    headers = {
+        "Cache-Control": "public, max-age=3600",
+        "Content-Type": "text/javascript; charset=utf-8",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    return web.FileResponse(STATIC / "t.js", headers=headers)
+
+
+@_file("text/html")
+async def docs(_: web.Request) -> web.FileResponse:
+    """`GET /docs`: the page that shows what can be asked here."""
+    return web.FileResponse(STATIC / "docs.html", headers=REVALIDATE)
+
+
+@Operation(tagged=True, answers={200: answer("the document", document={"openapi": "3.1.0"})})
+async def openapi(_: web.Request) -> web.FileResponse:
+    """`GET /openapi.json`: this document."""
+    return web.FileResponse(STATIC / "openapi.json", headers=REVALIDATE)
+
+
+ROUTES = [
+    web.get("/dashboard", dashboard),
+    web.get("/login", dashboard),
+    web.get("/register", dashboard),
+    web.get("/favicon.svg", favicon),
+    web.get("/favicon.ico", favicon),
+    web.get("/t.js", tracker),
+    web.get("/docs", docs),
+    web.get("/openapi.json", openapi),
+    web.get("/assets/{name:.+}", asset),
+]

@@ -1,0 +1,17 @@
+"""Logins: who logged in from which device and region, and for how long."""
+
+from aiohttp import web
+
+from statsd.streams.logins import event, post, read, sample, socket
+from statsd.streams.logins.stream import STREAM
+
+STREAMS = (STREAM,)
+ROUTES = [
+    web.get("/ws", socket.get_socket),
+    web.post("/logins", post.post_logins),
+    web.get("/logins", read.get_logins),
+    web.get("/logins/stats", read.get_stats),
+]
+CONTEXTS = ()
+
+__all__ = ["CONTEXTS", "ROUTES", "STREAM", "STREAMS", "event", "post", "read", "sample", "socket"]

@@ -1,0 +1,66 @@
+"""A login: what a client sends, and the row it becomes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from statsd.stream import Row
+from statsd.web.decode import Decoder, text
+from statsd.web.times import utc
+
+LONGEST_SESSION = 315_576_000  # ten years, in seconds
+
+Whole = msgspec.Meta(ge=-(2**31), le=2**31 - 1, description="an integer of 32 bits")
+Seconds = msgspec.Meta(ge=0, le=LONGEST_SESSION, description=f"an integer from 0 to {LONGEST_SESSION} (seconds)")
+When = msgspec.Meta(description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z")
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """A login as clients send it; instants without a zone are UTC."""
+
+    user_id: Annotated[int, Whole]
+    login_time: Annotated[datetime, When] | None = None
+    logout_time: Annotated[datetime, When] | None = None
+    session_duration_seconds: Annotated[int, Seconds] | None = None
+    ip_address: Annotated[str, text(64)]
+    region: Annotated[str, text(100)]
+    device_type: Annotated[str, text(100)]
+    browser: Annotated[str, text(100)]
+
+
+DEVICES = {"desktop": "Desktop", "mobile": "Mobile", "tablet": "Tablet"}
+
+
+def check(login: Login) -> list[str]:
+    """Return what is wrong with a login beyond its single fields."""
+    faults, times = [], {}
+    for name in ("login_time", "logout_time"):
+        given = getattr(login, name)
+        try:
+            times[name] = utc(given) if given else None
+        except ValueError:
+            faults.append(f"{name} must be {When.description}")
+    start, end = times.get("login_time"), times.get("logout_time")
+    if end and end < (start or datetime.now(UTC)):
+        faults.append("logout_time must not be before login_time" + ("" if start else ", which is now when not given"))
+    if start and end and end - start > timedelta(seconds=LONGEST_SESSION):
+        faults.append("logout_time must be within ten years after login_time")
+    return faults
+
+
+def row(login: Login, id: UUID) -> Row:
+    """Return the values of `STREAM.columns`: times in UTC, the duration derived, the device type canonical."""
+    start = utc(login.login_time) if login.login_time else datetime.now(UTC)
+    end = utc(login.logout_time) if login.logout_time else None
+    seconds = login.session_duration_seconds
+    if seconds is None and end is not None:
+        seconds = int((end - start).total_seconds())
+    device = DEVICES.get(login.device_type.lower(), login.device_type)
+    return (id, login.user_id, start, end, seconds, login.ip_address, login.region, device, login.browser)
+
+
+DECODER = Decoder(Login, check)

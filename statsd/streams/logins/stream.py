@@ -1,0 +1,29 @@
+"""Logins as a stream."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from statsd.stream import Stream
+from statsd.streams.logins.event import Login, row
+from statsd.streams.logins.sample import sample
+
+STREAM = Stream(
+    name="logins",
+    table="user_logins",
+    event=Login,
+    columns={
+        "id": UUID,
+        "user_id": int,
+        "login_time": datetime,
+        "logout_time": datetime | None,
+        "session_duration_seconds": int | None,
+        "ip_address": str,
+        "region": str,
+        "device_type": str,
+        "browser": str,
+    },
+    row=row,
+    sample=sample,
+)

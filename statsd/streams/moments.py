@@ -1,0 +1,22 @@
+"""When people do things: the rhythm of a day, for samples of any stream."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+DAYS = 30
+RHYTHM = (2, 1, 1, 1, 1, 2, 4, 7, 10, 11, 11, 10, 9, 10, 11, 11, 10, 10, 11, 13, 14, 13, 9, 5)
+"""What people do at each local hour of the day, relative."""
+
+
+def moment(rng: random.Random, utc_offset: int) -> datetime:
+    """Return a time of the last 30 days by the rhythm of a day at `utc_offset` hours, a little denser towards today."""
+    now = datetime.now(UTC)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    while True:
+        hour = (rng.choices(range(24), RHYTHM)[0] - utc_offset) % 24
+        days_ago = int(DAYS * (1 - rng.random() ** 0.8))
+        when = today + timedelta(days=-days_ago, hours=hour, seconds=rng.uniform(0, 3600))
+        if when <= now:
+            return when

@@ -1,0 +1,17 @@
+"""Page views: which pages of which site are seen, and by how many people."""
+
+from aiohttp import web
+
+from statsd.streams.pageviews import event, post, read, sample
+from statsd.streams.pageviews.stream import STREAM
+
+STREAMS = (STREAM,)
+ROUTES = [
+    web.post("/event", post.post_event),
+    web.get("/jobs/{job}", read.get_job),
+    web.get("/stats", read.get_stats),
+    web.get("/pageviews", read.get_overview),
+]
+CONTEXTS = ()
+
+__all__ = ["CONTEXTS", "ROUTES", "STREAM", "STREAMS", "event", "post", "read", "sample"]

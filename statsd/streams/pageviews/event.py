@@ -1,0 +1,72 @@
+"""A page event: what a site sends, and the row it becomes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from statsd.ingest.accept import KEY_CHARACTERS
+from statsd.stream import Row
+from statsd.web.decode import NO_CONTROLS, Decoder, text
+from statsd.web.times import utc
+
+SITE_CHARACTERS = 128
+TYPE_CHARACTERS = 128
+USER_CHARACTERS = 256
+PATH_BYTES = 2_048  # PostgreSQL indexes keys up to 2,704 bytes, and the site stands in front
+VIEW = "page_view"
+
+User = msgspec.Meta(max_length=USER_CHARACTERS, pattern=NO_CONTROLS, description="a string if provided")
+Key = msgspec.Meta(
+    min_length=1, max_length=KEY_CHARACTERS, description=f"a string of 1 to {KEY_CHARACTERS} characters if provided"
+)
+When = msgspec.Meta(description="a valid ISO 8601 date string")
+
+
+class PageEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a site's visitor did; `event_id` is the sender's own name for it, which makes repeats harmless."""
+
+    site_id: Annotated[str, text(SITE_CHARACTERS)]
+    event_type: Annotated[str, text(TYPE_CHARACTERS)]
+    path: Annotated[str, text(PATH_BYTES)]
+    user_id: Annotated[str, User] | None = None
+    timestamp: Annotated[datetime, When]
+    event_id: Annotated[str, Key] | None = None
+
+
+def check(event: PageEvent) -> list[str]:
+    """Return what is wrong with an event beyond the types of its fields."""
+    faults = []
+    if len(event.path) * 4 > PATH_BYTES and len(event.path.encode()) > PATH_BYTES:
+        faults.append(f"path must have at most {PATH_BYTES} bytes in UTF-8")
+    try:
+        utc(event.timestamp)
+    except ValueError:
+        faults.append("timestamp must be a valid ISO 8601 date string")
+    return faults
+
+
+def explain(name: str, given: Any) -> str | None:
+    """The wording of the contract; None where it has none, as for texts that are too long."""
+    missing = given is None or given == "" or not isinstance(given, str)
+    if name in ("site_id", "event_type", "path") and (missing or not given.strip()):
+        return f"{name} is required and must be a non-empty string"
+    if name == "user_id" and not isinstance(given, str):
+        return "user_id must be a string if provided"
+    if name == "timestamp":
+        right = "is required and must be an ISO 8601 string" if missing else "must be a valid ISO 8601 date string"
+        return f"timestamp {right}"
+    if name == "user_id":
+        return f"user_id must have at most {USER_CHARACTERS} characters and no control characters"
+    return None
+
+
+def row(event: PageEvent, id: UUID) -> Row:
+    """Return the values of `STREAM.columns`; an empty user is none."""
+    return (id, event.site_id, event.event_type, event.path, event.user_id or None, utc(event.timestamp))
+
+
+DECODER = Decoder(PageEvent, check, explain)

@@ -1,0 +1,34 @@
+"""Realistic page views, for the generator."""
+
+from __future__ import annotations
+
+import random
+
+from statsd.streams.moments import moment
+from statsd.streams.pageviews.event import VIEW, PageEvent
+
+# What the generator draws from: sites with their share and the offset of their visitors' day, pages with their share.
+SITES = {"shop.example": (55, -5), "blog.example": (30, 1), "docs.example": (15, 9)}
+PAGES = {
+    "shop.example": {"/": 30, "/products": 22, "/products/lamp": 12, "/products/chair": 9, "/cart": 14, "/checkout": 8,
+                     "/about": 3, "/contact": 2},
+    "blog.example": {"/": 34, "/posts/hello": 21, "/posts/measuring": 17, "/posts/why-sql": 13, "/archive": 9,
+                     "/feed": 6},
+    "docs.example": {"/": 22, "/start": 31, "/install": 18, "/reference": 16, "/reference/settings": 8, "/faq": 5},
+}  # fmt: skip
+TYPES = {VIEW: 93, "click": 5, "search": 2}
+VISITORS = 3_000
+
+
+def sample(rng: random.Random) -> PageEvent:
+    """Return a realistic event of the last 30 days; a few visitors come often, most rarely, some namelessly."""
+    site = rng.choices(list(SITES), [share for share, _ in SITES.values()])[0]
+    pages = PAGES[site]
+    visitor = 1 + int(VISITORS * rng.random() ** 2)
+    return PageEvent(
+        site_id=site,
+        event_type=rng.choices(list(TYPES), list(TYPES.values()))[0],
+        path=rng.choices(list(pages), list(pages.values()))[0],
+        user_id=f"visitor-{visitor}" if rng.random() < 0.92 else None,
+        timestamp=moment(rng, SITES[site][1]),
+    )

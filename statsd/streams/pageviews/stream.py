@@ -1,0 +1,26 @@
+"""Page views as a stream."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from statsd.stream import Stream
+from statsd.streams.pageviews.event import PageEvent, row
+from statsd.streams.pageviews.sample import sample
+
+STREAM = Stream(
+    name="pageviews",
+    table="page_events",
+    event=PageEvent,
+    columns={
+        "id": UUID,
+        "site_id": str,
+        "event_type": str,
+        "path": str,
+        "user_id": str | None,
+        "timestamp": datetime,
+    },
+    row=row,
+    sample=sample,
+)

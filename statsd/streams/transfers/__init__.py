@@ -1,0 +1,44 @@
+"""Items and transfers: what was made, who owns it, and how both change over time.
+
+Two streams with one topic for the page: items that were made, and transfers that moved them. Their statistics per unit
+of time are topics of their own, over server-sent events and `/ws` alike.
+"""
+
+from aiohttp import web
+
+from statsd.streams.transfers import event, owners, post, read, sample, series
+from statsd.streams.transfers.errors import detailed
+from statsd.streams.transfers.stream import ITEMS, TRANSFERS
+
+STREAMS = (ITEMS, TRANSFERS)
+ROUTES = [
+    web.RouteDef(route.method, route.path, detailed(route.handler), route.kwargs)
+    for route in (
+        web.post("/items", post.post_item),
+        web.put("/items/{item:[^/]+}/ownership", post.put_ownership),
+        web.post("/base-items", owners.post_base_item),
+        web.post("/owners", owners.post_owner),
+        web.get("/transfers", read.get_overview),
+        web.get("/items", read.get_items),
+        web.get("/items/{item:[^/]+}", read.get_item),
+        web.get("/base-items", read.get_base_items),
+        web.get("/owners", read.get_owners),
+        web.get("/statistics/item-creation/{unit:[^/]+}", series.get_creation_statistics),
+        web.get("/statistics/transfers/{unit:[^/]+}", series.get_transfer_statistics),
+    )
+]
+CONTEXTS = ()
+
+__all__ = [
+    "CONTEXTS",
+    "ITEMS",
+    "ROUTES",
+    "STREAMS",
+    "TRANSFERS",
+    "event",
+    "owners",
+    "post",
+    "read",
+    "sample",
+    "series",
+]

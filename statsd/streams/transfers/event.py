@@ -1,0 +1,78 @@
+"""Items that were made and transfers that moved them, as events: their rows, and samples for the generator."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from statsd.stream import Row
+from statsd.streams.transfers.read import UUID_RULE
+from statsd.web.decode import Decoder, text
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that was made; by default now, and with a new id."""
+
+    base_item_id: UUID
+    item_id: UUID | None = None
+    creation_time: datetime | None = None
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that went to an owner; without a time it goes now, unless it is there already."""
+
+    item_id: UUID
+    owner_id: UUID
+    time: datetime | None = None
+
+
+def item_row(item: Item, id: UUID) -> Row:
+    """Return the values of `ITEMS.columns`."""
+    return (item.item_id or id, item.base_item_id, item.creation_time or datetime.now(UTC))
+
+
+def transfer_row(transfer: Transfer, id: UUID) -> Row:
+    """Return the values of `TRANSFERS.columns`."""
+    return (id, transfer.time, transfer.owner_id, transfer.item_id)
+
+
+def transfer_aside(row: Row) -> Row:
+    """A transfer that PostgreSQL cannot date is dated by us."""
+    id, when, *rest = row
+    return (id, when or datetime.now(UTC), *rest)
+
+
+Id = msgspec.Meta(description=UUID_RULE)
+
+
+class NewItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /items`."""
+
+    base_item_id: Annotated[UUID, Id]
+
+
+class Ownership(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `PUT /items/{id}/ownership`."""
+
+    to: Annotated[UUID, Id]
+
+
+class NewBaseItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /base-items`."""
+
+    description: Annotated[str, text(500)]
+
+
+class NewOwner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /owners`; a name is for people to read."""
+
+    name: Annotated[str, text(200)] | None = None
+
+
+NEW_ITEM: Decoder[NewItem] = Decoder(NewItem, lambda _: [])
+OWNERSHIP: Decoder[Ownership] = Decoder(Ownership, lambda _: [])
+NEW_BASE_ITEM: Decoder[NewBaseItem] = Decoder(NewBaseItem, lambda _: [])
+NEW_OWNER: Decoder[NewOwner] = Decoder(NewOwner, lambda _: [])

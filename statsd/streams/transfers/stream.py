@@ -1,0 +1,35 @@
+"""Items, and the transfers that moved them, as two streams."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from statsd.stream import Stream
+from statsd.streams.transfers import series
+from statsd.streams.transfers.event import Item, Transfer, item_row, transfer_aside, transfer_row
+from statsd.streams.transfers.sample import sample_item, sample_transfer
+
+ITEMS = Stream(
+    name="items",
+    part_of="transfers",
+    table="items",
+    event=Item,
+    columns={"id": UUID, "base_item_id": UUID, "created_at": datetime},
+    row=item_row,
+    sample=sample_item,
+    scenery=True,
+    views=series.views(series.CREATIONS, "items"),
+)
+TRANSFERS = Stream(
+    name="transfers",
+    table="transfers",
+    event=Transfer,
+    columns={"id": UUID, "timestamp": datetime | None, "owner_id": UUID, "item_id": UUID},
+    row=transfer_row,
+    aside=transfer_aside,
+    sample=sample_transfer,
+    scenery=True,
+    follows=frozenset({ITEMS.name}),
+    views=series.views("transfers", "transfers"),
+)

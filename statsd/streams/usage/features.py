@@ -1,0 +1,48 @@
+"""How many features there may be: every one is a row in every total, and anybody who may click can name one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+
+import asyncpg
+from aiohttp import web
+
+from statsd.accounts.users import AWAY_SECONDS
+from statsd.database import sql
+from statsd.database.pool import POOL, ask
+from statsd.errors import DatabaseAway
+
+MOST = 10_000
+FULL = f"feature_name must be one of the {MOST:,} that are there: there is no room for another"
+QUERY = sql.load("usage")["room"]
+
+
+class Features:
+    """The names that are known to have been clicked."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+        self._known: set[str] = set()
+
+    async def refused(self, names: Collection[str]) -> set[str]:
+        """Return which of the names are new and have no room; none while the database is away."""
+        new = set(names) - self._known
+        if not new:
+            return new
+        try:
+            found = await ask("features", self._pool.fetchrow(QUERY, list(new)), AWAY_SECONDS)
+        except DatabaseAway:
+            return set()
+        assert found is not None  # the query has no condition
+        self._known |= set(found["known"])
+        new -= self._known
+        return new if found["number"] + len(new) > MOST else set()
+
+
+FEATURES: web.AppKey[Features] = web.AppKey("features")
+
+
+async def known_features(app: web.Application) -> AsyncIterator[None]:
+    """They are asked for when somebody first clicks one, and are kept."""
+    app[FEATURES] = Features(app[POOL])
+    yield

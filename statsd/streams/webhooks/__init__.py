@@ -1,0 +1,35 @@
+"""Webhook events: whatever another service posts, counted by type, minute, hour and day."""
+
+from aiohttp import web
+
+from statsd.streams.webhooks import cloudevents, event, export, post, read, sample, senders, socket, windows
+from statsd.streams.webhooks.stream import STREAM
+
+STREAMS = (STREAM,)
+ROUTES = [
+    web.get("/events/ws", socket.get_events_socket),
+    web.post("/webhook", post.post_webhook),
+    web.get("/webhooks", read.get_overview),
+    web.get("/events", read.get_events),
+    web.get("/events/stats", read.get_stats),
+    web.get("/export/csv", read.export_csv),
+    web.get("/export/json", read.export_json),
+    web.get("/export/ndjson", read.export_ndjson),
+]
+CONTEXTS = (event.decoder_of_settings, export.exports)
+
+__all__ = [
+    "CONTEXTS",
+    "ROUTES",
+    "STREAM",
+    "STREAMS",
+    "cloudevents",
+    "event",
+    "export",
+    "post",
+    "read",
+    "sample",
+    "senders",
+    "socket",
+    "windows",
+]

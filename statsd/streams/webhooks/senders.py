@@ -1,0 +1,114 @@
+"""Who may post webhooks: whoever has the key (WEBHOOK_API_KEY) and signs (WEBHOOK_SECRET), each where it is set.
+
+Signatures are those of Standard Webhooks (standard-webhooks specification, symmetric scheme `v1`): the sender signs
+`webhook-id.webhook-timestamp.body` with HMAC-SHA256 and a secret both know. A signature is good for five minutes before
+and after its timestamp; while a secret is replaced, both the old and the new one may be configured.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Sequence
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
+
+from statsd.errors import BadRequest
+from statsd.settings import SETTINGS
+from statsd.streams.webhooks import cloudevents
+from statsd.web.operation import Guard, Parameter
+
+TOLERANCE_SECONDS = 300
+NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+MOST_SIGNATURES = 16  # of one header; a sender has one for each of its secrets, and few secrets
+
+KEY = "Where WEBHOOK_API_KEY is set; together with the signature, where that is asked for, too."
+SIGNATURE = (
+    "Where WEBHOOK_SECRET is set: a Standard Webhooks signature (`v1,` and base64) of webhook-id, webhook-timestamp and"
+    " the body; together with the key, where that is asked for, too."
+)
+GUARDS = [
+    Guard(name, {"type": "apiKey", "in": "header", "name": header, "description": about}, optional=True)
+    for name, header, about in (("key", "X-API-Key", KEY), ("signature", "webhook-signature", SIGNATURE))
+]
+HEADERS = {"webhook-timestamp": Parameter(int, "when a delivery was signed, in seconds since 1970")}
+
+
+def check_api_key(request: web.Request) -> None:
+    """Raise BadRequest (401) for a request without the key, where one is asked for."""
+    expected = request.app[SETTINGS].webhook_api_key
+    given = request.headers.get("X-API-Key", "")
+    if expected and not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode()):
+        raise BadRequest(401, "Invalid or missing API key")
+
+
+def signed_id(request: web.Request, body: bytes) -> str | None:
+    """Return the id of a delivery that is signed as it must be; None where no signature is asked for.
+
+    Raises BadRequest (401) that says what is wrong.
+    """
+    secrets = request.app[SETTINGS].webhook_secrets
+    if not secrets:
+        return None
+    id = verify(secrets, request.headers, body, time.time())
+    if cloudevents.is_binary(request.headers):
+        raise refused("it does not cover ce-* headers: send the CloudEvent in structured mode")
+    return id
+
+
+def sign(key: bytes, id: str, timestamp: int, body: bytes) -> str:
+    """Return the `webhook-signature` of a message: `v1,` and base64."""
+    return f"v1,{base64.b64encode(_digest(key, id, str(timestamp), body)).decode()}"
+
+
+def verify(secrets: Sequence[bytes], headers: CIMultiDictProxy[str], body: bytes, now: float) -> str:
+    """Return the id of a message that one of the secrets signed. Raises BadRequest (401) that says what is wrong.
+
+    `now` is in seconds since 1970. Times are compared before signatures: what is too old need not be computed.
+    """
+    id, timestamp, signatures = (_only(headers, name) for name in NAMES)
+    if "." in id:  # with one, the same signature would fit another id and another timestamp
+        raise refused("webhook-id must not hold a full stop")
+    if not id.isprintable():  # a byte that is no UTF-8 names nothing
+        raise refused("webhook-id must be printable text")
+    if not re.fullmatch(r"\d{1,12}", timestamp, re.ASCII):
+        raise refused("webhook-timestamp must be whole seconds since 1970")
+    if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
+        age = "old" if int(timestamp) < now else "far in the future"
+        raise refused(f"webhook-timestamp is too {age}: it may differ by {TOLERANCE_SECONDS} seconds from our clock")
+    texts = [one.removeprefix("v1,") for one in signatures.split(" ") if one.startswith("v1,")]
+    given = [_decoded(one) for one in texts[:MOST_SIGNATURES]]
+    expected = [_digest(key, id, timestamp, body) for key in secrets]
+    # Every pair is compared, so that the time taken says nothing of which one was nearly right.
+    matches = [hmac.compare_digest(one, other) for one in given for other in expected]
+    if not any(matches):
+        raise refused("webhook-signature does not match the id, the timestamp and the body")
+    return id
+
+
+def _digest(key: bytes, id: str, timestamp: str, body: bytes) -> bytes:
+    return hmac.digest(key, f"{id}.{timestamp}.".encode("utf-8", "surrogateescape") + body, hashlib.sha256)
+
+
+def _only(headers: CIMultiDictProxy[str], name: str) -> str:
+    values = headers.getall(name, [])
+    if len(values) != 1 or not values[0]:
+        raise refused(f"the header {name} is " + ("missing" if not values or not values[0] else "there twice"))
+    return values[0]
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.encode(), validate=True)
+    except (ValueError, binascii.Error):
+        return b""
+
+
+def refused(reason: str) -> BadRequest:
+    """Return the answer (401) to a message whose signature does not count."""
+    return BadRequest(401, f"Invalid webhook signature: {reason}")

@@ -1,0 +1,26 @@
+"""Webhook events as a stream."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from statsd.stream import Stream
+from statsd.streams.webhooks.event import WebhookEvent, row
+from statsd.streams.webhooks.sample import sample
+
+STREAM = Stream(
+    name="webhooks",
+    table="webhook_events",
+    event=WebhookEvent,
+    columns={
+        "id": UUID,
+        "event_type": str,
+        "user_id": str,
+        "timestamp": datetime,
+        "metadata": str | None,
+        "received_at": datetime,
+    },
+    row=row,
+    sample=sample,
+)

@@ -1,0 +1,96 @@
+"""What an error becomes: the one table from error to status and body."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from aiohttp import web
+from aiohttp.web_exceptions import HTTPException
+
+from statsd.errors import (
+    AccountRefused,
+    BadRequest,
+    DatabaseError,
+    InvalidEvent,
+    KeyReused,
+    Overloaded,
+    StatsError,
+    TooManyAttempts,
+    Unauthenticated,
+)
+from statsd.settings import SETTINGS
+from statsd.web.addresses import is_one_of
+from statsd.web.answers import common_envelope, json_response, refusal
+from statsd.web.operation import declared
+from statsd.web.origins import find_operation, preflight
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger("statsd.web")
+
+
+def _response(request: web.Request, error: StatsError) -> web.Response:
+    """The one table from error to status."""
+    match error:
+        case InvalidEvent():
+            envelope = declared(request.match_info.handler).envelope or common_envelope
+            response = json_response(envelope(error), 400)
+        case AccountRefused():
+            response = json_response({"error": str(error)}, 400)
+        case Unauthenticated():
+            response = json_response({"error": str(error)}, 401, {"WWW-Authenticate": "Bearer"})
+        case TooManyAttempts(retry_after=seconds):
+            response = json_response({"error": str(error)}, 429, {"Retry-After": str(seconds)})
+        case KeyReused():
+            response = refusal(422, str(error), details=[str(error)])
+        case BadRequest(status=status):
+            retry = {"Retry-After": "5"} if status == 503 else None
+            response = refusal(status, str(error), retry, error.details)
+        case Overloaded(retry_after=seconds):
+            response = refusal(503, str(error), {"Retry-After": str(seconds)})
+        case DatabaseError():
+            response = refusal(503, str(error), {"Retry-After": "2"})
+        case _:
+            response = _defect(error)
+    return response
+
+
+def _defect(error: Exception) -> web.Response:
+    number = uuid4().hex[:12]
+    log.error("defect %s", number, exc_info=error)
+    return refusal(500, f"Internal server error ({number})")
+
+
+@web.middleware
+async def errors_to_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error in JSON, and OPTIONS for every path there is."""
+    hosts = request.app[SETTINGS].allowed_hosts
+    if hosts and not is_one_of(request.host, hosts):
+        return refusal(421, "unknown host: add it to ALLOWED_HOSTS")
+    try:
+        return await handler(request)
+    except HTTPException as error:
+        return await _http_response(request, error)
+    except StatsError as error:
+        return _response(request, error)
+    except (ConnectionResetError, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        return _defect(error)
+
+
+async def _http_response(request: web.Request, error: HTTPException) -> web.StreamResponse:
+    """What aiohttp raises by itself: redirects and 304 stay as they are."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allow = ", ".join(sorted(error.allowed_methods))
+        if request.method == "OPTIONS":
+            cors = await preflight(request, error.allowed_methods)
+            return web.Response(status=204, headers={"Allow": allow, **cors})
+        await find_operation(request, min(error.allowed_methods))
+        return refusal(405, f"this method is not allowed here: use {allow}", {"Allow": allow})
+    if error.status < 400:
+        return error
+    return refusal(error.status, "Endpoint not found" if error.status == 404 else error.reason)

@@ -1,0 +1,158 @@
+"""The SQL files: every query is valid against the migrated schema, and none reads a raw table whole."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import asyncpg
+import pytest
+
+from statsd.database import sql
+from statsd.streams import STREAMS
+
+COUNT = "select count(*) from fresh"
+
+
+def statements() -> list[tuple[str, str]]:
+    """Every query as the program runs it: heads joined with the fold."""
+    made = [
+        (f"{file}.{name}", text)
+        for file in ("dead_letters", "accounts", "throttle", "rounds")
+        for name, text in sql.load(file).items()
+    ]
+    for stream in STREAMS:
+        queries = sql.load(stream.name)
+        joined = {"insert": queries["stored"], "sweep": queries.get("swept", COUNT), "rebuild": COUNT}
+        for name, text in queries.items():
+            if name in joined:
+                made.append((f"{stream.name}.{name}", f"{text}\n{queries['fold']}\n{joined[name]}"))
+            elif name not in ("fold", "stored", "swept"):
+                made.append((f"{stream.name}.{name}", text))
+    return made
+
+
+@pytest.mark.parametrize(("name", "text"), statements())
+async def test_query_can_be_prepared(pool: asyncpg.Pool[asyncpg.Record], name: str, text: str) -> None:
+    async with pool.acquire() as connection:
+        await connection.prepare(text)
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[asyncpg.Record], stream: object) -> None:
+    queries = sql.load(stream.name)
+    async with pool.acquire() as connection:
+        prepared = await connection.prepare(f"{queries['insert']}\n{queries['fold']}\n{queries['stored']}")
+        assert len(prepared.get_parameters()) == len(stream.columns)
+
+
+UUID = "01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f"
+LITERALS = {
+    "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'", "false"],
+    "accounts.find": ["'anna'"],
+    "accounts.of_token": ["7", "1", "'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'"],
+    "accounts.revoke": ["'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "now()"],
+    "accounts.rehash": ["7", "'old'", "'new'"],
+    "accounts.change_password": ["'anna'", "'hash'"],
+    "accounts.remove": ["'anna'"],
+    "throttle.attempt": ["'{}'", "'{}'", "'{}'"],
+    "throttle.release": ["'{}'"],
+    "throttle.forget": ["''"],
+    "throttle.is_known": ["''"],
+    "throttle.remember": ["''"],
+    "logins.find": ["'{}'"],
+    "logins.newest": ["100"],
+    "logins.snapshot": ["now()"],
+    "pageviews.known": ["'{}'"] * 6,
+    "pageviews.snapshot": ["now()"],
+    "pageviews.receipt": [f"'{UUID}'"],
+    "pageviews.report": ["'site-1'", "'2025-11-01'", "'2025-11-30'", "10"],
+    "webhooks.known": ["'{}'"] * 6,
+    "webhooks.page": ["(now() - interval '1 hour')", "now()", "'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "101"],
+    "webhooks.export": ["(now() - interval '1 hour')"],
+    "webhooks.statistics": ["'week'", "(now() - interval '6 days')"],
+    "webhooks.snapshot": ["now()"],
+    "webhooks.prune": ["now() - interval '400 days'"],
+    "usage.known": ["'{}'"] * 6,
+    "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],
+    "usage.snapshot": ["now()"],
+    "usage.room": ["array['export_data']"],
+    "pageviews.prune": ["now() - interval '400 days'"],
+    "items.known": ["'{}'"] * 3,
+    "items.series": ["'minute'"],
+    "items.page": ["50", f"'{UUID}'"],
+    "items.find": [f"'{UUID}'"],
+    "items.history": [f"'{UUID}'", "100"],
+    "transfers.known": ["'{}'"] * 4,
+    "transfers.series": ["'minute'"],
+    "transfers.snapshot": ["now()"],
+    "transfers.owner": [f"'{UUID}'"],
+    "transfers.base_item": [f"'{UUID}'"],
+    "transfers.add_owner": [f"'{UUID}'", "'Ada'"],
+    "transfers.add_base_item": [f"'{UUID}'", "'a bike'"],
+    "transfers.owners": ["50", f"'{UUID}'"],
+    "transfers.base_items": ["50", f"'{UUID}'"],
+    "rounds.claim": ["10"],
+    "dead_letters.attempts": [f"array['{UUID}']::uuid[]"],
+}
+
+
+async def test_no_read_scans_a_raw_table(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """On tables of some size every read goes by index or to totals."""
+    await pool.execute("""
+        insert into user_logins (user_id, ip_address, region, device_type, browser, login_time, folded)
+        select n, '203.0.113.1', 'USA', 'Mobile', 'Chrome', now() - n * interval '1 second', true
+        from generate_series(1, 20000) as n
+    """)
+    await pool.execute("""
+        insert into page_events (site_id, event_type, path, user_id, timestamp, folded)
+        select 'site-' || n % 5, 'page_view', '/' || n % 100, n::text, now() - n * interval '1 second', true
+        from generate_series(1, 20000) as n
+    """)
+    await pool.execute("""
+        insert into webhook_events (event_type, user_id, received_at, folded)
+        select 'type-' || n % 5, n::text, now() - n * interval '1 minute', true
+        from generate_series(1, 20000) as n
+    """)
+    await pool.execute("""
+        insert into feature_clicks (user_id, feature_name, timestamp, folded)
+        select n % 10, 'feature_' || n % 7, now() - n * interval '1 second', true
+        from generate_series(1, 20000) as n
+    """)
+    await pool.execute(sql.load("transfers")["scenery"])
+    await pool.execute("""
+        insert into items (base_item_id, created_at, folded)
+        select base_items.id, now() - n * interval '1 second', true
+        from base_items
+        cross join generate_series(1, 20000) as n
+    """)
+    await pool.execute("""
+        insert into transfers ("timestamp", owner_id, item_id, folded)
+        select created_at + interval '1 day', (select min(id::text)::uuid from owners), id, true
+        from items
+    """)
+    await pool.execute("update items set folded = true where not folded")
+    await pool.execute("analyze")
+    reads = [
+        (name, text)
+        for name, text in statements()
+        if name.split(".")[1] not in ("insert", "empty", "rebuild", "lock", "bury", "drop", "refuse")
+    ]
+    for name, text in reads:
+        literals = LITERALS.get(name, [])
+        query = re.sub(r"\$(\d)", lambda found, literals=literals: literals[int(found[1]) - 1], text)
+        plan = await pool.fetchval(f"explain (format json) {query}")
+        assert not {stream.table for stream in STREAMS} & set(_scanned(json.loads(plan)[0]["Plan"])), name
+
+
+def _scanned(plan: dict) -> list[str]:
+    """The tables a plan reads sequentially."""
+    own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
+    return own + [table for child in plan.get("Plans", []) for table in _scanned(child)]
+
+
+def test_a_name_used_twice_is_refused(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "twice.sql").write_text("-- name: a\nselect 1\n-- name: a\nselect 2\n")
+    monkeypatch.setattr(sql, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"names a more than once"):
+        sql.load("twice")

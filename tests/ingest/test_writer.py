@@ -1,0 +1,217 @@
+"""The writer: durable before it answers, bad rows alone, bounded, and nothing lost at the stop."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from conftest import until
+
+from statsd.database.pool import connect
+from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
+from statsd.ingest import ids
+from statsd.ingest.ids import new_id
+from statsd.ingest.writer import Row, Writer
+from statsd.streams import logins
+
+RNG = random.Random(7)
+
+BLOCKED = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+TERMINATE_BLOCKED = f"select pg_terminate_backend(pid) from ({BLOCKED}) as blocked"
+
+
+def rows(count: int) -> list[Row]:
+    return [logins.event.row(logins.sample.sample(RNG), new_id()) for _ in range(count)]
+
+
+def refused_row() -> Row:
+    """A row that passed our own checks somehow and that only PostgreSQL refuses."""
+    row = list(rows(1)[0])
+    row[list(logins.STREAM.columns).index("region")] = ""
+    return tuple(row)
+
+
+@asynccontextmanager
+async def writing(
+    pool: asyncpg.Pool[asyncpg.Record], committed: Callable[[str], None] = print
+) -> AsyncIterator[Writer]:
+    writer = Writer(logins.STREAM, pool, committed)
+    task = asyncio.create_task(writer.run())
+    yield writer
+    writer.stop()
+    await task
+
+
+async def stored(pool: asyncpg.Pool[asyncpg.Record]) -> tuple[int, int]:
+    """Rows in the raw table, and rows counted in the totals."""
+    return tuple(
+        await pool.fetchrow("""
+            select (select count(*) from user_logins), (select coalesce(sum(logins), 0)::bigint from login_devices)
+        """)
+    )
+
+
+async def test_rows_are_committed_and_counted_when_store_returns(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    async with writing(pool) as writer:
+        outcomes = await writer.store(rows(3))
+        assert await stored(pool) == (3, 3)
+    assert all(isinstance(outcome, asyncpg.Record) for outcome in outcomes)
+
+
+async def test_outcomes_come_in_the_order_of_the_rows(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    mine = rows(200)
+    async with writing(pool) as writer:
+        parts = await asyncio.gather(*(writer.store(mine[start : start + 20]) for start in range(0, 200, 20)))
+    assert [outcome["id"] for part in parts for outcome in part] == [row[0] for row in mine]
+
+
+async def test_same_id_is_one_event_within_a_batch_and_after_it(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    (row,) = rows(1)
+    async with writing(pool) as writer:
+        first, second = await writer.store([row, row])
+        (third,) = await writer.store([row])
+    assert isinstance(first, asyncpg.Record)
+    assert (second, third) == (None, None)
+    assert await stored(pool) == (1, 1)
+
+
+async def test_rows_that_wait_together_are_committed_together(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """While one batch commits the next one gathers: a hundred callers need few commits."""
+    commits: list[str] = []
+    async with writing(pool, commits.append) as writer:
+        await asyncio.gather(*(writer.store(rows(1)) for _ in range(100)))
+    assert len(commits) <= 3
+    assert await stored(pool) == (100, 100)
+
+
+async def test_refused_row_fails_alone(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    mine = rows(50)
+    mine[17] = refused_row()
+    mine[33] = refused_row()
+    async with writing(pool) as writer:
+        outcomes = await writer.store(mine)
+    wrong = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InvalidEvent)]
+    assert wrong == [17, 33]
+    assert outcomes[17].faults == ("breaks the rule region_length",)
+    assert await stored(pool) == (48, 48)
+
+
+async def test_refused_row_does_not_hurt_other_callers(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    async with writing(pool) as writer:
+        good, bad = await asyncio.gather(writer.store(rows(2)), writer.store([refused_row()]))
+    assert all(isinstance(outcome, asyncpg.Record) for outcome in good)
+    assert isinstance(bad[0], InvalidEvent)
+
+
+async def test_array_larger_than_a_batch_is_stored_whole(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    async with writing(pool) as writer:
+        outcomes = await writer.store(rows(writer.BATCH_ROWS + 500))
+    assert len(outcomes) == writer.BATCH_ROWS + 500
+    assert await stored(pool) == (writer.BATCH_ROWS + 500,) * 2
+
+
+async def test_full_queue_refuses_before_anything_is_taken(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """The table is locked, so that nothing can leave the queue."""
+    row = rows(1)[0]
+    async with writing(pool) as writer, pool.acquire() as other:
+        lock = other.transaction()
+        await lock.start()
+        await other.execute("lock table user_logins")
+        first = asyncio.create_task(writer.store([row]))
+        await until(lambda: pool.fetchval(BLOCKED))
+        waiting = [asyncio.create_task(writer.store([row] * 5_000)) for _ in range(4)]
+        await until(lambda: writer._rows == writer.QUEUE_ROWS)
+        with pytest.raises(Overloaded) as caught:
+            await writer.store([row])
+        assert caught.value.retry_after >= 1
+        await lock.rollback()
+        await asyncio.gather(first, *waiting)
+    assert await stored(pool) == (1, 1)
+
+
+async def test_stop_stores_what_was_taken_and_takes_no_more(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    writer = Writer(logins.STREAM, pool)
+    taken = [asyncio.create_task(writer.store(rows(10))) for _ in range(20)]
+    await until(lambda: writer._rows == 200)
+    writer.stop()
+    with pytest.raises(Overloaded, match="stopping"):
+        await writer.store(rows(1))
+    await writer.run()
+    await asyncio.gather(*taken)
+    assert await stored(pool) == (200, 200)
+
+
+async def test_caller_that_goes_away_does_not_take_its_neighbours_along(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    async with writing(pool) as writer:
+        leaving = asyncio.create_task(writer.store(rows(1)))
+        staying = asyncio.create_task(writer.store(rows(1)))
+        await asyncio.wait([leaving], timeout=0)
+        leaving.cancel()
+        assert isinstance((await staying)[0], asyncpg.Record)
+        await until(leaving.done)
+    assert await stored(pool) == (2, 2)
+
+
+async def test_lost_connection_is_no_fault_of_the_event(pool: asyncpg.Pool[asyncpg.Record], database_url: str) -> None:
+    """The backend is terminated while the statement waits: the caller hears that nothing is known to be stored."""
+    other = await connect(database_url)
+    async with writing(pool) as writer:
+        async with other.transaction():
+            await other.execute("lock table user_logins")
+            storing = asyncio.create_task(writer.store(rows(2)))
+            await until(lambda: pool.fetchval(TERMINATE_BLOCKED))
+            outcomes = await storing
+        assert [type(outcome) for outcome in outcomes] == [DatabaseAway] * 2
+        assert [type(outcome) for outcome in await writer.store(rows(1))] == [asyncpg.Record]
+    await other.close()
+    assert await stored(pool) == (1, 1)
+
+
+async def test_deadlock_is_tried_again(pool: asyncpg.Pool[asyncpg.Record], database_url: str) -> None:
+    """Another transaction holds one total and wants the raw table; PostgreSQL ends whichever it finds."""
+    other = await connect(database_url)
+    mine = rows(5)
+    async with writing(pool) as writer:
+        await writer.store(mine[:1])
+        device = mine[0][list(logins.STREAM.columns).index("device_type")]
+        again = [(new_id(), *mine[0][1:])]
+        with pytest.raises(asyncpg.DeadlockDetectedError):  # noqa: PT012 - the block is the deadlock
+            async with other.transaction():
+                await other.execute("set local deadlock_timeout = '50ms'")
+                await other.execute("update login_devices set logins = logins where device_type = $1", device)
+                storing = asyncio.create_task(writer.store(again))
+                await until(lambda: pool.fetchval(BLOCKED))
+                await other.execute("lock table user_logins in exclusive mode")
+                raise asyncpg.DeadlockDetectedError  # the writer was the one that was ended, and waits again
+        assert isinstance((await storing)[0], asyncpg.Record)
+    await other.close()
+    assert await stored(pool) == (2, 2)
+
+
+def test_ids_are_version_7_and_ordered_by_time() -> None:
+    before = time.time_ns() // 1_000_000
+    ids = [new_id() for _ in range(1000)]
+    after = time.time_ns() // 1_000_000
+    assert {(one.version, one.variant) for one in ids} == {(7, "specified in RFC 4122")}
+    assert all(before <= one.int >> 80 <= after for one in ids)
+    assert len(set(ids)) == 1000
+
+
+def test_key_means_one_id_in_its_stream_and_another_elsewhere() -> None:
+    assert ids.id_of_key("logins", "a") == ids.id_of_key("logins", "a")
+    assert len({ids.id_of_key(s, k) for s in ("logins", "webhooks") for k in ("a", "b")}) == 4
+
+
+async def test_log_has_one_line_a_second_with_counts(
+    pool: asyncpg.Pool[asyncpg.Record], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "statsd.ingest")
+    async with writing(pool) as writer:
+        await asyncio.gather(*(writer.store(rows(1)) for _ in range(30)))
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["Processing event: logins 30. Event inserted successfully: 30"]
