@@ -20,7 +20,9 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from conftest import ROOT, Program, until
+from folders import ROOT
+from program import Program
+from waiting import until
 
 from statsd.database.pool import POOL
 from statsd.ingest import ids, writer

@@ -11,7 +11,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import POLL_SECONDS, Outside, Program, until
+from outside import Outside
+from program import Program
+from waiting import POLL_SECONDS, until
 
 from statsd.database import sql
 from statsd.database.pool import COMMAND_SECONDS, POOL, POOL_SIZE, open_pool
