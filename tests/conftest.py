@@ -13,8 +13,8 @@ import pytest
 from aiohttp import TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
 from databases import renamed
-from folders import open_folder
-from outside import Outside
+from folders import fast_place, open_folder
+from outside import Outside, make_cluster
 from program import Program
 from waiting import PATIENCE_SECONDS
 
@@ -60,8 +60,9 @@ def template(server_dsn: str) -> str:
 async def database_url(server_dsn: str, template: str) -> AsyncIterator[str]:
     """A migrated database of the test's own."""
     name = f"test_{next(_numbers)}"
+    strategy = "file_copy" if fast_place() else "wal_log"  # the one is the faster in memory, the other on a disk
     connection = await asyncpg.connect(server_dsn)
-    await connection.execute(f"create database {name} template {template}")
+    await connection.execute(f"create database {name} template {template} strategy {strategy}")
     yield renamed(server_dsn, name)
     await connection.execute(f"drop database {name} with (force)")
     await connection.close()
@@ -115,8 +116,16 @@ def run(folder: Path) -> Iterator[Callable[..., Program]]:
         program.process.communicate(timeout=PATIENCE_SECONDS)
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Path]:
+    """The data of a new server of the system's packages, to be copied."""
+    with open_folder() as path:
+        yield make_cluster(path / "cluster")
+
+
 @pytest.fixture
-def outside(folder: Path) -> Iterator[Outside]:
-    server = Outside(folder)
+def outside(folder: Path, cluster: Path) -> Iterator[Outside]:
+    """A PostgreSQL that is not ours, and that the test may break."""
+    server = Outside(folder, cluster)
     yield server
     server.stop()

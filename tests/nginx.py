@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from folders import ROOT
+from ports import free_port
 from waiting import PATIENCE_SECONDS, missing
 
 
@@ -51,9 +52,3 @@ class Nginx:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(PATIENCE_SECONDS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from ports import free_port
 from waiting import PATIENCE_SECONDS, until
+
+NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+"""Whom PostgreSQL runs as; root it refuses."""
+
+
+def postgres(program: str) -> Path:
+    """Return where a program of the system's PostgreSQL is."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    assert installed, "install PostgreSQL 15 or newer: apt-get install postgresql"
+    return installed[0].with_name(program)
+
+
+def make_cluster(data: Path) -> Path:
+    """Make the data folder of a server, with a role and a database for us."""
+    data.mkdir(mode=0o700)
+    if NOBODY:
+        shutil.chown(data, "nobody", "nogroup")
+    command = [postgres("initdb"), "-D", data, "-U", "statsd", "-A", "trust", "--no-sync"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **NOBODY)
+    return data
 
 
 class Outside:
-    """A PostgreSQL server of the system's packages, with a role and a database for us."""
+    """A server of the system's packages, on a copy of a data folder."""
 
-    def __init__(self, folder: Path) -> None:
-        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-        assert installed, "install PostgreSQL 15 or newer: apt-get install postgresql"
-        self._programs = installed[0].parent
+    def __init__(self, folder: Path, cluster: Path) -> None:
         self._data = folder / "outside"
-        self._who: dict[str, Any] = (
-            {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-        )
-        self._data.mkdir(mode=0o700)
-        if self._who:
-            os.chown(self._data, 65534, 65534)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        subprocess.run(["cp", "-a", cluster, self._data], check=True)
+        self.port = free_port()
         self.dsn = f"postgresql://statsd@127.0.0.1:{self.port}/postgres"
-        subprocess.run(
-            [self._programs / "initdb", "-D", self._data, "-U", "statsd", "-A", "trust", "--no-sync"],
-            check=True, stdout=subprocess.DEVNULL, cwd="/", **self._who,
-        )  # fmt: skip
         self.start()
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [self._programs / "postgres", "-D", self._data, "-k", self._data, "-p", str(self.port), "-h", "127.0.0.1"],
-            stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, **self._who,
+            [postgres("postgres"), "-D", self._data, "-k", self._data, "-p", str(self.port), "-h", "127.0.0.1"],
+            stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, **NOBODY,
         )  # fmt: skip
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:

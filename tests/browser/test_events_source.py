@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from items import ADA, BIKE, GRACE, ITEM, put
-from nginx import Nginx, free_port
+from nginx import Nginx
+from ports import free_port
 from program import Program
 from visits import Visits
 from waiting import until

@@ -16,8 +16,9 @@ import aiohttp
 import pytest
 from events import Events
 from folders import ROOT
-from nginx import Nginx, free_port
+from nginx import Nginx
 from outside import Outside
+from ports import free_port
 from program import Program
 from waiting import PATIENCE_SECONDS, until
 from yarl import URL

@@ -17,8 +17,8 @@ import aiohttp
 import asyncpg
 import pytest
 from items import ADA, BIKE, get, post, put
-from nginx import free_port
 from outside import Outside
+from ports import free_port
 from program import Program
 from waiting import PATIENCE_SECONDS, missing, until
 
