@@ -37,7 +37,7 @@ import asyncio, os, pwd, sys
 from pathlib import Path
 if sys.argv[3]:
     sys.path.insert(0, sys.argv[3])
-from statsd import postgres
+from statsd.database import embedded
 from statsd.errors import EmbeddedServerError
 
 async def hold():

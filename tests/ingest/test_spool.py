@@ -683,7 +683,7 @@ async def test_power_lost_at_any_moment_takes_nothing_acked(tmp_path: Path, monk
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from statsd import segments, spool
+from statsd.ingest import spool
 
 async def main():
     waiting = spool.Spool(Path(sys.argv[1]), min_free=0)
@@ -701,7 +701,7 @@ def writer(folder: Path, batches: int, tag: str) -> subprocess.Popen[str]:
     """Another process that appends, prints each batch it was acknowledged, and then stays until it is killed."""
     return subprocess.Popen(
         [sys.executable, "-c", WRITER, str(folder), str(batches), tag],
-        env=os.environ | {"PYTHONPATH": str(Path(spool.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(spool.__file__).parents[2])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
