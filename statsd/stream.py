@@ -51,7 +51,7 @@ class Stream:
     """Its live topics by name, beside the one of its own name."""
     follows: frozenset[str] = frozenset()
     """Other streams whose events change its snapshot."""
-    aside: Callable[[Row], Row] = lambda row: row
+    as_spooled: Callable[[Row], Row] = lambda row: row
     """What of a row goes to the spool: with the time it was accepted, where PostgreSQL would choose one."""
     scenery: bool = False
     """Whether samples refer to rows that its query `scenery` stores, as often as it is asked to."""

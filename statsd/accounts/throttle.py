@@ -12,12 +12,13 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
 
 from statsd.database import sql
-from statsd.database.pool import ask, is_conflict
+from statsd.database.pool import again, ask
 from statsd.errors import TooManyAttempts
 from statsd.settings import Network
 from statsd.web.addresses import client_network, is_within
@@ -98,17 +99,11 @@ class Throttle:
         await self._do("remember", together)
 
     async def _count(self, rules: dict[bytes, Rule]) -> list[asyncpg.Record]:
-        given = (list(rules), [rule.free for rule in rules.values()], [rule.longest for rule in rules.values()])
+        limits = [(rule.free, rule.longest) for rule in rules.values()]
+        free, longest = map(list, zip(*limits, strict=True))
+        attempt = partial(self._pool.fetch, QUERIES["attempt"], list(rules), free, longest)
         async with self._turns:
-            return await ask(WHAT, self._attempt(*given))
-
-    async def _attempt(self, *given: Any) -> list[asyncpg.Record]:
-        try:
-            return await self._pool.fetch(QUERIES["attempt"], *given)
-        except asyncpg.PostgresError as error:
-            if not is_conflict(error):
-                raise
-            return await self._pool.fetch(QUERIES["attempt"], *given)
+            return await ask(WHAT, again(attempt))
 
     async def _release(self, subjects: Sequence[bytes]) -> None:
         if subjects:

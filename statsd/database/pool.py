@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ COMMAND_SECONDS = 10.0
 READ_SECONDS = 5
 PATIENCE_SECONDS = 3.0  # whoever reads is told by then that the database is away
 POOL_SIZE = 10
+ATTEMPTS = 5  # for a statement that met another transaction
 
 SESSION = {
     "application_name": "statsd-live",
@@ -60,6 +61,18 @@ def is_late(error: BaseException) -> bool:
 def is_conflict(error: BaseException) -> bool:
     """Whether two transactions met and this one may simply run again (deadlock, serialization failure)."""
     return getattr(error, "sqlstate", None) in ("40001", "40P01")
+
+
+async def again(run: Callable[[], Awaitable[T]], attempts: int = ATTEMPTS) -> T:
+    """Return what `run` gives; where it met another transaction it may simply run again, `attempts` times in all."""
+    for _ in range(attempts - 1):
+        try:
+            return await run()
+        except asyncpg.PostgresError as error:
+            if not is_conflict(error):
+                raise
+            log.info("trying again after %s", error)
+    return await run()
 
 
 async def ask(what: str, query: Coroutine[Any, Any, T], patience: float = PATIENCE_SECONDS) -> T:

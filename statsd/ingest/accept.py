@@ -1,12 +1,12 @@
-"""Events that came over HTTP, one or many, into the writer: each once, and every one hears what became of it.
+"""The one way in: the events of a request are read, decoded, given ids, stored, and each gets its verdict.
 
 A key that was used before means the same event again, or a mistake: the stream's query `known` tells which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol, TypeVar, cast
 
 import asyncpg
 from aiohttp import web
@@ -15,14 +15,64 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, StatsError
 from statsd.ingest.outage import OUTAGE
-from statsd.ingest.writer import WRITERS, Outcome
+from statsd.ingest.verdict import Verdict
+from statsd.ingest.writer import WRITERS
 from statsd.stream import Row, Stream
+from statsd.web.asked import JSON_TYPES, LINES, read_body
 
 KEY_CHARACTERS = 255
 REUSED = "was used with another event: use a new one for a new event"
 
-Found = Mapping[UUID, asyncpg.Record]
-"""What the query `known` says of events that were stored before, by id: whatever a stream wants to know of them."""
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
+
+
+class Decodes(Protocol[E_co]):
+    """Turns a body into an event, or into many (an array, or one a line): each the event, or its faults."""
+
+    def decode(self, body: bytes, lines: bool) -> E_co | list[E_co | InvalidEvent]: ...
+
+
+async def events(  # noqa: PLR0913 - what differs between the streams
+    request: web.Request,
+    stream: Stream,
+    decoder: Decodes[E],
+    row: Callable[[E, str | None, int | None], Row],
+    *,
+    types: Collection[str] | None = JSON_TYPES,
+    admit: Callable[[list[E | InvalidEvent]], Awaitable[list[E | InvalidEvent]]] | None = None,
+    empty: bool = False,
+    ask_first: bool = False,
+) -> Verdict | list[Verdict]:
+    """Store the events of a request; return the verdict on one event, or a verdict for each of many.
+
+    `row` makes the row of an event out of the request's key, if it has one, and the event's place in a batch (None: it
+    came alone). `admit` may refuse events that are right by themselves. `empty` allows a batch of none. `ask_first`
+    asks whether a key is known before the event is stored, for a table whose key is more than the id.
+
+    Raises for one event whatever refused it: InvalidEvent, KeyReused, Overloaded, DatabaseAway. Raises for many only
+    what refused the request as a whole: InvalidEvent for a batch of none, BadRequest, and Overloaded or DatabaseAway
+    where some were not stored; under the same keys the whole batch may come again.
+    """
+    decoded = decoder.decode(await read_body(request, types=types), request.content_type in LINES)
+    key = idempotency_key(request)
+    many = isinstance(decoded, list)
+    batch = cast("list[E | InvalidEvent]", decoded if many else [decoded])
+    if not batch and not empty:
+        raise InvalidEvent(["the batch must hold at least one event"])
+    if admit:
+        batch = await admit(batch)
+    rows = [
+        event if isinstance(event, InvalidEvent) else row(event, key, place if many else None)
+        for place, event in enumerate(batch)
+    ]
+    good = [row for row in rows if not isinstance(row, InvalidEvent)]
+    if ask_first and key:
+        for verdict in await _known(request, stream, good):
+            _raised(verdict)
+    stored = iter(await _store(request, stream, good))
+    verdicts = [Verdict("refused", error=row) if isinstance(row, InvalidEvent) else next(stored) for row in rows]
+    return verdicts if many else _raised(verdicts[0])
 
 
 def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:
@@ -37,62 +87,46 @@ def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str 
     return key
 
 
-async def one(request: web.Request, stream: Stream, row: Row) -> tuple[Outcome, asyncpg.Record | None]:
-    """Store an event; return what became of it and, where it was known, what `known` says of it.
-
-    Raises what kept it from being stored: InvalidEvent, Overloaded, DatabaseAway, KeyReused.
-    """
-    (outcome,) = await request.app[WRITERS][stream.name].store((row,))
-    if isinstance(outcome, StatsError):
-        raise outcome
-    if outcome is not None:
-        return outcome, None
-    return None, (await known(request, stream, [row], raising=True))[0]
+def _raised(verdict: Verdict) -> Verdict:
+    if verdict.error:
+        raise verdict.error
+    return verdict
 
 
-async def many(
-    request: web.Request, stream: Stream, given: Sequence[Row | InvalidEvent]
-) -> tuple[list[Outcome], Found]:
-    """Store those that are right; return at each index what became of it (KeyReused among them), and what was known.
-
-    Raises InvalidEvent for an empty batch, Overloaded and DatabaseAway where some were not stored: under the same keys
-    the whole batch may come again.
-    """
-    if not given:
-        raise InvalidEvent(["the batch must hold at least one event"])
-    rows = [one for one in given if not isinstance(one, InvalidEvent)]
-    stored = await request.app[WRITERS][stream.name].store(rows) if rows else []
-    for outcome in stored:
-        if isinstance(outcome, StatsError) and not isinstance(outcome, InvalidEvent):
-            raise outcome
-    repeats = [row for row, outcome in zip(rows, stored, strict=True) if outcome is None]
-    records = await known(request, stream, repeats)
+async def _store(request: web.Request, stream: Stream, rows: Sequence[Row]) -> list[Verdict]:
+    """Store rows; raise what kept some of many from being stored though nothing is wrong with them."""
+    verdicts = await request.app[WRITERS][stream.name].store(rows)
+    repeats = []
+    for verdict in verdicts:
+        if verdict.state == "known":
+            repeats.append(verdict.row)
+        elif verdict.error and not isinstance(verdict.error, InvalidEvent):
+            raise verdict.error
+    if not repeats:
+        return verdicts
     # Of two rows with one id each has its own verdict: the first may be a repeat, and the second another event.
-    verdicts = iter(KeyReused(f"this key {REUSED}") if record and not record["same"] else None for record in records)
-    outcomes = iter(next(verdicts) if outcome is None else outcome for outcome in stored)
-    found = {record["id"]: record for record in records if record}
-    return [one if isinstance(one, InvalidEvent) else next(outcomes) for one in given], found
+    known = iter(await _known(request, stream, repeats))
+    return [next(known) if verdict.state == "known" else verdict for verdict in verdicts]
 
 
-async def known(
-    request: web.Request, stream: Stream, rows: Sequence[Row], raising: bool = False
-) -> Sequence[asyncpg.Record | None]:
-    """Ask which of the rows are stored, and whether as they are here: what `known` says of each, or None.
+async def _known(request: web.Request, stream: Stream, rows: Sequence[Row]) -> list[Verdict]:
+    """Return for each row whether it is stored as it is here; while the database is away nobody can tell.
 
-    None of all while the database is away. Raises DatabaseAway, and with `raising` KeyReused where one is stored as
-    something else.
+    Raises DatabaseAway.
     """
-    nothing = [None] * len(rows)
-    if not rows or request.app[OUTAGE].away:
-        return nothing
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    try:
-        records = await ask("the event", request.app[POOL].fetch(sql.load(stream.name)["known"], *columns))
-    except DatabaseAway:
-        if request.app[OUTAGE].away:
-            return nothing  # it left just now; the replay will keep the first
-        raise
-    if raising and not all(record["same"] for record in records):
-        raise KeyReused(f"this key {REUSED}")
-    by_place = {record["place"]: record for record in records}
-    return [by_place.get(place) for place in range(1, len(rows) + 1)]
+    records: dict[int, asyncpg.Record] = {}
+    if not request.app[OUTAGE].away:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        try:
+            found = await ask("the event", request.app[POOL].fetch(sql.load(stream.name)["known"], *columns))
+        except DatabaseAway:
+            if not request.app[OUTAGE].away:
+                raise  # else it left just now; the replay will keep the first
+        else:
+            records = {record["place"]: record for record in found}
+    return [_verdict_on_known(row, records.get(place)) for place, row in enumerate(rows, 1)]
+
+
+def _verdict_on_known(row: Row, record: asyncpg.Record | None) -> Verdict:
+    reused: StatsError | None = KeyReused(f"this key {REUSED}") if record and not record["same"] else None
+    return Verdict("refused" if reused else "known", row, record, reused)

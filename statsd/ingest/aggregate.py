@@ -7,19 +7,19 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import is_conflict
+from statsd.database.pool import ATTEMPTS, again
 from statsd.stream import Stream
 
 SWEEP_ROWS = 10_000  # the limit that stands in every `sweep`
 COUNT = "select count(*) from fresh"
 """The tail of `sweep`, unless the stream has a `swept` of its own, and of `rebuild`."""
-ATTEMPTS = 5  # for a step that met another transaction
 REBUILD_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
 CLAIM = sql.load("rounds")["claim"]
 
@@ -30,26 +30,14 @@ async def sweep(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asy
     """Fold the rows of a stream that nobody has folded yet, in steps; return how many."""
     queries = sql.load(stream)
     statement = f"{queries['sweep']}\n{queries['fold']}\n{queries.get('swept', COUNT)}"
+    attempts = ATTEMPTS if isinstance(database, asyncpg.Pool) else 1  # a transaction cannot go on after a deadlock
     total = 0
     while True:
-        rows = await _step(database, statement)
+        rows: int = await again(partial(database.fetchval, statement), attempts)
         total += rows
         metrics.SWEPT.labels(stream).inc(rows)
         if rows < SWEEP_ROWS:
             return total
-
-
-async def _step(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record], statement: str) -> int:
-    attempts = ATTEMPTS if isinstance(database, asyncpg.Pool) else 1  # a transaction cannot go on after a deadlock
-    for attempt in range(1, attempts + 1):
-        try:
-            rows: int = await database.fetchval(statement)
-        except asyncpg.PostgresError as error:
-            if not is_conflict(error) or attempt == attempts:
-                raise
-        else:
-            return rows
-    raise AssertionError("unreachable")
 
 
 async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:

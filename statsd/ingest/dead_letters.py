@@ -22,7 +22,9 @@ Deliver = Callable[[Sequence[Row]], Awaitable[None]]
 log = logging.getLogger("statsd.deadletters")
 
 
-async def bury(pool: asyncpg.Pool[asyncpg.Record], id: UUID, stream: str, payload: bytes, error: Exception) -> None:
+async def keep_dead(
+    pool: asyncpg.Pool[asyncpg.Record], id: UUID, stream: str, payload: bytes, error: Exception
+) -> None:
     """Keep what cannot be stored as a dead letter, with what PostgreSQL or we have against it."""
     state = getattr(error, "sqlstate", None) or ""
     await pool.execute(QUERIES["bury"], id, stream, payload, state, reason(error)[:REASON_CHARACTERS])

@@ -75,15 +75,15 @@ class Generator:
         rows = [stream.row(stream.sample(self._rng), new_id()) for _ in range(size)]
         while rows:
             try:
-                outcomes = await writer.store(rows)
+                verdicts = await writer.store(rows)
             except Overloaded:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            # Rows whose fate is unknown go again under the same ids: what did arrive is not stored twice.
-            unknown = [row for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, DatabaseAway)]
-            wrong = next((outcome for outcome in outcomes if isinstance(outcome, InvalidEvent)), None)
+            wrong = next((verdict.error for verdict in verdicts if isinstance(verdict.error, InvalidEvent)), None)
             if wrong:
                 raise wrong  # a sample that breaks the contract is a defect of the sample
+            # Rows whose fate is unknown go again under the same ids: what did arrive is not stored twice.
+            unknown = [verdict.row for verdict in verdicts if isinstance(verdict.error, DatabaseAway)]
             self.total += len(rows) - len(unknown)
             rows = unknown
             if rows:

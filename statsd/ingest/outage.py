@@ -22,7 +22,7 @@ from aiohttp import web
 from statsd import metrics
 from statsd.database.pool import ask, is_late
 from statsd.errors import SchemaTooNew
-from statsd.ingest.dead_letters import Deliver, bury, retry_orphans, type_of
+from statsd.ingest.dead_letters import Deliver, keep_dead, retry_orphans, type_of
 from statsd.ingest.spool import Spool, SpoolFull
 from statsd.stream import Row, Stream
 
@@ -67,7 +67,7 @@ class Outage:
             self.away, self._began = True, time.monotonic()
         self._wake.set()
 
-    def suspect(self, reason: str) -> None:
+    def examine(self, reason: str) -> None:
         """Say that a batch was not stored in time: the database is away, or the rows wait for somebody's lock."""
         if self._examining is None or self._examining.done():
             self._examining = asyncio.create_task(self._examine(reason), name="examine the database")
@@ -182,7 +182,7 @@ class Outage:
                 ValueError,
                 msgspec.MsgspecError,
             ) as error:  # written by another version of the program
-                await bury(self._pool, uuid5(UNREADABLE, payload.decode()), "", payload, error)
+                await keep_dead(self._pool, uuid5(UNREADABLE, payload.decode()), "", payload, error)
             else:
                 rows.setdefault(stream, []).append(row)
         return rows

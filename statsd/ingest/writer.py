@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -20,11 +20,12 @@ from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import is_bad_data, is_conflict, is_late
-from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
-from statsd.ingest.dead_letters import bury, reason
+from statsd.database.pool import again, is_bad_data, is_late
+from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
+from statsd.ingest.dead_letters import keep_dead, reason
 from statsd.ingest.outage import Outage
 from statsd.ingest.tally import Tally
+from statsd.ingest.verdict import Verdict
 from statsd.stream import Row, Stream
 
 BATCH_ROWS = 5_000
@@ -33,18 +34,9 @@ COMMIT_SECONDS = 5.0  # what the statement itself may take
 PATIENCE_SECONDS = 0.75  # how long a caller waits for it before its rows go to the spool
 PATIENCE_SECONDS_PER_ROW = 0.0002  # a batch of 5,000 is given a second more, or a slow disk would look like an outage
 MOST_LATE = 2  # statements of a stream that wait for somebody's lock: each has a connection that others need
-ATTEMPTS = 5  # for a statement that met another transaction
 
 
-class Spooled(Enum):
-    """What becomes of a row while the database is away."""
-
-    SPOOLED = "spooled"
-
-
-Outcome: TypeAlias = asyncpg.Record | Spooled | StatsError | None
-"""What became of a row: the stored record, SPOOLED (safe on disk until the database is back), None (its id was known
-already), or why it was not stored."""
+T = TypeVar("T")
 
 log = logging.getLogger("statsd.ingest")
 
@@ -62,12 +54,12 @@ class Writer:
         queries = sql.load(stream.name)
         self._statement = f"{queries['insert']}\n{queries['fold']}\n{queries['stored']}"
         self._stream = stream.name
-        self._aside = stream.aside
+        self._as_spooled = stream.as_spooled
         self._pool = pool
         self._committed = committed
         self._outage = outage
         self._late: set[asyncio.Task[list[asyncpg.Record]]] = set()
-        self._waiting: deque[tuple[Sequence[Row], asyncio.Future[list[Outcome]]]] = deque()
+        self._waiting: deque[tuple[Sequence[Row], asyncio.Future[list[Verdict]]]] = deque()
         self._rows = 0
         self._wake = asyncio.Event()
         self._closing = False
@@ -78,7 +70,7 @@ class Writer:
         self._batch_rows = metrics.BATCH_ROWS.labels(stream.name)
         metrics.QUEUE_ROWS.labels(stream.name).set_function(lambda: self._rows)
 
-    async def store(self, rows: Sequence[Row]) -> list[Outcome]:
+    async def store(self, rows: Sequence[Row]) -> list[Verdict]:
         """Return what became of each row, in order, once it is committed.
 
         Raises Overloaded, with nothing taken, when the queue is full or the writer is stopping.
@@ -94,10 +86,10 @@ class Writer:
             return await self._submit(rows)
         chunks = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
         futures = [self._submit(chunk) for chunk in chunks]
-        return [outcome for future in futures for outcome in await future]
+        return [verdict for future in futures for verdict in await future]
 
-    def _submit(self, rows: Sequence[Row]) -> asyncio.Future[list[Outcome]]:
-        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+    def _submit(self, rows: Sequence[Row]) -> asyncio.Future[list[Verdict]]:
+        future: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
         self._waiting.append((rows, future))
         self._rows += len(rows)
         self._wake.set()
@@ -118,7 +110,7 @@ class Writer:
         self._closing = True
         self._wake.set()
 
-    def _take(self) -> list[tuple[Sequence[Row], asyncio.Future[list[Outcome]]]]:
+    def _take(self) -> list[tuple[Sequence[Row], asyncio.Future[list[Verdict]]]]:
         batch = [self._waiting.popleft()]
         size = len(batch[0][0])
         while self._waiting and size + len(self._waiting[0][0]) <= BATCH_ROWS:
@@ -127,76 +119,96 @@ class Writer:
         self._rows -= size
         return batch
 
-    async def _commit(self, batch: list[tuple[Sequence[Row], asyncio.Future[list[Outcome]]]]) -> None:
-        outcomes = iter(await self._write([row for rows, _ in batch for row in rows]))
+    async def _commit(self, batch: list[tuple[Sequence[Row], asyncio.Future[list[Verdict]]]]) -> None:
+        verdicts = iter(await self._halving([row for rows, _ in batch for row in rows], self._write, self._refuse))
         for rows, future in batch:
-            mine = list(islice(outcomes, len(rows)))
+            mine = list(islice(verdicts, len(rows)))
             if not future.done():
                 future.set_result(mine)
 
-    async def _write(self, rows: Sequence[Row]) -> Sequence[Outcome]:
-        """Store the rows in one statement; where the values are refused, halve until the guilty row stands alone."""
+    async def _write(self, rows: Sequence[Row]) -> list[Verdict]:
+        """Store the rows in one statement, or spool them. Raises only where PostgreSQL refuses the values."""
         if self._outage is not None and (self._outage.away or len(self._late) >= MOST_LATE):
-            return await self._set_aside(rows, self._outage)
+            return await self._spool(rows, self._outage)
         try:
             stored = await self._execute_in_time(rows)
         except Exception as error:
             if is_bad_data(error):
-                return await self._write_halves(rows, error)
+                raise
             if self._outage is not None:
-                begin = self._outage.suspect if is_late(error) else self._outage.begin
+                begin = self._outage.examine if is_late(error) else self._outage.begin
                 begin(f"{type(error).__name__}: {error}")
-                return await self._set_aside(rows, self._outage)
+                return await self._spool(rows, self._outage)
             self._tally.add(failed=len(rows))
             self._tally.trouble = f"{type(error).__name__}: {error}"
-            return [DatabaseAway("the database is away: nothing was stored, send it again")] * len(rows)
+            away = DatabaseAway("the database is away: nothing was stored, send it again")
+            return [Verdict("refused", row, error=away) for row in rows]
         self.stored += len(stored)
         self._tally.add(stored=len(stored), duplicate=len(rows) - len(stored))
         if stored:
             self._committed(self._stream)
-        by_id = {record["id"]: record for record in stored}
-        return [by_id.pop(row[0], None) for row in rows]
+        records = {record["id"]: record for record in stored}
+        # Of two rows with one id the first was stored, and the second is known.
+        return [
+            Verdict("stored", row, record) if (record := records.pop(row[0], None)) else Verdict("known", row)
+            for row in rows
+        ]
 
-    async def _write_halves(self, rows: Sequence[Row], error: Exception) -> Sequence[Outcome]:
-        if len(rows) == 1:
-            self._tally.add(refused=1)
-            return [InvalidEvent([reason(error)], getattr(error, "constraint_name", None) or "")]
-        middle = len(rows) // 2
-        return [*await self._write(rows[:middle]), *await self._write(rows[middle:])]
+    async def _refuse(self, row: Row, error: Exception) -> list[Verdict]:
+        self._tally.add(refused=1)
+        rule = getattr(error, "constraint_name", None) or ""
+        return [Verdict("refused", row, error=InvalidEvent([reason(error)], rule))]
 
-    async def _set_aside(self, rows: Sequence[Row], outage: Outage) -> Sequence[Outcome]:
+    async def _spool(self, rows: Sequence[Row], outage: Outage) -> list[Verdict]:
+        rows = [self._as_spooled(row) for row in rows]
         try:
-            await outage.set_aside(self._stream, [self._aside(row) for row in rows])
+            await outage.set_aside(self._stream, rows)
         except Overloaded as full:
             self._tally.add(failed=len(rows))
             self._tally.trouble = str(full)
-            return [full] * len(rows)
+            return [Verdict("refused", row, error=full) for row in rows]
         self._tally.add(spooled=len(rows))
-        return [Spooled.SPOOLED] * len(rows)
+        return [Verdict("spooled", row) for row in rows]
 
     async def replay(self, rows: Sequence[Row]) -> None:
         """Store rows that waited in the spool; one that PostgreSQL refuses becomes a dead letter.
 
         Raises whatever else keeps them from being stored.
         """
-        if not rows:
-            return
+        if rows:
+            await self._halving(rows, self._replay, self._keep_dead)
+
+    async def _replay(self, rows: Sequence[Row]) -> list[None]:
+        stored = await self._execute(rows)
+        self._tally.add(replayed=len(stored))
+        self._committed(self._stream)  # also where all were known: nobody heard of those yet
+        return []
+
+    async def _keep_dead(self, row: Row, error: Exception) -> list[None]:
+        await keep_dead(self._pool, row[0], self._stream, msgspec.json.encode(row[1:]), error)
+        self._tally.add(dead=1)
+        self._tally.trouble = f"dead letter: {reason(error)}"
+        return []
+
+    async def _halving(
+        self,
+        rows: Sequence[Row],
+        store: Callable[[Sequence[Row]], Awaitable[list[T]]],
+        refuse: Callable[[Row, Exception], Awaitable[list[T]]],
+    ) -> list[T]:
+        """Store rows at once; where PostgreSQL refuses the values, halve until the guilty row stands alone."""
         try:
-            stored = await self._execute(rows)
+            return await store(rows)
         except Exception as error:
             if not is_bad_data(error):
                 raise
             if len(rows) == 1:
-                await bury(self._pool, rows[0][0], self._stream, msgspec.json.encode(rows[0][1:]), error)
-                self._tally.add(dead=1)
-                self._tally.trouble = f"dead letter: {reason(error)}"
-                return
-            middle = len(rows) // 2
-            await self.replay(rows[:middle])
-            await self.replay(rows[middle:])
-            return
-        self._tally.add(replayed=len(stored))
-        self._committed(self._stream)  # also where all were known: nobody heard of those yet
+                return await refuse(rows[0], error)
+        middle = len(rows) // 2
+        return [
+            *await self._halving(rows[:middle], store, refuse),
+            *await self._halving(rows[middle:], store, refuse),
+        ]
 
     async def _execute_in_time(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         """Run the statement, but wait no longer than a caller should. Late, it may still commit: ids make that free."""
@@ -215,20 +227,13 @@ class Writer:
 
     async def _execute(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         columns = [list(column) for column in zip(*rows, strict=True)]
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with self._commit_seconds.time():
-                    stored: list[asyncpg.Record] = await self._pool.fetch(
-                        self._statement, *columns, timeout=COMMIT_SECONDS
-                    )
-            except asyncpg.PostgresError as error:
-                if not is_conflict(error) or attempt == ATTEMPTS:
-                    raise
-                log.info("%s: trying again after %s", self._stream, error)
-            else:
-                self._batch_rows.observe(len(rows))
-                return stored
-        raise AssertionError("unreachable")
+        stored = await again(partial(self._fetch, columns))
+        self._batch_rows.observe(len(rows))
+        return stored
+
+    async def _fetch(self, columns: list[list[Any]]) -> list[asyncpg.Record]:
+        with self._commit_seconds.time():
+            return await self._pool.fetch(self._statement, *columns, timeout=COMMIT_SECONDS)
 
 
 WRITERS: web.AppKey[Mapping[str, Writer]] = web.AppKey("writers")

@@ -28,6 +28,7 @@ PRINTABLE = (
 )
 
 E = TypeVar("E", bound=msgspec.Struct)
+T = TypeVar("T")
 _BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 # Here and below: msgspec's own way to a double takes up to 40 µs where it is near an end of the range (1e308), and
@@ -111,11 +112,11 @@ class Decoder(Generic[E]):
         if isinstance(decoded, list):
             return [self._checked(one) for one in bounded(decoded)]
         if decoded is not None:
-            return _raised(self._checked(decoded))
+            return raised(self._checked(decoded))
         raw = parse(body)
         if isinstance(raw, list):
             return [self._explained(one) for one in bounded(raw)]
-        return _raised(self._explained(raw))
+        return raised(self._explained(raw))
 
     def convert(self, raw: Any) -> E | InvalidEvent:
         """Return the event that a decoded JSON value is, or its faults."""
@@ -173,6 +174,20 @@ class Decoder(Generic[E]):
         return InvalidEvent(faults) if faults else self._checked(self._event(**values))
 
 
+class Single(Generic[E]):
+    """Decodes a body that must be one JSON object."""
+
+    def __init__(self, event: type[E]) -> None:
+        self._decoder = Decoder(event, lambda _: [])
+
+    def decode(self, body: bytes, lines: bool = False) -> E:
+        """Return the object. Raises InvalidEvent for everything else; `lines` make no difference."""
+        decoded = self._decoder.decode(body)
+        if isinstance(decoded, list):
+            raise InvalidEvent(["the body must be one JSON object"])
+        return decoded
+
+
 def _fault(field: msgspec.structs.FieldInfo, given: Any) -> str:
     required = "is required and " if given is None else ""
     return f"{field.name} {required}must be {_about(field.type)}"
@@ -199,7 +214,8 @@ def _about(kind: Any) -> str:
     return next((about for part in get_args(kind) if (about := _about(part))), "")
 
 
-def _raised(outcome: E | InvalidEvent) -> E:
+def raised(outcome: T | InvalidEvent) -> T:
+    """Return an event. Raises it where it is its faults."""
     if isinstance(outcome, InvalidEvent):
         raise outcome
     return outcome

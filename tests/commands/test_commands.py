@@ -134,32 +134,6 @@ async def test_generate_in_a_second_process_moves_the_numbers_of_serve(run: Run)
     assert "10 logins in" in generator.stderr
 
 
-async def test_generate_sends_a_server_something_wrong_now_and_then(run: Run) -> None:
-    server = run("serve", "--port", "0")
-    address = await server.address()
-    generator = run("generate", "--stream", "webhooks", "--rate", "1000", "--url", address)
-
-    async def both_move() -> bool:
-        found = (await stats(address, "/events/stats"))["data"]
-        return found["totalEvents"] > 0 and found["invalidEvents"] > 1
-
-    await until(both_move)
-    generator.process.terminate()
-    assert await generator.ended() == 0
-    nobody = run("generate", "--stream", "webhooks", "--url", "http://127.0.0.1:1")
-    assert await nobody.ended() == 1
-    assert "--url: http://127.0.0.1:1 cannot be reached" in nobody.stderr
-    elsewhere = run("generate", "--stream", "webhooks", "--url", f"{address}/not/here")
-    assert await elsewhere.ended() == 1
-    assert f"--url: {address}/not/here/webhook answers 404 to a wrong event" in elsewhere.stderr
-    other = run("generate", "--stream", "logins", "--url", address)
-    assert await other.ended() == 1
-    assert "--url: only webhooks can be sent wrong" in other.stderr
-    bulk = run("generate", "--stream", "webhooks", "--count", "9", "--url", address)
-    assert await bulk.ended() == 1
-    assert "--url: goes with --rate" in bulk.stderr
-
-
 async def test_what_strangers_send_broken_leaves_no_traceback_in_the_log(run: Run) -> None:
     program = run("serve", "--port", "0")
     address = await program.address()

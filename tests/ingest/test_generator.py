@@ -15,7 +15,8 @@ from waiting import until
 
 from statsd.errors import DatabaseAway
 from statsd.ingest.generator import Generator, set_scenery
-from statsd.ingest.writer import Outcome, Row, Writer
+from statsd.ingest.verdict import Verdict
+from statsd.ingest.writer import Row, Writer
 from statsd.stream import Stream
 from statsd.streams import STREAMS, logins
 
@@ -88,12 +89,12 @@ class UnsureWriter(Writer):
 
     lost = False
 
-    async def store(self, rows: list[Row]) -> list[Outcome]:
-        outcomes = await super().store(rows)
+    async def store(self, rows: list[Row]) -> list[Verdict]:
+        verdicts = await super().store(rows)
         if not self.lost:
             self.lost = True
-            return [DatabaseAway("no answer")] * len(rows)
-        return outcomes
+            return [Verdict("refused", row, error=DatabaseAway("no answer")) for row in rows]
+        return verdicts
 
 
 async def test_events_whose_fate_is_unknown_go_again_and_count_once(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from statsd.database.pool import connect
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest import ids
 from statsd.ingest.ids import new_id
-from statsd.ingest.writer import Row, Writer
+from statsd.ingest.writer import BATCH_ROWS, QUEUE_ROWS, Row, Writer
 from statsd.streams import logins
 
 RNG = random.Random(7)
@@ -58,16 +58,16 @@ async def stored(pool: asyncpg.Pool[asyncpg.Record]) -> tuple[int, int]:
 
 async def test_rows_are_committed_and_counted_when_store_returns(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     async with writing(pool) as writer:
-        outcomes = await writer.store(rows(3))
+        verdicts = await writer.store(rows(3))
         assert await stored(pool) == (3, 3)
-    assert all(isinstance(outcome, asyncpg.Record) for outcome in outcomes)
+    assert all(verdict.state == "stored" and verdict.record for verdict in verdicts)
 
 
-async def test_outcomes_come_in_the_order_of_the_rows(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+async def test_verdicts_come_in_the_order_of_the_rows(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     mine = rows(200)
     async with writing(pool) as writer:
         parts = await asyncio.gather(*(writer.store(mine[start : start + 20]) for start in range(0, 200, 20)))
-    assert [outcome["id"] for part in parts for outcome in part] == [row[0] for row in mine]
+    assert [verdict.record["id"] for part in parts for verdict in part] == [row[0] for row in mine]
 
 
 async def test_same_id_is_one_event_within_a_batch_and_after_it(pool: asyncpg.Pool[asyncpg.Record]) -> None:
@@ -75,8 +75,7 @@ async def test_same_id_is_one_event_within_a_batch_and_after_it(pool: asyncpg.Po
     async with writing(pool) as writer:
         first, second = await writer.store([row, row])
         (third,) = await writer.store([row])
-    assert isinstance(first, asyncpg.Record)
-    assert (second, third) == (None, None)
+    assert [first.state, second.state, third.state] == ["stored", "known", "known"]
     assert await stored(pool) == (1, 1)
 
 
@@ -94,25 +93,25 @@ async def test_refused_row_fails_alone(pool: asyncpg.Pool[asyncpg.Record]) -> No
     mine[17] = refused_row()
     mine[33] = refused_row()
     async with writing(pool) as writer:
-        outcomes = await writer.store(mine)
-    wrong = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InvalidEvent)]
+        verdicts = await writer.store(mine)
+    wrong = [index for index, verdict in enumerate(verdicts) if isinstance(verdict.error, InvalidEvent)]
     assert wrong == [17, 33]
-    assert outcomes[17].faults == ("breaks the rule region_length",)
+    assert verdicts[17].error.faults == ("breaks the rule region_length",)
     assert await stored(pool) == (48, 48)
 
 
 async def test_refused_row_does_not_hurt_other_callers(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     async with writing(pool) as writer:
         good, bad = await asyncio.gather(writer.store(rows(2)), writer.store([refused_row()]))
-    assert all(isinstance(outcome, asyncpg.Record) for outcome in good)
-    assert isinstance(bad[0], InvalidEvent)
+    assert all(verdict.state == "stored" for verdict in good)
+    assert isinstance(bad[0].error, InvalidEvent)
 
 
 async def test_array_larger_than_a_batch_is_stored_whole(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     async with writing(pool) as writer:
-        outcomes = await writer.store(rows(writer.BATCH_ROWS + 500))
-    assert len(outcomes) == writer.BATCH_ROWS + 500
-    assert await stored(pool) == (writer.BATCH_ROWS + 500,) * 2
+        verdicts = await writer.store(rows(BATCH_ROWS + 500))
+    assert len(verdicts) == BATCH_ROWS + 500
+    assert await stored(pool) == (BATCH_ROWS + 500,) * 2
 
 
 async def test_full_queue_refuses_before_anything_is_taken(pool: asyncpg.Pool[asyncpg.Record]) -> None:
@@ -125,7 +124,7 @@ async def test_full_queue_refuses_before_anything_is_taken(pool: asyncpg.Pool[as
         first = asyncio.create_task(writer.store([row]))
         await until(lambda: pool.fetchval(BLOCKED))
         waiting = [asyncio.create_task(writer.store([row] * 5_000)) for _ in range(4)]
-        await until(lambda: writer._rows == writer.QUEUE_ROWS)
+        await until(lambda: writer._rows == QUEUE_ROWS)
         with pytest.raises(Overloaded) as caught:
             await writer.store([row])
         assert caught.value.retry_after >= 1
@@ -152,7 +151,7 @@ async def test_caller_that_goes_away_does_not_take_its_neighbours_along(pool: as
         staying = asyncio.create_task(writer.store(rows(1)))
         await asyncio.wait([leaving], timeout=0)
         leaving.cancel()
-        assert isinstance((await staying)[0], asyncpg.Record)
+        assert (await staying)[0].state == "stored"
         await until(leaving.done)
     assert await stored(pool) == (2, 2)
 
@@ -165,9 +164,9 @@ async def test_lost_connection_is_no_fault_of_the_event(pool: asyncpg.Pool[async
             await other.execute("lock table user_logins")
             storing = asyncio.create_task(writer.store(rows(2)))
             await until(lambda: pool.fetchval(TERMINATE_BLOCKED))
-            outcomes = await storing
-        assert [type(outcome) for outcome in outcomes] == [DatabaseAway] * 2
-        assert [type(outcome) for outcome in await writer.store(rows(1))] == [asyncpg.Record]
+            verdicts = await storing
+        assert [type(verdict.error) for verdict in verdicts] == [DatabaseAway] * 2
+        assert [verdict.state for verdict in await writer.store(rows(1))] == ["stored"]
     await other.close()
     assert await stored(pool) == (1, 1)
 
@@ -188,7 +187,7 @@ async def test_deadlock_is_tried_again(pool: asyncpg.Pool[asyncpg.Record], datab
                 await until(lambda: pool.fetchval(BLOCKED))
                 await other.execute("lock table user_logins in exclusive mode")
                 raise asyncpg.DeadlockDetectedError  # the writer was the one that was ended, and waits again
-        assert isinstance((await storing)[0], asyncpg.Record)
+        assert (await storing)[0].state == "stored"
     await other.close()
     assert await stored(pool) == (2, 2)
 

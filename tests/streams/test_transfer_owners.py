@@ -47,9 +47,9 @@ async def test_guilty_row_fails_alone_and_its_neighbours_are_stored(client: Any,
     """In one batch of the writer, as requests at the same time come together in it."""
     item, owners = UUID(ITEM), [UUID(ADA), UUID(NOBODY), UUID(GRACE), UUID(ADA)]
     rows = [transfer_row(Transfer(item_id=item, owner_id=owner), ids.new_id()) for owner in owners]
-    outcomes = await client.app[WRITERS]["transfers"].store(rows)
-    assert isinstance(outcomes[1], InvalidEvent) and outcomes[1].rule == "transfer_to_known_owner"
-    assert [outcome["owner_id"] for outcome in (outcomes[0], *outcomes[2:])] == [owners[0], *owners[2:]]
+    verdicts = await client.app[WRITERS]["transfers"].store(rows)
+    assert isinstance(verdicts[1].error, InvalidEvent) and verdicts[1].error.rule == "transfer_to_known_owner"
+    assert [verdict.record["owner_id"] for verdict in (verdicts[0], *verdicts[2:])] == [owners[0], *owners[2:]]
     assert (await get(client, f"/items/{ITEM}"))["owner_id"] == ADA
 
 
@@ -179,8 +179,7 @@ async def test_transfer_of_an_item_that_came_while_its_batch_waited_has_its_owne
         await until(lambda: _waits_for_a_lock(pool))
         await pool.execute("insert into items (id, base_item_id) values ($1, $2)", late, BIKE)
         await holding.commit()
-    outcomes = await storing
-    assert [outcome and outcome["id"] for outcome in outcomes] == [rows[0][0], rows[1][0], None, rows[3][0]]
+    assert [verdict.state for verdict in await storing] == ["stored", "stored", "known", "stored"]
     assert await pool.fetch(COUNTED_WRONG) == []  # what the sweep has before it does not count yet
     assert await aggregate.sweep(pool, "transfers") == 2
     assert await pool.fetch(COUNTED_WRONG) == []

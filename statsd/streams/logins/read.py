@@ -31,7 +31,7 @@ STORED = {**WAITING, "created_at": "2026-11-21T10:30:00.125Z", "updated_at": "20
 OPEN = {**STORED, "logout_time": None, "session_duration_seconds": None}
 
 
-def _body(record: Mapping[str, Any] | asyncpg.Record) -> dict[str, Any]:
+def body(record: Mapping[str, Any] | asyncpg.Record) -> dict[str, Any]:
     return {name: iso(value) if isinstance(value, datetime) else value for name, value in record.items()}
 
 
@@ -43,7 +43,7 @@ async def get_logins(request: web.Request) -> web.Response:
     """`GET /logins?limit=100`: the newest rows by login time, at most 1,000."""
     most = limit(parameters(request, "limit"), 100, MOST_LOGINS)
     rows = await ask("logins", request.app[POOL].fetch(QUERIES["newest"], most))
-    return json_response([_body(one) for one in rows])
+    return json_response([body(one) for one in rows])
 
 
 SECONDS = {"averageDuration": 3370.56, "minDuration": 344, "maxDuration": 6390, "medianDuration": 3377.0}

@@ -16,7 +16,6 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
 from statsd.ingest.outage import OUTAGE
-from statsd.ingest.writer import Spooled
 from statsd.live.topics import HUB
 from statsd.streams.pageviews.event import SITE_CHARACTERS
 from statsd.streams.pageviews.stream import STREAM
@@ -53,7 +52,7 @@ async def get_job(request: web.Request) -> web.Response:
         raise web.HTTPNotFound from None
     # The spool first: an event on its way from there is then seen in one of the two.
     if await request.app[OUTAGE].spool.contains(f'"{id}"'.encode()):
-        return json_response({"jobId": str(id), "state": Spooled.SPOOLED.value})
+        return json_response({"jobId": str(id), "state": "spooled"})
     found = await _fetchrow(request, "receipt", id)
     if found is None:
         raise web.HTTPNotFound

@@ -10,7 +10,7 @@ import msgspec
 
 from statsd.stream import Row
 from statsd.streams.transfers.read import UUID_RULE
-from statsd.web.decode import Decoder, text
+from statsd.web.decode import Single, text
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ def transfer_row(transfer: Transfer, id: UUID) -> Row:
     return (id, transfer.time, transfer.owner_id, transfer.item_id)
 
 
-def transfer_aside(row: Row) -> Row:
+def transfer_as_spooled(row: Row) -> Row:
     """A transfer that PostgreSQL cannot date is dated by us."""
     id, when, *rest = row
     return (id, when or datetime.now(UTC), *rest)
@@ -72,7 +72,7 @@ class NewOwner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Annotated[str, text(200)] | None = None
 
 
-NEW_ITEM: Decoder[NewItem] = Decoder(NewItem, lambda _: [])
-OWNERSHIP: Decoder[Ownership] = Decoder(Ownership, lambda _: [])
-NEW_BASE_ITEM: Decoder[NewBaseItem] = Decoder(NewBaseItem, lambda _: [])
-NEW_OWNER: Decoder[NewOwner] = Decoder(NewOwner, lambda _: [])
+NEW_ITEM = Single(NewItem)
+OWNERSHIP = Single(Ownership)
+NEW_BASE_ITEM = Single(NewBaseItem)
+NEW_OWNER = Single(NewOwner)

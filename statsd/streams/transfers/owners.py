@@ -11,13 +11,13 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask
 from statsd.errors import DatabaseAway, KeyReused
 from statsd.ingest import accept
+from statsd.ingest.ids import id_of_key, new_id
 from statsd.streams.transfers.event import (
     NEW_BASE_ITEM,
     NEW_OWNER,
     NewBaseItem,
     NewOwner,
 )
-from statsd.streams.transfers.post import _decoded, _id
 from statsd.streams.transfers.read import (
     ADA,
     BIKE,
@@ -25,8 +25,11 @@ from statsd.streams.transfers.read import (
     WHEN,
 )
 from statsd.web.answers import json_response
+from statsd.web.asked import read_body
 from statsd.web.operation import JSON, Answer, Operation
 from statsd.web.times import iso
+
+QUERIES = sql.load("transfers")
 
 
 def _addition(body: type[msgspec.Struct], example: dict[str, str], *rows: dict[str, Any]) -> Operation:
@@ -41,8 +44,8 @@ def _addition(body: type[msgspec.Struct], example: dict[str, str], *rows: dict[s
 @_addition(NewBaseItem, {"description": "a bike"}, {"id": BIKE, "description": "a bike", "created_at": WHEN})
 async def post_base_item(request: web.Request) -> web.Response:
     """`POST /base-items`: add a kind of item. 200 for a repeat under the same `Idempotency-Key`."""
-    given = await _decoded(request, NEW_BASE_ITEM)
-    return await _add(request, "base_item", "description", given.description)
+    body = NEW_BASE_ITEM.decode(await read_body(request))
+    return await _add(request, "base_item", "description", body.description)
 
 
 @_addition(
@@ -53,12 +56,13 @@ async def post_base_item(request: web.Request) -> web.Response:
 )
 async def post_owner(request: web.Request) -> web.Response:
     """`POST /owners`: add an owner. 200 for a repeat under the same `Idempotency-Key`."""
-    given = await _decoded(request, NEW_OWNER)
-    return await _add(request, "owner", "name", given.name)
+    body = NEW_OWNER.decode(await read_body(request))
+    return await _add(request, "owner", "name", body.name)
 
 
 async def _add(request: web.Request, what: str, column: str, value: str | None) -> web.Response:
-    id = _id(request, what)
+    key = accept.idempotency_key(request)
+    id = id_of_key(what, key) if key else new_id()
     pool = request.app[POOL]
     added = await ask("what is added", pool.fetchrow(QUERIES[f"add_{what}"], id, value))
     stored = added or await ask("what was added", pool.fetchrow(QUERIES[what], id))
@@ -68,6 +72,3 @@ async def _add(request: web.Request, what: str, column: str, value: str | None) 
         raise KeyReused(f"this key {accept.REUSED}")
     answered = {"id": stored["id"], column: value, "created_at": iso(stored["created_at"])}
     return json_response(answered, 201 if added else 200)
-
-
-QUERIES = sql.load("transfers")

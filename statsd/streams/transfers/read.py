@@ -16,6 +16,7 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask
 from statsd.errors import BadRequest, InvalidEvent
 from statsd.live.topics import HUB
+from statsd.streams.transfers.errors import NO_SUCH_ITEM
 from statsd.web.answers import json_response
 from statsd.web.asked import limit, parameters
 from statsd.web.operation import Operation, Parameter, answer
@@ -24,7 +25,7 @@ from statsd.web.times import iso
 MOST_ROWS = 1_000  # of one page of items or owners, and of an item's history
 CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 UUID_RULE = "a UUID, such as 8645a131-a7ae-4569-bb3c-1f1c7ae86829"
-NO_SUCH_ITEM = "there is no such item"
+ITEM_ID = "the id of an item"  # in the words of a fault
 QUERIES, ITEM_QUERIES = sql.load("transfers"), sql.load("items")
 
 # What openapi.json shows: the rows of `seed --transfers`.
@@ -128,7 +129,7 @@ def _move(row: asyncpg.Record) -> dict[str, Any]:
 
 def item_id(request: web.Request) -> UUID:
     """Return the id in the path. Raises InvalidEvent for what is no UUID."""
-    return uuid(request.match_info["item"], "the id of an item")
+    return uuid(request.match_info["item"], ITEM_ID)
 
 
 def uuid(given: str, name: str) -> UUID:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from statsd.stream import Stream
 from statsd.streams.transfers import series
-from statsd.streams.transfers.event import Item, Transfer, item_row, transfer_aside, transfer_row
+from statsd.streams.transfers.event import Item, Transfer, item_row, transfer_as_spooled, transfer_row
 from statsd.streams.transfers.sample import sample_item, sample_transfer
 
 ITEMS = Stream(
@@ -27,7 +27,7 @@ TRANSFERS = Stream(
     event=Transfer,
     columns={"id": UUID, "timestamp": datetime | None, "owner_id": UUID, "item_id": UUID},
     row=transfer_row,
-    aside=transfer_aside,
+    as_spooled=transfer_as_spooled,
     sample=sample_transfer,
     scenery=True,
     follows=frozenset({ITEMS.name}),

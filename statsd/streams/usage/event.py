@@ -29,6 +29,10 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     featureName: Annotated[str, Name] | None = None  # noqa: N815 - the name on the wire
     event_id: Annotated[str, Key] | None = None
 
+    @property
+    def name(self) -> str:
+        return self.feature_name or self.featureName or ""
+
 
 class Click(msgspec.Struct, frozen=True, kw_only=True):
     """A click and the person as they were; `user_id` is None for clicks that no account made."""
@@ -42,10 +46,9 @@ class Click(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(sent: Sent) -> list[str]:
     """Return what is wrong with a click beyond the types of its fields."""
-    name = sent.feature_name or sent.featureName
-    if name == ALL:
+    if sent.name == ALL:
         return [f"feature_name must not be {ALL}: it stands for every feature"]
-    return [] if name else [REQUIRED]
+    return [] if sent.name else [REQUIRED]
 
 
 def explain(name: str, given: Any) -> str | None:

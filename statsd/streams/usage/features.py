@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 
 import asyncpg
 from aiohttp import web
@@ -10,7 +10,8 @@ from aiohttp import web
 from statsd.accounts.users import AWAY_SECONDS
 from statsd.database import sql
 from statsd.database.pool import POOL, ask
-from statsd.errors import DatabaseAway
+from statsd.errors import DatabaseAway, InvalidEvent
+from statsd.streams.usage.event import Sent
 
 MOST = 10_000
 FULL = f"feature_name must be one of the {MOST:,} that are there: there is no room for another"
@@ -24,9 +25,16 @@ class Features:
         self._pool = pool
         self._known: set[str] = set()
 
-    async def refused(self, names: Collection[str]) -> set[str]:
+    async def admit(self, clicks: list[Sent | InvalidEvent]) -> list[Sent | InvalidEvent]:
+        """Return the clicks; in place of one whose name is new and has no room what is wrong with it."""
+        refused = await self._without_room({click.name for click in clicks if isinstance(click, Sent)})
+        return [
+            InvalidEvent([FULL]) if isinstance(click, Sent) and click.name in refused else click for click in clicks
+        ]
+
+    async def _without_room(self, names: set[str]) -> set[str]:
         """Return which of the names are new and have no room; none while the database is away."""
-        new = set(names) - self._known
+        new = names - self._known
         if not new:
             return new
         try:

@@ -39,12 +39,12 @@ async def store(pool: asyncpg.Pool[asyncpg.Record], channel: Channel) -> int:
         return 0
     writer = Writer(usage.STREAM, pool, channel.announce)
     writing = asyncio.create_task(writer.run())
-    outcomes = await writer.store(sample_rows(people))
+    verdicts = await writer.store(sample_rows(people))
     writer.stop()
     await writing
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
+    for verdict in verdicts:
+        if verdict.error:
+            raise verdict.error
     return writer.stored
 
 

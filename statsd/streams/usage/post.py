@@ -1,48 +1,29 @@
-"""Usage (contracts.md §3): which features of the dashboard are clicked, when, and by people of which age and gender."""
+"""Taking clicks in, of whoever is logged in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-import asyncpg
 from aiohttp import web
 
 from statsd.accounts import session
 from statsd.accounts.users import ACCOUNTS, User
-from statsd.errors import BadRequest, InvalidEvent, KeyReused, StatsError
+from statsd.errors import BadRequest, KeyReused
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of_key, new_id
-from statsd.ingest.writer import Outcome, Spooled
+from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
 from statsd.streams.usage.event import DECODER, REQUIRED, Click, Sent, row
-from statsd.streams.usage.features import FEATURES, FULL
+from statsd.streams.usage.features import FEATURES
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import json_response, plain_envelope
-from statsd.web.asked import LINES, read_body
 from statsd.web.operation import Operation, answer
 from statsd.web.times import iso
 
-
-def _name(sent: Sent) -> str:
-    return sent.feature_name or sent.featureName or ""
-
-
-def _row(sent: Sent, user: User, header: str | None) -> Row:
-    """The row of what a user sent now, under an id of the sender's own key, if it has one; keys belong to users."""
-    now = datetime.now(UTC)
-    click = Click(
-        user_id=user.id,
-        feature_name=_name(sent),
-        timestamp=now.replace(microsecond=now.microsecond // 1000 * 1000),  # what is answered is what is stored
-        age=user.age,
-        gender=user.gender,
-    )
-    key = header or sent.event_id
-    return row(click, id_of_key(STREAM.name, f"{user.id}\n{key}") if key else new_id())
-
-
+STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 CLICK = {
     "id": "01a2105e-a6a6-781b-95ab-5b9788c5ad59",
     "userId": 1,
@@ -76,48 +57,43 @@ async def post_track(request: web.Request) -> web.Response:
     """
     user = await request.app[ACCOUNTS].user_seen(session.claims(request))
     session.demand_json(request)
-    decoded = DECODER.decode(await read_body(request), request.content_type in LINES)
-    key = accept.idempotency_key(request)
-    if isinstance(decoded, list):
-        if key:
-            raise BadRequest(400, "Idempotency-Key: names one click; in a batch give each its event_id")
-        return await _track_many(request, decoded, user)
-    values = _row(decoded, user, key)
-    if await request.app[FEATURES].refused([_name(decoded)]):
-        raise InvalidEvent([FULL])
-    outcome, first = await accept.one(request, STREAM, values)
-    status = 202 if outcome is Spooled.SPOOLED else 200 if outcome is None else 201
-    return json_response(_body(outcome, values, first), status)
+    row = partial(_row, user)
+    verdict = await accept.events(request, STREAM, DECODER, row, admit=request.app[FEATURES].admit)
+    if isinstance(verdict, list):
+        return _answer_many(verdict)
+    return json_response(_body(verdict), STATUSES[verdict.state])
 
 
-async def _track_many(request: web.Request, decoded: Sequence[Sent | InvalidEvent], user: User) -> web.Response:
-    refused = await request.app[FEATURES].refused([_name(one) for one in decoded if isinstance(one, Sent)])
-    full = InvalidEvent([FULL])
-    decoded = [full if isinstance(one, Sent) and _name(one) in refused else one for one in decoded]
-    rows = [_row(one, user, None) if isinstance(one, Sent) else one for one in decoded]
-    outcomes, found = await accept.many(request, STREAM, rows)
-    answers = [_answer(*one, found) for one in zip(outcomes, rows, strict=True)]
-    good = [outcome for outcome in outcomes if not isinstance(outcome, StatsError)]
-    if not good:
-        status = 422 if all(isinstance(outcome, KeyReused) for outcome in outcomes) else 400
+def _row(user: User, sent: Sent, key: str | None, place: int | None) -> Row:
+    """The row of what a user sent now, under an id of the sender's own key, if it has one; keys belong to users."""
+    if key and place is not None:
+        raise BadRequest(400, "Idempotency-Key: names one click; in a batch give each its event_id")
+    now = datetime.now(UTC)
+    click = Click(
+        user_id=user.id,
+        feature_name=sent.name,
+        timestamp=now.replace(microsecond=now.microsecond // 1000 * 1000),  # what is answered is what is stored
+        age=user.age,
+        gender=user.gender,
+    )
+    own = key or sent.event_id
+    return row(click, id_of_key(STREAM.name, f"{user.id}\n{own}") if own else new_id())
+
+
+def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
+    answers = [{"error": str(verdict.error)} if verdict.error else _body(verdict) for verdict in verdicts]
+    if all(verdict.error for verdict in verdicts):
+        status = 422 if all(isinstance(verdict.error, KeyReused) for verdict in verdicts) else 400
         return json_response({"error": answers[0]["error"], "rejected": answers}, status)
-    return json_response(answers, 202 if Spooled.SPOOLED in good else 201)
+    return json_response(answers, 202 if any(verdict.state == "spooled" for verdict in verdicts) else 201)
 
 
-def _answer(outcome: Outcome, values: Row | InvalidEvent, found: accept.Found) -> dict[str, Any]:
-    if isinstance(outcome, StatsError) or isinstance(values, InvalidEvent):
-        return {"error": str(outcome)}
-    return _body(outcome, values, found.get(values[0]))
-
-
-def _body(outcome: Outcome, values: Row, first: asyncpg.Record | None) -> dict[str, Any]:
-    """The row of contracts.md §3.2: as it was stored first, or as it waits on disk."""
-    stored = outcome if isinstance(outcome, asyncpg.Record) else first
-    found = stored if stored is not None else dict(zip(STREAM.columns, values, strict=True))
-    when: datetime = found["timestamp"]
+def _body(verdict: Verdict) -> dict[str, Any]:
+    """A click as it was stored first, or as it waits on disk."""
+    click = verdict.record or dict(zip(STREAM.columns, verdict.row, strict=True))
     return {
-        "id": found["id"],
-        "userId": found["user_id"],
-        "featureName": found["feature_name"],
-        "timestamp": iso(when),
+        "id": click["id"],
+        "userId": click["user_id"],
+        "featureName": click["feature_name"],
+        "timestamp": iso(click["timestamp"]),
     }

@@ -1,4 +1,4 @@
-"""Webhook events (contracts.md §2): whatever another service posts, counted by type, minute, hour and day."""
+"""Taking webhook events in: whatever a service posts, in any of the forms that services use."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from statsd.errors import InvalidEvent, KeyReused, StatsError
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.refusals import REFUSALS
+from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
 from statsd.streams.webhooks import cloudevents, read, senders
 from statsd.streams.webhooks.event import DECODER, WebhookEvent, envelope, fault, row
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import json_response
-from statsd.web.asked import JSON_TYPES, LINES, read_body
-from statsd.web.decode import Decoder, parse
+from statsd.web.asked import JSON_TYPES
+from statsd.web.decode import Decoder, parse, raised
 from statsd.web.operation import Operation, Parameter, answer
 from statsd.web.times import iso
 
 TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
-
-
-Given = tuple[str | None, WebhookEvent | InvalidEvent]
-"""An event with the key it brought itself (a CloudEvent's), or what is wrong with it."""
 
 
 # Taking events in; first what openapi.json shows of it.
@@ -72,50 +69,63 @@ async def post_webhook(request: web.Request) -> web.Response:
     same one is 422. 401 where WEBHOOK_API_KEY or WEBHOOK_SECRET ask for more than was sent.
     """
     senders.check_api_key(request)
-    binary = cloudevents.is_binary(request.headers)
-    body = await read_body(request, types=None if binary else TYPES)
-    signed = senders.signed_id(request, body)
-    key = signed or accept.idempotency_key(request, "webhook-id") or accept.idempotency_key(request)
-    now = datetime.now(UTC)
+    delivery = Delivery(request)
+    refusals = request.app[REFUSALS][STREAM.name]
     try:
-        given = _decoded(request, body, signed is not None)
-        if isinstance(given, list):
-            return await _post_many(request, [_row(one, key, now, place) for place, one in enumerate(given)], now)
-        return await _post_one(request, _row(given, key, now))
+        verdict = await accept.events(request, STREAM, delivery, delivery.row, types=delivery.types)
     except InvalidEvent:
-        await request.app[REFUSALS][STREAM.name].count(1)
+        await refusals.count(1)
         raise
+    if isinstance(verdict, list):
+        await refusals.count(sum(isinstance(each.error, InvalidEvent) for each in verdict))
+        return _answer_many(verdict, delivery.received)
+    return _received({"eventId": str(verdict.row[0]), "receivedAt": iso(_received_at(verdict))})
 
 
-def _row(given: Given, key: str | None, now: datetime, place: int = 0) -> Row | InvalidEvent:
-    """The row of an event: under its own key, else under the delivery's and its place in it, else under a new id."""
-    own, event = given
-    if isinstance(event, InvalidEvent):
-        return event
-    if own is not None:
-        return row(event, id_of_key(STREAM.name, f"cloudevent\n{own}"), now)
-    # One event alone is the first of many: what is delivered again as an array of one is the same event.
-    name = f"delivery\n{key}\n{place}" if place else f"delivery\n{key}"
-    return row(event, id_of_key(STREAM.name, name) if key is not None else new_id(), now)
+Keyed = tuple[str | None, WebhookEvent]
+"""An event with the key it brought itself (a CloudEvent's), if any."""
 
 
-def _decoded(request: web.Request, body: bytes, signed: bool) -> Given | list[Given]:
-    """The event, or the many. Raises InvalidEvent for what is no JSON, BadRequest for too much.
+class Delivery:
+    """What one request delivers: checked against its signature, decoded, and named by the delivery's key."""
 
-    A signature covers the body and the id, no other header. So the id alone names what is in a signed body, and the
-    Content-Type never makes more events of it.
-    """
-    decoder = request.app[DECODER]
-    mapped = cloudevents.read(request.headers, body)
-    if mapped is not None:
-        many = [_converted(decoder, one) for one in (mapped if isinstance(mapped, list) else [mapped])]
-        given = [(None if signed else own, event) for own, event in many]
-        return given if isinstance(mapped, list) else given[0]
-    lines = request.content_type in LINES
-    decoded = decoder.decode(body, lines and not (signed and _is_json(body)))
-    if isinstance(decoded, list):
-        return [(None, one) for one in decoded]
-    return [(None, decoded)] if lines else (None, decoded)
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._signed: str | None = None
+        self._key: str | None = None
+        self.types = None if cloudevents.is_binary(request.headers) else TYPES
+        """Its content types; of a CloudEvent in binary mode it is that of its data."""
+
+    def decode(self, body: bytes, lines: bool) -> Keyed | list[Keyed | InvalidEvent]:
+        """Return the event, or the many. Raises InvalidEvent for what is no JSON, BadRequest for too much, or (401) for
+        a signature that does not count.
+
+        A signature covers the body and the id, no other header. So the id alone names what is in a signed body, and the
+        Content-Type never makes more events of it.
+        """
+        self.received = datetime.now(UTC)
+        self._signed = senders.signed_id(self._request, body)
+        self._key = self._signed or accept.idempotency_key(self._request, "webhook-id")
+        decoder = self._request.app[DECODER]
+        mapped = cloudevents.read(self._request.headers, body)
+        if isinstance(mapped, list):
+            return [_converted(decoder, event) for event in mapped]
+        if mapped is not None:
+            return raised(_converted(decoder, mapped))
+        decoded = decoder.decode(body, lines and not (self._signed is not None and _is_json(body)))
+        if isinstance(decoded, list):
+            return [event if isinstance(event, InvalidEvent) else (None, event) for event in decoded]
+        return [(None, decoded)] if lines else (None, decoded)
+
+    def row(self, keyed: Keyed, key: str | None, place: int | None) -> Row:
+        """Return the row of an event: under its own key, else the delivery's and its place in it, else a new id."""
+        own, event = keyed
+        key = self._key or key
+        if own is not None and self._signed is None:
+            return row(event, id_of_key(STREAM.name, f"cloudevent\n{own}"), self.received)
+        # One event alone is the first of many: what is delivered again as an array of one is the same event.
+        name = f"delivery\n{key}\n{place}" if place else f"delivery\n{key}"
+        return row(event, id_of_key(STREAM.name, name) if key is not None else new_id(), self.received)
 
 
 def _is_json(body: bytes) -> bool:
@@ -126,13 +136,13 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _converted(decoder: Decoder[WebhookEvent], mapped: cloudevents.Mapped | InvalidEvent) -> Given:
+def _converted(decoder: Decoder[WebhookEvent], mapped: cloudevents.Mapped | InvalidEvent) -> Keyed | InvalidEvent:
     if isinstance(mapped, InvalidEvent):
-        return None, InvalidEvent([fault(*one) for one in mapped.faults])
+        return InvalidEvent([fault(*one) for one in mapped.faults])
     key, event = mapped
     converted = decoder.convert(event)
     if isinstance(converted, InvalidEvent):
-        return None, InvalidEvent([_in_their_words(one) for one in converted.faults])
+        return InvalidEvent([_in_their_words(one) for one in converted.faults])
     return key, converted
 
 
@@ -142,32 +152,26 @@ def _in_their_words(one: dict[str, Any]) -> dict[str, Any]:
     return fault(name, one["type"], one["message"].removeprefix(one["field"]).lstrip())
 
 
-async def _post_one(request: web.Request, given: Row | InvalidEvent) -> web.Response:
-    if isinstance(given, InvalidEvent):
-        raise given
-    _, found = await accept.one(request, STREAM, given)
-    received = found["received_at"] if found else given[-1]
-    return _received({"eventId": str(given[0]), "receivedAt": iso(received)})
+def _received_at(verdict: Verdict) -> datetime:
+    """When an event was received first."""
+    received: datetime = (
+        verdict.record["received_at"] if verdict.state == "known" and verdict.record else verdict.row[-1]
+    )
+    return received
 
 
-async def _post_many(request: web.Request, given: Sequence[Row | InvalidEvent], now: datetime) -> web.Response:
-    outcomes, found = await accept.many(request, STREAM, given)
-    await request.app[REFUSALS][STREAM.name].count(sum(isinstance(outcome, InvalidEvent) for outcome in outcomes))
-    ids = [
-        values[0]
-        for values, outcome in zip(given, outcomes, strict=True)
-        if not isinstance(values, InvalidEvent) and not isinstance(outcome, StatsError)
-    ]
-    wrong = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, StatsError)}
-    if not ids:
+def _answer_many(verdicts: Sequence[Verdict], now: datetime) -> web.Response:
+    taken = [verdict for verdict in verdicts if not verdict.error]
+    wrong = {index: verdict.error for index, verdict in enumerate(verdicts) if verdict.error}
+    if not taken:
         return _refused(wrong)
-    duplicates = sum(outcome is None for outcome in outcomes)
+    duplicates = sum(verdict.state == "known" for verdict in taken)
     return _received({
-        "accepted": len(ids) - duplicates,
+        "accepted": len(taken) - duplicates,
         "duplicates": duplicates,
-        "eventIds": [str(id) for id in ids],
-        "receivedAt": iso(min((found[id]["received_at"] for id in ids if id in found), default=now)),
-        "rejected": [{"index": index, "errors": _errors(outcome)} for index, outcome in wrong.items()],
+        "eventIds": [str(verdict.row[0]) for verdict in taken],
+        "receivedAt": iso(min(map(_received_at, taken), default=now)),
+        "rejected": [{"index": index, "errors": _errors(error)} for index, error in wrong.items()],
     })  # fmt: skip
 
 
