@@ -20,7 +20,7 @@ COUNT = "select count(*) from fresh"
 """The tail of `sweep`, unless the stream has a `swept` of its own, and of `rebuild`."""
 ATTEMPTS = 5  # for a step that met another transaction
 REBUILD_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
-CLAIM = sql.load("rounds")["claim"]
+CLAIM = sql.load("aggregation")["claim"]
 
 log = logging.getLogger("statsd.aggregate")
 

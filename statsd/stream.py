@@ -1,6 +1,6 @@
 """What a stream is: one value that says all that the program needs to know of a kind of event.
 
-The SQL file of the same name holds the heads `insert`, `sweep` and `rebuild`, the `fold` they share, and `snapshot`.
+The folder `sql/<name>/` holds the heads `insert`, `sweep` and `rebuild`, the `fold` they share, and `snapshot`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def statements() -> list[tuple[str, str]]:
     """Every query as the program runs it: heads joined with the fold."""
     made = [
         (f"{file}.{name}", text)
-        for file in ("dead_letters", "accounts", "throttle", "rounds")
+        for file in ("dead_letters", "accounts", "throttle", "aggregation")
         for name, text in sql.load(file).items()
     ]
     for stream in STREAMS:
@@ -92,7 +92,7 @@ LITERALS = {
     "transfers.add_base_item": [f"'{UUID}'", "'a bike'"],
     "transfers.owners": ["50", f"'{UUID}'"],
     "transfers.base_items": ["50", f"'{UUID}'"],
-    "rounds.claim": ["10"],
+    "aggregation.claim": ["10"],
     "dead_letters.attempts": [f"array['{UUID}']::uuid[]"],
 }
 

@@ -1,4 +1,4 @@
--- The items stream: items that were made. Heads, fold and tail as in logins.sql.
+-- The items stream, items that were made: what is stored. Heads, fold and tail as in logins/store.sql.
 
 -- name: insert
 with fresh as (
@@ -102,28 +102,6 @@ from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
     with ordinality as given (id, base_item_id, created_at, place)
 join items as stored using (id)
 
--- The newest bins of unit $1, up to the present as far as clocks agree on it: rows that are dated in the future count in
--- the totals, but a thousand bins of them would hide all that happens.
--- name: series
-select coalesce(
-    json_agg(
-        json_build_object(
-            'time', to_char(bin at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-            'count', count
-        )
-        order by bin desc
-    ),
-    '[]'
-)
-from (
-    select bin, count
-    from item_bins
-    where unit = $1::text
-        and bin <= now() + interval '1 minute'
-    order by bin desc
-    limit 1000
-) as newest
-
 -- Kinds of items for samples to be of.
 -- name: scenery
 insert into base_items (id, description)
@@ -133,50 +111,3 @@ values
     ('00000000-0000-4000-8000-0000000000b2', 'a tent for four'),
     ('00000000-0000-4000-8000-0000000000b3', 'a sewing machine')
 on conflict do nothing
-
--- The newest items, or those before the item $2; $1 at most.
--- name: page
-with edge as (
-    select created_at, id
-    from items
-    where id = $2::uuid
-    union all
-    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-    where $2::uuid is null
-),
-page as (
-    select id, base_item_id, created_at, owner_id, owned_since
-    from items
-    where (created_at, id) < ((select created_at from edge), (select id from edge))
-    order by created_at desc, id desc
-    limit $1::integer
-)
-select page.*, base_items.description, owners.name as owner_name
-from page
-join base_items on base_items.id = page.base_item_id
-left join owners on owners.id = page.owner_id
-order by page.created_at desc, page.id desc
-
--- name: find
-select id
-from items
-where id = $1
-
--- The item $1 with its newest transfers, $2 at most: a row for each, the newest first; one row with nulls where there is
--- none. What is not folded yet is among them.
--- name: history
-select
-    items.id, base_item_id, description, items.created_at,
-    moved.id as transfer_id, moved.owner_id, owners.name as owner_name, "timestamp"
-from items
-join base_items on base_items.id = base_item_id
-left join lateral (
-    select transfers.id, transfers.owner_id, "timestamp"
-    from transfers
-    where item_id = items.id
-    order by "timestamp" desc, transfers.id desc
-    limit $2
-) as moved on true
-left join owners on owners.id = moved.owner_id
-where items.id = $1
-order by "timestamp" desc, moved.id desc
