@@ -16,8 +16,6 @@ from statsd.database import is_conflict
 from statsd.stream import Stream
 
 SWEEP_ROWS = 10_000  # the limit that stands in every `sweep`
-COUNT = "select count(*) from fresh"
-"""The tail of `sweep`, unless the stream has a `swept` of its own, and of `rebuild`."""
 ATTEMPTS = 5  # for a step that met another transaction
 REBUILD_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
 CLAIM = sql.load("aggregation")["claim"]
@@ -27,8 +25,7 @@ log = logging.getLogger("statsd.aggregate")
 
 async def sweep(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record], stream: str) -> int:
     """Fold the rows of a stream that nobody has folded yet, in steps; return how many."""
-    queries = sql.load(stream)
-    statement = f"{queries['sweep']}\n{queries['fold']}\n{queries.get('swept', COUNT)}"
+    statement = sql.load(stream)["sweep"]
     total = 0
     while True:
         rows = await _step(database, statement)
@@ -62,9 +59,7 @@ async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
         await connection.execute(queries["lock"], timeout=REBUILD_SECONDS)
         await sweep(connection, stream)  # what is not folded yet must not be folded again after the rebuild
         await connection.execute(queries["empty"], timeout=REBUILD_SECONDS)
-        rows: int = await connection.fetchval(
-            f"{queries['rebuild']}\n{queries['fold']}\n{COUNT}", timeout=REBUILD_SECONDS
-        )
+        rows: int = await connection.fetchval(queries["rebuild"], timeout=REBUILD_SECONDS)
     log.info("%s: totals rebuilt from %d rows ", stream, rows)
     return rows
 

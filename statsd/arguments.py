@@ -86,6 +86,9 @@ def _add_dead_letters(commands: Any) -> None:
 def _add_prints(commands: Any) -> None:
     as_in = 'database-url    (as in: psql "$(python -m statsd database-url)")'
     _command(commands, "database-url", "print the URL of the database", as_in)
+    about = "print the SQL of a stream, statement by statement, ready for explain"
+    one = _command(commands, "sql", about, "sql logins")
+    one.add_argument("stream", choices=[stream.name for stream in STREAMS], help="whose")
     about = "print what can be asked over HTTP, as OpenAPI 3.1"
     _command(commands, "openapi", about, "openapi > static/openapi.json")
 

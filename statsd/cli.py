@@ -271,6 +271,10 @@ async def database_url(given: argparse.Namespace, told: Settings) -> None:
     print(told.database_url or postgres.dsn(told.data_dir))
 
 
+async def print_sql(given: argparse.Namespace, told: Settings) -> None:
+    sys.stdout.write(sql.text(given.stream))
+
+
 async def print_openapi(given: argparse.Namespace, told: Settings) -> None:
     sys.stdout.write(openapi.text(app.make_app(Settings())))  # whatever this machine's settings are
 
@@ -283,6 +287,7 @@ COMMANDS: dict[str, Command] = {
     "aggregate": aggregate_now,
     "dead-letters": dead_letters,
     "database-url": database_url,
+    "sql": print_sql,
     "openapi": print_openapi,
 }
 """By the names that arguments.py gives them."""

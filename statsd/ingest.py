@@ -79,8 +79,7 @@ class Writer:
         committed: Callable[[str], None] = lambda stream: None,
         outage: Outage | None = None,
     ) -> None:
-        queries = sql.load(stream.name)
-        self._statement = f"{queries['insert']}\n{queries['fold']}\n{queries['stored']}"
+        self._statement = sql.load(stream.name)["insert"]
         self._stream = stream.name
         self._aside = stream.aside
         self._pool = pool

@@ -1,6 +1,6 @@
--- The items stream, items that were made: what is stored. Heads, fold and tail as in logins/store.sql.
+-- The items stream, items that were made: what is stored. Parts as in logins/store.sql.
 
--- name: insert
+-- part: insert
 with fresh as (
     insert into items (id, base_item_id, created_at, folded)
     select *, true
@@ -9,7 +9,7 @@ with fresh as (
     returning id, base_item_id, created_at
 )
 
--- name: sweep
+-- part: sweep
 with waiting as (
     select id
     from items
@@ -26,13 +26,13 @@ fresh as (
     returning items.id, base_item_id, created_at
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select id, base_item_id, created_at
     from items
 )
 
--- name: fold
+-- part: fold
 , bins as (
     insert into item_bins as total (unit, bin, count)
     select unit, date_trunc(unit, created_at, 'UTC') as bin, count(*)
@@ -57,14 +57,14 @@ with fresh as (
 )
 
 -- Other programs, and our servers, are told in the transaction that stored them.
--- name: stored
+-- part: stored
 select
     id, base_item_id, created_at,
     pg_notify('item_creation', json_build_object('id', id)::text),
     pg_notify('statsd', 'items')
 from fresh
 
--- name: swept
+-- part: swept
 select count(*)
 from (
     select pg_notify('item_creation', json_build_object('id', id)::text)

@@ -1,7 +1,8 @@
--- The logins stream: what is stored. Three heads put rows into `fresh`; `fold` adds what is in `fresh` to the totals;
--- `stored` says what the writer gets back. The program joins them into one statement.
+-- The logins stream: what is stored. The parts `insert`, `sweep` and `rebuild` each put rows into `fresh`, and `fold` adds
+-- those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others return a count.
+-- `python -m statsd sql logins` prints the statements joined.
 
--- name: insert
+-- part: insert
 with fresh as (
     insert into user_logins (
         id, user_id, login_time, logout_time, session_duration_seconds,
@@ -18,7 +19,7 @@ with fresh as (
 
 -- Rows inserted by other programs get here what our own writer gives before the insert: the canonical device
 -- name, and the duration where only the logout is known.
--- name: sweep
+-- part: sweep
 with waiting as (
     select id
     from user_logins
@@ -45,13 +46,13 @@ fresh as (
     returning user_logins.*
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select *
     from user_logins
 )
 
--- name: fold
+-- part: fold
 , device_newcomers as (
     insert into login_device_users (device_type, user_id)
     select distinct device_type, user_id
@@ -157,7 +158,7 @@ user_count as (
     set users = total.users + excluded.users
 )
 
--- name: stored
+-- part: stored
 select
     id, user_id, login_time, logout_time, session_duration_seconds,
     ip_address, region, device_type, browser, created_at, updated_at

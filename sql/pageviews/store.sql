@@ -1,6 +1,6 @@
--- The page views stream: what is stored. Heads, fold and tail as in logins/store.sql.
+-- The page views stream: what is stored. Parts as in logins/store.sql.
 
--- name: insert
+-- part: insert
 with fresh as (
     insert into page_events (site_id, id, event_type, path, user_id, "timestamp", folded)
     select site_id, id, event_type, path, user_id, "timestamp", true
@@ -10,7 +10,7 @@ with fresh as (
     returning site_id, id, event_type, path, user_id, "timestamp"
 )
 
--- name: sweep
+-- part: sweep
 with waiting as (
     select site_id, id
     from page_events
@@ -27,7 +27,7 @@ fresh as (
     returning page_events.*
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select *
     from page_events
@@ -39,7 +39,7 @@ with fresh as (
 )
 
 -- Only page views are views; whoever does anything on a site is a user of it.
--- name: fold
+-- part: fold
 , newcomers as (
     insert into page_users (site_id, day, user_id)
     select distinct site_id, ("timestamp" at time zone 'UTC')::date as day, user_id
@@ -81,7 +81,7 @@ paths as (
     set views = total.views + excluded.views
 )
 
--- name: stored
+-- part: stored
 select id
 from fresh
 

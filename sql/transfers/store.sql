@@ -1,4 +1,4 @@
--- The transfers stream, items that changed their owner: what is stored. Heads, fold and tail as in logins/store.sql.
+-- The transfers stream, items that changed their owner: what is stored. Parts as in logins/store.sql.
 
 -- A row without a timestamp happens now, and only where it changes the owner. Both are decided here, while the item's
 -- row is locked: the time is later than that of the transfer before, whatever clocks say, and of two at once to the
@@ -8,7 +8,7 @@
 -- have no index, takes seconds with 5,000 rows where it planned for ten.
 -- An item that this statement does not see may still be there: another program stored it while the locks were waited
 -- for, and the foreign key looks at that moment, `fold` at the one before. Its transfer is left to the sweep.
--- name: insert
+-- part: insert
 with given as (
     select distinct on (id) *
     from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
@@ -79,7 +79,7 @@ fresh as (
     where folded
 )
 
--- name: sweep
+-- part: sweep
 with waiting as (
     select id
     from transfers
@@ -96,7 +96,7 @@ fresh as (
     returning transfers.id, "timestamp", owner_id, item_id
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select id, "timestamp", owner_id, item_id
     from transfers
@@ -104,7 +104,7 @@ with fresh as (
 
 -- The owner of an item is that of its latest transfer; of two at the same time, that with the greater id. PostgreSQL
 -- does the last step first: the rows of items are locked before those of bins, as `insert` does it.
--- name: fold
+-- part: fold
 , bins as (
     insert into transfer_bins as total (unit, bin, count)
     select unit, date_trunc(unit, "timestamp", 'UTC') as bin, count(*)
@@ -151,7 +151,7 @@ owned as (
 
 -- Other programs are told in the transaction that stored them, on the channel and under its older name; of what is left
 -- to the sweep, by the sweep. So are our servers: whoever stored it may be killed before it tells them.
--- name: stored
+-- part: stored
 select
     id, "timestamp", owner_id, item_id,
     case when folded then pg_notify('transfer_update', json_build_object('id', id)::text) end,
@@ -159,7 +159,7 @@ select
     case when folded then pg_notify('statsd', 'transfers') end
 from added
 
--- name: swept
+-- part: swept
 select count(*)
 from (
     select

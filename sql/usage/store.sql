@@ -1,6 +1,6 @@
--- The usage stream: what is stored. Heads, fold and tail as in logins/store.sql.
+-- The usage stream: what is stored. Parts as in logins/store.sql.
 
--- name: insert
+-- part: insert
 with fresh as (
     insert into feature_clicks (id, user_id, feature_name, "timestamp", age, gender, folded)
     select *, true
@@ -10,7 +10,7 @@ with fresh as (
 )
 
 -- Rows inserted by other programs get here what they lack: how old their person is, and of which gender.
--- name: sweep
+-- part: sweep
 with waiting as (
     select id
     from feature_clicks
@@ -35,14 +35,14 @@ fresh as (
     returning feature_clicks.*
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select *
     from feature_clicks
 )
 
 -- Each click counts four times: for its gender and age, for either of them, and for everybody.
--- name: fold
+-- part: fold
 , classified as (
     select
         feature_name,
@@ -95,7 +95,7 @@ features as (
         first_click = least(total.first_click, excluded.first_click)
 )
 
--- name: stored
+-- part: stored
 select id, user_id, feature_name, "timestamp"
 from fresh
 

@@ -1,8 +1,8 @@
--- The webhooks stream: what is stored. Heads, fold and tail as in logins/store.sql. All times are UTC, and all bins go by
--- `received_at`. Every event is in webhook_bins; the totals by type hold the types that have a name on their day: 1,000
--- at most, so that no read grows with the number of types.
+-- The webhooks stream: what is stored. Parts as in logins/store.sql. All times are UTC, and all bins go by `received_at`.
+-- Every event is in webhook_bins; the totals by type hold the types that have a name on their day, 1,000 at most, so that
+-- no read grows with the number of types.
 
--- name: insert
+-- part: insert
 with fresh as (
     insert into webhook_events (id, event_type, user_id, "timestamp", metadata, received_at, folded)
     select id, event_type, user_id, "timestamp", metadata, received_at, true
@@ -12,7 +12,7 @@ with fresh as (
     returning id, event_type, received_at
 )
 
--- name: sweep
+-- part: sweep
 with waiting as (
     select id
     from webhook_events
@@ -29,7 +29,7 @@ fresh as (
     returning webhook_events.id, event_type, received_at
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select id, event_type, received_at
     from webhook_events
@@ -39,7 +39,7 @@ with fresh as (
     )
 )
 
--- name: fold
+-- part: fold
 , received as (
     select
         date_trunc('minute', received_at, 'UTC') as minute,
@@ -125,7 +125,7 @@ counted as (
     set events = total.events + excluded.events
 )
 
--- name: stored
+-- part: stored
 select id
 from fresh
 
