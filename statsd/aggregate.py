@@ -19,6 +19,7 @@ SWEEP_ROWS = 10_000  # the limit that stands in every `sweep`
 ATTEMPTS = 5  # for a step that met another transaction
 REBUILD_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
 CLAIM = sql.load("aggregation")["claim"]
+EXPIRE = sql.load("bins")["expire"]
 
 log = logging.getLogger("statsd.aggregate")
 
@@ -82,10 +83,10 @@ async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> i
 
 async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     """Delete, in small steps, the totals of a stream that are too fine to be kept any longer; return how many."""
-    query = sql.load(stream).get("expire")
     total = 0
-    while query and (rows := await pool.fetchval(query)):
-        total += rows
+    for query, *arguments in ((EXPIRE, stream), (sql.load(stream).get("expire"),)):
+        while query and (rows := await pool.fetchval(query, *arguments)):
+            total += rows
     return total
 
 

@@ -22,10 +22,12 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a live topic shows: one JSON value, the answer to a query of a stream's SQL file."""
+    """What a live topic shows: one JSON value, the answer to a query."""
 
     stream: str
     query: str = "snapshot"
+    file: str = ""
+    """Where its query stands, if not in the files of the stream."""
     arguments: tuple[Any, ...] | None = None
     """None: the moment it is made for."""
     follows: frozenset[str] = frozenset()

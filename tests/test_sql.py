@@ -14,7 +14,7 @@ from statsd.streams import STREAMS
 
 def statements() -> list[tuple[str, str]]:
     """Every statement as the program runs it."""
-    files = ("dead_letters", "accounts", "throttle", "aggregation", *(stream.name for stream in STREAMS))
+    files = ("dead_letters", "accounts", "throttle", "aggregation", "bins", *(stream.name for stream in STREAMS))
     return [(f"{file}.{name}", text) for file in files for name, text in sql.load(file).items()]
 
 
@@ -64,12 +64,10 @@ LITERALS = {
     "usage.room": ["array['export_data']"],
     "pageviews.prune": ["now() - interval '400 days'"],
     "items.known": ["'{}'"] * 3,
-    "items.series": ["'minute'"],
     "items.page": ["50", f"'{UUID}'"],
     "items.find": [f"'{UUID}'"],
     "items.history": [f"'{UUID}'", "100"],
     "transfers.known": ["'{}'"] * 4,
-    "transfers.series": ["'minute'"],
     "transfers.snapshot": ["now()"],
     "transfers.owner": [f"'{UUID}'"],
     "transfers.base_item": [f"'{UUID}'"],
@@ -78,6 +76,8 @@ LITERALS = {
     "transfers.owners": ["50", f"'{UUID}'"],
     "transfers.base_items": ["50", f"'{UUID}'"],
     "aggregation.claim": ["10"],
+    "bins.expire": ["'items'"],
+    "bins.series": ["'items'", "'minute'"],
     "dead_letters.attempts": [f"array['{UUID}']::uuid[]"],
 }
 

@@ -1,27 +1,5 @@
 -- The items stream: what is asked.
 
--- The newest bins of unit $1, up to the present as far as clocks agree on it: rows that are dated in the future count in
--- the totals, but a thousand bins of them would hide all that happens.
--- name: series
-select coalesce(
-    json_agg(
-        json_build_object(
-            'time', to_char(bin at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-            'count', count
-        )
-        order by bin desc
-    ),
-    '[]'
-)
-from (
-    select bin, count
-    from item_bins
-    where unit = $1::text
-        and bin <= now() + interval '1 minute'
-    order by bin desc
-    limit 1000
-) as newest
-
 -- The newest items, or those before the item $2; $1 at most.
 -- name: page
 with edge as (

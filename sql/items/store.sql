@@ -32,27 +32,22 @@ with fresh as (
     from items
 )
 
+-- Counted by millisecond first: 5,000 events that happen now fall into some dozens, and only those go into nine units.
 -- part: fold
-, bins as (
-    insert into item_bins as total (unit, bin, count)
-    select unit, date_trunc(unit, created_at, 'UTC') as bin, count(*)
+, milliseconds as (
+    select date_trunc('millisecond', created_at, 'UTC') as millisecond, count(*) as events
     from fresh
-    cross join (
-        values
-            ('millisecond', date_trunc('hour', now(), 'UTC') - interval '1 hour'),
-            ('second', date_trunc('hour', now(), 'UTC') - interval '1 day'),
-            ('minute', '-infinity'),
-            ('hour', '-infinity'),
-            ('day', '-infinity'),
-            ('week', '-infinity'),
-            ('month', '-infinity'),
-            ('quarter', '-infinity'),
-            ('year', '-infinity')
-    ) as units (unit, kept_since)
-    where created_at >= kept_since
+    group by millisecond
+),
+binned as (
+    insert into bins as total (stream, unit, bin, count)
+    select 'items', unit, date_trunc(unit, millisecond, 'UTC') as bin, sum(events)
+    from milliseconds
+    join bin_units on millisecond >= kept_since
+    where stream = 'items'
     group by unit, bin
     order by unit, bin
-    on conflict (unit, bin) do update
+    on conflict (stream, unit, bin) do update
     set count = total.count + excluded.count
 )
 
@@ -72,29 +67,11 @@ from (
 ) as told
 
 -- name: empty
-delete from item_bins
+delete from bins
+where stream = 'items'
 
 -- name: lock
 lock table items in share row exclusive mode
-
--- One small step: deletes bins so fine that they are kept for an hour or a day only.
--- name: expire
-with old as (
-    select unit, bin
-    from item_bins
-    where (unit = 'millisecond' and bin < date_trunc('hour', now(), 'UTC') - interval '1 hour')
-        or (unit = 'second' and bin < date_trunc('hour', now(), 'UTC') - interval '1 day')
-    limit 5000
-    for update skip locked
-),
-expired as (
-    delete from item_bins
-    using old
-    where item_bins.unit = old.unit and item_bins.bin = old.bin
-    returning 1
-)
-select count(*)
-from expired
 
 -- name: known
 select given.place, given.base_item_id = stored.base_item_id as same, stored.id, stored.base_item_id, stored.created_at

@@ -1,27 +1,5 @@
 -- The transfers stream: what is asked.
 
--- The newest bins of unit $1, up to the present as far as clocks agree on it: rows that are dated in the future count in
--- the totals, but a thousand bins of them would hide all that happens.
--- name: series
-select coalesce(
-    json_agg(
-        json_build_object(
-            'time', to_char(bin at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-            'count', count
-        )
-        order by bin desc
-    ),
-    '[]'
-)
-from (
-    select bin, count
-    from transfer_bins
-    where unit = $1::text
-        and bin <= now() + interval '1 minute'
-    order by bin desc
-    limit 1000
-) as newest
-
 -- Everything the dashboard shows at the moment $1, but the series. Owners are counted up to 10,000: no total of them is kept.
 -- name: snapshot
 with newest_items as (
@@ -77,8 +55,8 @@ base_item_rows as (
     limit 100
 )
 select json_build_object(
-    'itemCount', (select coalesce(sum(count), 0) from item_bins where unit = 'year'),
-    'transferCount', (select coalesce(sum(count), 0) from transfer_bins where unit = 'year'),
+    'itemCount', (select coalesce(sum(count), 0) from bins where stream = 'items' and unit = 'year'),
+    'transferCount', (select coalesce(sum(count), 0) from bins where stream = 'transfers' and unit = 'year'),
     'items', (select coalesce(json_agg(item_rows), '[]') from item_rows),
     'transfers', (select coalesce(json_agg(transfer_rows), '[]') from transfer_rows),
     'owners', (select coalesce(json_agg(owner_rows), '[]') from owner_rows),

@@ -103,28 +103,23 @@ with fresh as (
 )
 
 -- The owner of an item is that of its latest transfer; of two at the same time, that with the greater id. PostgreSQL
--- does the last step first: the rows of items are locked before those of bins, as `insert` does it.
+-- runs the last step first, so this locks rows of items before rows of bins, as `insert` does. Bins are counted as in
+-- items/store.sql.
 -- part: fold
-, bins as (
-    insert into transfer_bins as total (unit, bin, count)
-    select unit, date_trunc(unit, "timestamp", 'UTC') as bin, count(*)
+, milliseconds as (
+    select date_trunc('millisecond', "timestamp", 'UTC') as millisecond, count(*) as events
     from fresh
-    cross join (
-        values
-            ('millisecond', date_trunc('hour', now(), 'UTC') - interval '1 hour'),
-            ('second', date_trunc('hour', now(), 'UTC') - interval '1 day'),
-            ('minute', '-infinity'),
-            ('hour', '-infinity'),
-            ('day', '-infinity'),
-            ('week', '-infinity'),
-            ('month', '-infinity'),
-            ('quarter', '-infinity'),
-            ('year', '-infinity')
-    ) as units (unit, kept_since)
-    where "timestamp" >= kept_since
+    group by millisecond
+),
+binned as (
+    insert into bins as total (stream, unit, bin, count)
+    select 'transfers', unit, date_trunc(unit, millisecond, 'UTC') as bin, sum(events)
+    from milliseconds
+    join bin_units on millisecond >= kept_since
+    where stream = 'transfers'
     group by unit, bin
     order by unit, bin
-    on conflict (unit, bin) do update
+    on conflict (stream, unit, bin) do update
     set count = total.count + excluded.count
 ),
 latest as (
@@ -169,7 +164,10 @@ from (
 ) as told
 
 -- name: empty
-with bins as (delete from transfer_bins)
+with emptied as (
+    delete from bins
+    where stream = 'transfers'
+)
 update items
 set owner_id = null,
     owned_since = null,
@@ -178,25 +176,6 @@ where owner_id is not null
 
 -- name: lock
 lock table transfers in share row exclusive mode
-
--- One small step: deletes bins so fine that they are kept for an hour or a day only.
--- name: expire
-with old as (
-    select unit, bin
-    from transfer_bins
-    where (unit = 'millisecond' and bin < date_trunc('hour', now(), 'UTC') - interval '1 hour')
-        or (unit = 'second' and bin < date_trunc('hour', now(), 'UTC') - interval '1 day')
-    limit 5000
-    for update skip locked
-),
-expired as (
-    delete from transfer_bins
-    using old
-    where transfer_bins.unit = old.unit and transfer_bins.bin = old.bin
-    returning 1
-)
-select count(*)
-from expired
 
 -- name: known
 select

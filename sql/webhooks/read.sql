@@ -30,9 +30,9 @@ largest as (
 )
 select
     coalesce((
-        select sum(events)
-        from webhook_bins
-        where unit = (select unit from units) and bin >= $2
+        select sum(count)
+        from bins
+        where stream = 'webhooks' and unit = (select unit from units) and bin >= $2
     ), 0)::bigint as total,
     coalesce((select sum(events) from largest), 0)::bigint as named,
     coalesce((select sum(events) from webhook_refusals), 0)::bigint as invalid,
@@ -53,10 +53,10 @@ with windows as (
     ) as windows (segment, unit, running, step, bins)
 ),
 counted as (
-    select segment, least(total.bin, running) as bin, sum(events)::bigint as events
+    select segment, least(total.bin, running) as bin, sum(count)::bigint as events
     from windows
-    join webhook_bins as total using (unit)
-    where total.bin >= began
+    join bins as total using (unit)
+    where total.stream = 'webhooks' and total.bin >= began
     group by segment, least(total.bin, running)
 ),
 series as (

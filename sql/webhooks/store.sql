@@ -1,6 +1,6 @@
 -- The webhooks stream: what is stored. Parts as in logins/store.sql. All times are UTC, and all bins go by `received_at`.
--- Every event is in webhook_bins; the totals by type hold the types that have a name on their day, 1,000 at most, so that
--- no read grows with the number of types.
+-- Every event is in `bins`; the totals by type hold the types that have a name on their day, 1,000 at most, so that no
+-- read grows with the number of types.
 
 -- part: insert
 with fresh as (
@@ -76,31 +76,24 @@ named as materialized (
     from (select day, candidates from unknown order by day) as in_order
     cross join webhook_admit(day, candidates) as admitted (event_type)
 ),
-units as (
-    select *
-    from (
-        values
-            ('minute', date_trunc('hour', now(), 'UTC') - interval '2 hours'),
-            ('hour', date_trunc('day', now(), 'UTC') - interval '48 hours'),
-            ('day', '-infinity')
-    ) as units (unit, kept_since)
-),
-bins as (
-    insert into webhook_bins as total (unit, bin, events)
-    select unit, date_trunc(unit, minute, 'UTC') as bin, sum(events)
+binned as (
+    insert into bins as total (stream, unit, bin, count)
+    select 'webhooks', unit, date_trunc(unit, minute, 'UTC') as bin, sum(events)
     from received
-    join units on minute >= kept_since
+    join bin_units on minute >= kept_since
+    where stream = 'webhooks'
     group by unit, bin
     order by unit, bin
-    on conflict (unit, bin) do update
-    set events = total.events + excluded.events
+    on conflict (stream, unit, bin) do update
+    set count = total.count + excluded.count
 ),
 type_bins as (
     insert into webhook_type_bins as total (unit, bin, event_type, events)
     select unit, date_trunc(unit, minute, 'UTC') as bin, event_type, sum(events)
     from received
     join named using (day, event_type)
-    join units on minute >= kept_since
+    join bin_units on minute >= kept_since
+    where stream = 'webhooks'
     group by unit, bin, event_type
     order by unit, bin, event_type
     on conflict (unit, bin, event_type) do update
@@ -139,9 +132,10 @@ with pruned as (
     select day::timestamp at time zone 'UTC' as bin
     from webhook_pruned_days
 ),
-bins as (
-    delete from webhook_bins as total
-    where not exists (select from pruned where pruned.bin = date_trunc('day', total.bin, 'UTC'))
+emptied as (
+    delete from bins as total
+    where stream = 'webhooks'
+        and not exists (select from pruned where pruned.bin = date_trunc('day', total.bin, 'UTC'))
 ),
 type_bins as (
     delete from webhook_type_bins as total
@@ -165,10 +159,10 @@ types as (
     where kept.event_type = total.event_type
 ),
 whole as (
-    select sum(events)::bigint as events
-    from webhook_bins
+    select sum(count)::bigint as events
+    from bins
     join pruned using (bin)
-    where unit = 'day'
+    where stream = 'webhooks' and unit = 'day'
 ),
 uncounted as (
     delete from webhook_count
@@ -178,37 +172,24 @@ update webhook_count
 set events = (select events from whole)
 where (select events from whole) is not null
 
--- One small step: deletes bins that no window reaches any more.
+-- One small step: deletes bins of types that no window reaches any more.
 -- name: expire
 with old as (
     select unit, bin, event_type
-    from webhook_type_bins
-    where (unit = 'minute' and bin < date_trunc('hour', now(), 'UTC') - interval '2 hours')
-        or (unit = 'hour' and bin < date_trunc('day', now(), 'UTC') - interval '48 hours')
+    from bin_units
+    join webhook_type_bins as total using (unit)
+    where stream = 'webhooks' and bin < kept_since
     limit 5000
-    for update skip locked
-),
-old_bins as (
-    select unit, bin
-    from webhook_bins
-    where (unit = 'minute' and bin < date_trunc('hour', now(), 'UTC') - interval '2 hours')
-        or (unit = 'hour' and bin < date_trunc('day', now(), 'UTC') - interval '48 hours')
-    limit 5000
-    for update skip locked
+    for update of total skip locked
 ),
 expired as (
     delete from webhook_type_bins as total
     using old
     where total.unit = old.unit and total.bin = old.bin and total.event_type = old.event_type
     returning 1
-),
-expired_bins as (
-    delete from webhook_bins as total
-    using old_bins
-    where total.unit = old_bins.unit and total.bin = old_bins.bin
-    returning 1
 )
-select (select count(*) from expired) + (select count(*) from expired_bins)
+select count(*)
+from expired
 
 -- One small step of retention: deletes rows received before $1 and notes their days, in one statement.
 -- name: prune
