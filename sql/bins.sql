@@ -25,7 +25,7 @@ from expired
 select coalesce(
     json_agg(
         json_build_object(
-            'time', to_char(bin at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+            'time', iso(bin),
             'count', count
         )
         order by bin desc

@@ -170,6 +170,6 @@ select json_build_object(
     'totalSessions', logins,
     'totalUsers', distinct_users,
     'averageSessionDuration', average,
-    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    'generatedAt', iso($1)
 )
 from overall

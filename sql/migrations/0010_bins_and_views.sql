@@ -53,3 +53,10 @@ select 'webhooks', unit, bin, events
 from webhook_bins;
 
 drop table item_bins, transfer_bins, webhook_bins;
+
+-- An instant as clients read it, such as 2026-11-21T10:30:00.125Z.
+create function iso(timestamptz) returns text
+language sql
+stable
+parallel safe
+return to_char($1 at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');

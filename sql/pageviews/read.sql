@@ -63,5 +63,5 @@ select json_build_object(
     'totalUsers', coalesce((select sum(users) from today), 0),
     'siteCount', (select count(*) from today),
     'sites', (select coalesce(json_agg(largest), '[]') from largest),
-    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    'generatedAt', iso($1)
 )

@@ -13,10 +13,10 @@ item_rows as (
         newest.id,
         base_item_id,
         description,
-        to_char(newest.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
+        iso(newest.created_at) as created_at,
         owner_id,
         owners.name as owner_name,
-        to_char(owned_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as owned_since
+        iso(owned_since) as owned_since
     from newest_items as newest
     join base_items on base_items.id = base_item_id
     left join owners on owners.id = owner_id
@@ -35,7 +35,7 @@ transfer_rows as (
         description,
         newest.owner_id,
         owners.name as owner_name,
-        to_char("timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "timestamp"
+        iso("timestamp") as "timestamp"
     from newest_transfers as newest
     join items on items.id = item_id
     join base_items on base_items.id = base_item_id
@@ -62,7 +62,7 @@ select json_build_object(
     'owners', (select coalesce(json_agg(owner_rows), '[]') from owner_rows),
     'ownerCount', (select nullif(count(*), 10001) from (select from owners limit 10001) as counted),
     'baseItems', (select coalesce(json_agg(base_item_rows), '[]') from base_item_rows),
-    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    'generatedAt', iso($1)
 )
 
 -- name: owner

@@ -76,5 +76,5 @@ select json_build_object(
         left join usage_days on day = today and gender = 'All' and age_group = 'All'
         group by today
     ),
-    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    'generatedAt', iso($1)
 )

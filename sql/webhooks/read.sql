@@ -64,7 +64,7 @@ series as (
         segment,
         json_agg(
             json_build_object(
-                'timestamp', to_char(bin at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'timestamp', iso(bin),
                 'count', coalesce(events, 0)
             )
             order by bin
@@ -117,5 +117,5 @@ select json_build_object(
         'day', coalesce((select rows from tops where segment = 'day'), '[]'),
         'week', coalesce((select rows from tops where segment = 'week'), '[]')
     ),
-    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    'generatedAt', iso($1)
 )
