@@ -154,8 +154,8 @@ async def arrival(stream: aiohttp.ClientResponse) -> float:
 async def queries(folder: Path) -> None:
     """What the database itself takes for one update and one look."""
     async with embedded.running(folder / "data") as server, await open_pool(server.dsn) as pool:
-        rows = await pool.fetch("explain (analyze, buffers) " + "select bin, count from transfer_bins"
-                                " where unit = 'minute' order by bin desc limit 1000")  # fmt: skip
+        rows = await pool.fetch("explain (analyze, buffers) " + "select bin, count from bins where stream = 'transfers'"
+                                " and unit = 'minute' order by bin desc limit 1000")  # fmt: skip
         print("  the newest 1,000 minutes:", next(row[0] for row in rows if "Execution Time" in row[0]))
 
 

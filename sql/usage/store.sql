@@ -1,6 +1,6 @@
--- The usage stream. Heads, fold and tail as in logins.sql.
+-- The usage stream: what is stored. Parts as in logins/store.sql.
 
--- name: insert
+-- part: insert
 with fresh as (
     insert into feature_clicks (id, user_id, feature_name, "timestamp", age, gender, folded)
     select *, true
@@ -10,7 +10,7 @@ with fresh as (
 )
 
 -- Rows inserted by other programs get here what they lack: how old their person is, and of which gender.
--- name: sweep
+-- part: sweep
 with waiting as (
     select id
     from feature_clicks
@@ -35,14 +35,14 @@ fresh as (
     returning feature_clicks.*
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select *
     from feature_clicks
 )
 
 -- Each click counts four times: for its gender and age, for either of them, and for everybody.
--- name: fold
+-- part: fold
 , classified as (
     select
         feature_name,
@@ -95,7 +95,7 @@ features as (
         first_click = least(total.first_click, excluded.first_click)
 )
 
--- name: stored
+-- part: stored
 select id, user_id, feature_name, "timestamp"
 from fresh
 
@@ -124,87 +124,8 @@ from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smalli
     with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, place)
 join feature_clicks as stored using (id)
 
--- The two charts from day $1 to day $2, both counted, in the zone $6; $3 gender, $4 age group, $5 feature of the line.
--- UTC days that lie within the span whichever zone it is (the local day is at most one off) are summed as they are;
--- quarters of an hour decide on the days at its edges. In UTC ($7 is 0, else 1) there are no such edges.
--- name: analytics
-with matching as (
-    select feature_name, clicks, first_click
-    from usage_days
-    where gender = $3::text
-        and age_group = $4::text
-        and day between $1::date + $7::integer and $2::date - $7::integer
-    union all
-    select feature_name, clicks, first_click
-    from usage_bins
-    where $7::integer = 1
-        and gender = $3::text
-        and age_group = $4::text
-        and (
-            bin >= ($1::date - 1)::timestamp at time zone 'UTC' and bin < ($1::date + 1)::timestamp at time zone 'UTC'
-            or bin >= $2::date::timestamp at time zone 'UTC' and bin < ($2::date + 2)::timestamp at time zone 'UTC'
-        )
-        and (bin at time zone $6::text)::date between $1::date and $2::date
-),
-bars as (
-    select feature_name as feature, sum(clicks) as count
-    from matching
-    group by feature_name
-    order by sum(clicks) desc, min(first_click), feature_name
-    limit 1000
-),
-of_feature as (
-    select day, clicks
-    from usage_days
-    where $7::integer = 0
-        and feature_name = $5::text
-        and gender = $3::text
-        and age_group = $4::text
-        and day between $1::date and $2::date
-    union all
-    select (bin at time zone $6::text)::date as day, clicks
-    from usage_bins
-    where $7::integer = 1
-        and feature_name = $5::text
-        and gender = $3::text
-        and age_group = $4::text
-        and bin >= ($1::date - 1)::timestamp at time zone 'UTC'
-        and bin < ($2::date + 2)::timestamp at time zone 'UTC'
-),
-line as (
-    select day as date, sum(clicks) as count
-    from of_feature
-    where day between $1::date and $2::date
-    group by day
-    order by day
-)
-select json_build_object(
-    'barChartData', (select coalesce(json_agg(bars), '[]') from bars),
-    'lineChartData', (select coalesce(json_agg(line), '[]') from line)
-)
-
--- The names of time zones this PostgreSQL knows; asked for once, since it reads a file for each.
--- name: zones
-select name
-from pg_timezone_names
-where name !~ '^(posix|right)/'
-
 -- Which of the names $1 have been clicked, and how many there are in all.
 -- name: room
 select
     array(select feature_name from usage_features where feature_name = any($1::text[])) as known,
     (select count(*) from usage_features) as number
-
--- What everybody may know at the moment $1: how much, and not of what.
--- name: snapshot
-select json_build_object(
-    'totalClicks', (select coalesce(sum(clicks), 0) from usage_features),
-    'featureCount', (select count(*) from usage_features),
-    'today', (
-        select json_build_object('date', today, 'totalClicks', coalesce(sum(clicks), 0))
-        from (select ($1::timestamptz at time zone 'UTC')::date as today) as moment
-        left join usage_days on day = today and gender = 'All' and age_group = 'All'
-        group by today
-    ),
-    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-)

@@ -1,6 +1,6 @@
--- The page views stream. Heads, fold and tail as in logins.sql.
+-- The page views stream: what is stored. Parts as in logins/store.sql.
 
--- name: insert
+-- part: insert
 with fresh as (
     insert into page_events (site_id, id, event_type, path, user_id, "timestamp", folded)
     select site_id, id, event_type, path, user_id, "timestamp", true
@@ -10,7 +10,7 @@ with fresh as (
     returning site_id, id, event_type, path, user_id, "timestamp"
 )
 
--- name: sweep
+-- part: sweep
 with waiting as (
     select site_id, id
     from page_events
@@ -27,7 +27,7 @@ fresh as (
     returning page_events.*
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select *
     from page_events
@@ -39,7 +39,7 @@ with fresh as (
 )
 
 -- Only page views are views; whoever does anything on a site is a user of it.
--- name: fold
+-- part: fold
 , newcomers as (
     insert into page_users (site_id, day, user_id)
     select distinct site_id, ("timestamp" at time zone 'UTC')::date as day, user_id
@@ -81,7 +81,7 @@ paths as (
     set views = total.views + excluded.views
 )
 
--- name: stored
+-- part: stored
 select id
 from fresh
 
@@ -142,69 +142,3 @@ select
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
     with ordinality as given (id, site_id, event_type, path, user_id, "timestamp", place)
 join page_events as stored using (id)
-
--- name: receipt
-select 'stored' as state, created_at as since, null as reason
-from page_events
-where id = $1
-union all
-select 'dead', first_seen, reason
-from dead_letters
-where id = $1 and stream = 'pageviews'
-limit 1
-
--- The report of a site from day $2 to day $3, both counted; $4 paths at most. Users are counted over the whole time.
--- name: report
-with span as (
-    select day, views, users
-    from page_days
-    where site_id = $1 and day between $2::date and $3::date
-),
-top_paths as (
-    select path, sum(views)::bigint as views
-    from page_paths
-    where site_id = $1 and day between $2::date and $3::date
-    group by path
-    order by views desc, path
-    limit $4::integer
-),
-series as (
-    select day::date as date, coalesce(views, 0) as total_views, coalesce(users, 0) as unique_users
-    from generate_series($2::date, $3::date, interval '1 day') as day
-    left join span using (day)
-    order by day
-)
-select
-    coalesce((select sum(views) from span), 0)::bigint as total_views,
-    case
-        when $2::date = $3::date then coalesce((select sum(users) from span), 0)::bigint
-        else (
-            select count(distinct user_id)
-            from page_users
-            where site_id = $1 and day between $2::date and $3::date
-        )
-    end as unique_users,
-    coalesce((select json_agg(top_paths) from top_paths), '[]') as top_paths,
-    (select json_agg(series) from series) as days
-
--- What the dashboard shows without a site at the moment $1: the sites of its day, the largest first.
--- name: snapshot
-with today as (
-    select site_id, views, users
-    from page_days
-    where day = ($1::timestamptz at time zone 'UTC')::date
-),
-largest as (
-    select site_id, views, users
-    from today
-    order by views desc, site_id
-    limit 100
-)
-select json_build_object(
-    'today', ($1::timestamptz at time zone 'UTC')::date,
-    'totalViews', coalesce((select sum(views) from today), 0),
-    'totalUsers', coalesce((select sum(users) from today), 0),
-    'siteCount', (select count(*) from today),
-    'sites', (select coalesce(json_agg(largest), '[]') from largest),
-    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-)

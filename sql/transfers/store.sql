@@ -1,4 +1,4 @@
--- The transfers stream: items that changed their owner. Heads, fold and tail as in logins.sql.
+-- The transfers stream, items that changed their owner: what is stored. Parts as in logins/store.sql.
 
 -- A row without a timestamp happens now, and only where it changes the owner. Both are decided here, while the item's
 -- row is locked: the time is later than that of the transfer before, whatever clocks say, and of two at once to the
@@ -8,7 +8,7 @@
 -- have no index, takes seconds with 5,000 rows where it planned for ten.
 -- An item that this statement does not see may still be there: another program stored it while the locks were waited
 -- for, and the foreign key looks at that moment, `fold` at the one before. Its transfer is left to the sweep.
--- name: insert
+-- part: insert
 with given as (
     select distinct on (id) *
     from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
@@ -79,7 +79,7 @@ fresh as (
     where folded
 )
 
--- name: sweep
+-- part: sweep
 with waiting as (
     select id
     from transfers
@@ -96,35 +96,30 @@ fresh as (
     returning transfers.id, "timestamp", owner_id, item_id
 )
 
--- name: rebuild
+-- part: rebuild
 with fresh as (
     select id, "timestamp", owner_id, item_id
     from transfers
 )
 
 -- The owner of an item is that of its latest transfer; of two at the same time, that with the greater id. PostgreSQL
--- does the last step first: the rows of items are locked before those of bins, as `insert` does it.
--- name: fold
-, bins as (
-    insert into transfer_bins as total (unit, bin, count)
-    select unit, date_trunc(unit, "timestamp", 'UTC') as bin, count(*)
+-- runs the last step first, so this locks rows of items before rows of bins, as `insert` does. Bins are counted as in
+-- items/store.sql.
+-- part: fold
+, milliseconds as (
+    select date_trunc('millisecond', "timestamp", 'UTC') as millisecond, count(*) as events
     from fresh
-    cross join (
-        values
-            ('millisecond', date_trunc('hour', now(), 'UTC') - interval '1 hour'),
-            ('second', date_trunc('hour', now(), 'UTC') - interval '1 day'),
-            ('minute', '-infinity'),
-            ('hour', '-infinity'),
-            ('day', '-infinity'),
-            ('week', '-infinity'),
-            ('month', '-infinity'),
-            ('quarter', '-infinity'),
-            ('year', '-infinity')
-    ) as units (unit, kept_since)
-    where "timestamp" >= kept_since
+    group by millisecond
+),
+binned as (
+    insert into bins as total (stream, unit, bin, count)
+    select 'transfers', unit, date_trunc(unit, millisecond, 'UTC') as bin, sum(events)
+    from milliseconds
+    join bin_units on millisecond >= kept_since
+    where stream = 'transfers'
     group by unit, bin
     order by unit, bin
-    on conflict (unit, bin) do update
+    on conflict (stream, unit, bin) do update
     set count = total.count + excluded.count
 ),
 latest as (
@@ -151,7 +146,7 @@ owned as (
 
 -- Other programs are told in the transaction that stored them, on the channel and under its older name; of what is left
 -- to the sweep, by the sweep. So are our servers: whoever stored it may be killed before it tells them.
--- name: stored
+-- part: stored
 select
     id, "timestamp", owner_id, item_id,
     case when folded then pg_notify('transfer_update', json_build_object('id', id)::text) end,
@@ -159,7 +154,7 @@ select
     case when folded then pg_notify('statsd', 'transfers') end
 from added
 
--- name: swept
+-- part: swept
 select count(*)
 from (
     select
@@ -169,7 +164,10 @@ from (
 ) as told
 
 -- name: empty
-with bins as (delete from transfer_bins)
+with emptied as (
+    delete from bins
+    where stream = 'transfers'
+)
 update items
 set owner_id = null,
     owned_since = null,
@@ -178,25 +176,6 @@ where owner_id is not null
 
 -- name: lock
 lock table transfers in share row exclusive mode
-
--- One small step: deletes bins so fine that they are kept for an hour or a day only.
--- name: expire
-with old as (
-    select unit, bin
-    from transfer_bins
-    where (unit = 'millisecond' and bin < date_trunc('hour', now(), 'UTC') - interval '1 hour')
-        or (unit = 'second' and bin < date_trunc('hour', now(), 'UTC') - interval '1 day')
-    limit 5000
-    for update skip locked
-),
-expired as (
-    delete from transfer_bins
-    using old
-    where transfer_bins.unit = old.unit and transfer_bins.bin = old.bin
-    returning 1
-)
-select count(*)
-from expired
 
 -- name: known
 select
@@ -207,93 +186,6 @@ select
 from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
     with ordinality as given (id, "timestamp", owner_id, item_id, place)
 join transfers as stored using (id)
-
--- The newest bins of unit $1, up to the present as far as clocks agree on it: rows that are dated in the future count in
--- the totals, but a thousand bins of them would hide all that happens.
--- name: series
-select coalesce(
-    json_agg(
-        json_build_object(
-            'time', to_char(bin at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-            'count', count
-        )
-        order by bin desc
-    ),
-    '[]'
-)
-from (
-    select bin, count
-    from transfer_bins
-    where unit = $1::text
-        and bin <= now() + interval '1 minute'
-    order by bin desc
-    limit 1000
-) as newest
-
--- Everything the dashboard shows at the moment $1, but the series. Owners are counted up to 10,000: no total of them is kept.
--- name: snapshot
-with newest_items as (
-    select id, base_item_id, created_at, owner_id, owned_since
-    from items
-    order by created_at desc, id desc
-    limit 50
-),
-item_rows as (
-    select
-        newest.id,
-        base_item_id,
-        description,
-        to_char(newest.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
-        owner_id,
-        owners.name as owner_name,
-        to_char(owned_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as owned_since
-    from newest_items as newest
-    join base_items on base_items.id = base_item_id
-    left join owners on owners.id = owner_id
-    order by newest.created_at desc, newest.id desc
-),
-newest_transfers as (
-    select id, item_id, owner_id, "timestamp"
-    from transfers
-    order by "timestamp" desc, id desc
-    limit 50
-),
-transfer_rows as (
-    select
-        newest.id,
-        item_id,
-        description,
-        newest.owner_id,
-        owners.name as owner_name,
-        to_char("timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "timestamp"
-    from newest_transfers as newest
-    join items on items.id = item_id
-    join base_items on base_items.id = base_item_id
-    join owners on owners.id = newest.owner_id
-    order by newest."timestamp" desc, newest.id desc
-),
-owner_rows as (
-    select id, name
-    from owners
-    order by created_at desc, id desc
-    limit 100
-),
-base_item_rows as (
-    select id, description
-    from base_items
-    order by created_at desc, id desc
-    limit 100
-)
-select json_build_object(
-    'itemCount', (select coalesce(sum(count), 0) from item_bins where unit = 'year'),
-    'transferCount', (select coalesce(sum(count), 0) from transfer_bins where unit = 'year'),
-    'items', (select coalesce(json_agg(item_rows), '[]') from item_rows),
-    'transfers', (select coalesce(json_agg(transfer_rows), '[]') from transfer_rows),
-    'owners', (select coalesce(json_agg(owner_rows), '[]') from owner_rows),
-    'ownerCount', (select nullif(count(*), 10001) from (select from owners limit 10001) as counted),
-    'baseItems', (select coalesce(json_agg(base_item_rows), '[]') from base_item_rows),
-    'generatedAt', to_char($1::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-)
 
 -- Owners and base items are few and change rarely: what adds one tells the servers in the same transaction.
 -- name: add_owner
@@ -315,46 +207,6 @@ with fresh as (
 )
 select id, description, created_at, pg_notify('statsd', 'transfers')
 from fresh
-
--- name: owner
-select id, name, created_at
-from owners
-where id = $1
-
--- name: base_item
-select id, description, created_at
-from base_items
-where id = $1
-
--- name: owners
-with edge as (
-    select created_at, id
-    from owners
-    where id = $2::uuid
-    union all
-    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-    where $2::uuid is null
-)
-select id, name, created_at
-from owners
-where (created_at, id) < ((select created_at from edge), (select id from edge))
-order by created_at desc, id desc
-limit $1::integer
-
--- name: base_items
-with edge as (
-    select created_at, id
-    from base_items
-    where id = $2::uuid
-    union all
-    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-    where $2::uuid is null
-)
-select id, description, created_at
-from base_items
-where (created_at, id) < ((select created_at from edge), (select id from edge))
-order by created_at desc, id desc
-limit $1::integer
 
 -- The rows that pages and tests of this contract know by their ids.
 -- name: demo
