@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from folders import ROOT
 
 from statsd import app
 from statsd.database import sql

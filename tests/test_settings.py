@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from folders import ROOT
 
 from statsd import settings
 from statsd.errors import SettingsError

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from conftest import until
+from waiting import until
 
 from statsd.accounts import passwords, throttle
 from statsd.accounts.users import ACCOUNTS

@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import ROOT
+from folders import ROOT
 from playwright.async_api import Page, expect
+from visits import Visits
 
-from browser.conftest import Visits
 from statsd.accounts import signin
 from statsd.database import sql
-from statsd.site import docs, page
+from statsd.site import docs
+from statsd.site import page as site_page
 from statsd.web.operation import Operation, Parameter, answer
 
 Start = Callable[..., Awaitable[Any]]
@@ -140,9 +141,9 @@ async def ticks(request: web.Request) -> web.StreamResponse:
 
 async def test_stream_of_events_can_be_listened_to(visit: Visits) -> None:
     app = web.Application()
-    app.add_routes([web.get("/", page.docs), web.get("/ticks/{unit}", ticks)])
+    app.add_routes([web.get("/", site_page.docs), web.get("/ticks/{unit}", ticks)])
     document = docs.text(app)
-    app.add_routes([route for route in page.ROUTES if route.path not in ("/docs", "/openapi.json")])  # type: ignore[attr-defined]
+    app.add_routes([route for route in site_page.ROUTES if route.path not in ("/docs", "/openapi.json")])  # type: ignore[attr-defined]
 
     async def told(_: web.Request) -> web.Response:
         return web.json_response(text=document)

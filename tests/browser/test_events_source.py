@@ -12,11 +12,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import Program, until
-from test_nginx import Nginx, free_port
-from test_transfers import ADA, BIKE, GRACE, ITEM, put
+from items import ADA, BIKE, GRACE, ITEM, put
+from nginx import Nginx
+from ports import free_port
+from program import Program
+from visits import Visits
+from waiting import until
 
-from browser.conftest import Visits
 from statsd.database import sql
 from statsd.live import sse
 

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from conftest import Program, until
 from playwright.async_api import Locator, Page, expect
+from program import Program
+from screen import is_readable, tab_to
+from visits import AWAY, Visits
+from waiting import until
 
-from browser.conftest import Visits
 from statsd import app
 from statsd.live import websocket
 from statsd.settings import Settings
@@ -28,8 +30,6 @@ Run = Callable[..., Program]
 Stats = dict[str, Any]
 Rows = list[list[Any]]
 
-AWAY = r"net::ERR_|WebSocket connection to"
-"""What the browser says about a server that is not there."""
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
 
 
@@ -264,33 +264,6 @@ UNFIT = (
 )
 
 
-CONTRASTS = """() => {
-    const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-    const light = (colour) => {
-        const [r, g, b] = channels(colour).map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const behind = (e) => {
-        const colour = getComputedStyle(e).backgroundColor;
-        return channels(colour)[3] === 0 ? behind(e.parentElement) : colour;
-    };
-    const hasText = (e) => [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim());
-    return [...document.body.querySelectorAll("*")].filter((e) => e.checkVisibility() && hasText(e)).map((e) => {
-        const [dark, bright] = [light(getComputedStyle(e).color), light(behind(e))].sort((a, b) => a - b);
-        return [(bright + 0.05) / (dark + 0.05), `${e.tagName} ${e.className}: ${e.textContent}`];
-    });
-}"""  # noqa: E501 - one formula a line
-
-
-async def is_readable(page: Page) -> None:
-    """Every visible text has a contrast of 4.5 (WCAG AA), in both colour schemes."""
-    for scheme in ("dark", "light"):
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        contrasts = await page.evaluate(CONTRASTS)
-        assert len(contrasts) > 10
-        assert [text for ratio, text in contrasts if ratio < 4.5] == [], scheme
-
-
 async def test_everything_is_readable_and_drawn_in_light_and_dark(start: Start, visit: Visits) -> None:
     """The charts follow when the system changes its colours."""
     page = await visit((await start()).make_url("/"), reduced_motion="reduce")
@@ -424,16 +397,6 @@ async def table(page: Page, card: str) -> tuple[list[str], Rows]:
     kinds = await shown.locator("thead th").evaluate_all("all => all.map((th) => th.dataset.kind)")
     texts = "all => all.map((tr) => [...tr.cells].map((cell) => cell.innerText))"
     return kinds, await shown.locator("tbody tr").evaluate_all(texts)
-
-
-async def tab_to(page: Page, target: Locator) -> None:
-    """Press Tab until the target has the focus."""
-    for _ in range(30):
-        await page.keyboard.press("Tab")
-        if await target.evaluate("e => e === document.activeElement"):
-            assert await target.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
-            return
-    pytest.fail(f"the keyboard does not reach {target}")
 
 
 async def test_keyboard_alone_turns_every_chart_into_its_table(start: Start, visit: Visits) -> None:

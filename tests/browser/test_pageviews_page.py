@@ -9,10 +9,9 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import until
 from playwright.async_api import Locator, Page, expect
-
-from browser.conftest import Visits
+from visits import Visits
+from waiting import until
 
 Start = Callable[..., Awaitable[Any]]
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from conftest import until
 from playwright.async_api import Locator, Page, Route, expect
+from screen import is_readable
+from visits import Visits
+from waiting import until
 
-from browser.conftest import Visits
-from browser.test_logins_page import is_readable
 from statsd.ingest import aggregate
 from statsd.live import websocket
 

@@ -14,11 +14,11 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import pytest
-from conftest import until
 from playwright.async_api import Locator, Page, Route, WebSocketRoute, expect
+from screen import is_readable, tab_to
+from visits import AWAY, Visits
+from waiting import until
 
-from browser.conftest import Visits
-from browser.test_logins_page import AWAY, is_readable, tab_to
 from statsd.ingest import aggregate
 
 Start = Callable[..., Awaitable[Any]]

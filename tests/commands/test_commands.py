@@ -21,7 +21,10 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from conftest import ROOT, Program, until
+from folders import ROOT
+from ports import free_port
+from program import Program
+from waiting import until
 
 from statsd.database.pool import POOL
 from statsd.ingest import ids, writer
@@ -352,7 +355,7 @@ async def test_database_url_of_the_embedded_server_works_for_others(run: Run) ->
 async def test_killed_server_loses_nothing_it_answered(run: Run) -> None:
     """kill -9 under load, three times: every login that was answered is there once, totals equal a recount."""
     answered: list[str] = []
-    port = _free_port()
+    port = free_port()
     for _ in range(3):
         program = run("serve", "--port", str(port))
         address = await program.address()
@@ -397,11 +400,6 @@ async def _totals_after(run: Run, *command: str) -> list[Any]:
     await server.ended()
     del payload["generatedAt"]
     return sorted(map(repr, payload.items()))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
 
 
 def test_foreign_package_of_the_same_name_is_told_apart(tmp_path: Path) -> None:

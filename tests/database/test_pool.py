@@ -8,7 +8,7 @@ from itertools import count
 
 import asyncpg
 import pytest
-from conftest import renamed
+from databases import renamed
 
 from statsd.database import migrations
 from statsd.database.pool import connect, is_bad_data, open_pool

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import until
+from waiting import until
 
 from statsd.errors import DatabaseAway
 from statsd.ingest.generator import Generator, set_scenery

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-from conftest import until
+from waiting import until
 
 from statsd.database.pool import connect
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded

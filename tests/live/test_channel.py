@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from conftest import Outside, until
+from outside import Outside
+from waiting import until
 
 from statsd.app import ended
 from statsd.database.pool import open_pool

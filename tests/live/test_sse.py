@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import Events, until
-from test_transfers import ADA, BIKE, GRACE, ITEM, post, put
+from events import Events
+from items import ADA, BIKE, GRACE, ITEM, post, put
+from waiting import until
 
 from statsd.database import sql
 from statsd.ingest import aggregate

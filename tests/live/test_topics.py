@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import WSMsgType
-from conftest import until
+from waiting import until
 
 from statsd.database.pool import POOL
 from statsd.live import topics

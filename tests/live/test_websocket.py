@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
-from conftest import until
+from waiting import until
 
 from statsd.database.pool import POOL
 from statsd.live import websocket

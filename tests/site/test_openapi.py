@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from conftest import ROOT, Program
+from folders import ROOT
 from jsonschema import Draft202012Validator
+from program import Program
 
 from statsd import app
 from statsd.accounts import signin

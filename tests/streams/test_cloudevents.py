@@ -7,9 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from test_webhooks import events, post
-
-CLOUD = {"specversion": "1.0", "id": "A-1", "source": "/shop", "type": "com.example.order", "subject": "42"}
+from deliveries import CLOUD, events, post
 
 
 async def test_structured_cloud_event_is_a_webhook_event(client: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientPayloadError
-from conftest import until
+from waiting import until
 
 from statsd.database.pool import connect
 from statsd.ingest import aggregate

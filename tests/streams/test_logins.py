@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
-from conftest import ROOT, renamed
+from databases import renamed
+from folders import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from conftest import ROOT
+from folders import ROOT
 
 from statsd.ingest import aggregate, ids
 from statsd.ingest.writer import WRITERS

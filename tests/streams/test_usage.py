@@ -14,9 +14,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import Outside, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from outside import Outside
+from waiting import until
 
 from statsd.database.pool import POOL
 from statsd.ingest import aggregate

@@ -11,40 +11,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from conftest import until
+from deliveries import EVENT, events, post, stats
+from waiting import until
 
 from statsd.ingest import aggregate
 from statsd.ingest.outage import OUTAGE
 from statsd.streams import webhooks
 from statsd.streams.webhooks import windows
 
-EVENT = {
-    "eventType": "page_view",
-    "userId": "123",
-    "timestamp": "2024-01-01T12:00:00Z",
-    "metadata": {"page": "home"},
-}
-
 Start = Callable[..., Awaitable[Any]]
-
-
-async def post(client: Any, body: object, status: int = 200, **headers: str) -> dict[str, Any]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    raw = body if isinstance(body, (bytes, str)) else json.dumps(body)
-    response = await client.post("/webhook", data=raw, headers={"Content-Type": "application/json", **named})
-    answer = await response.json()
-    assert response.status == status, answer
-    return answer
-
-
-async def stats(client: Any, name: str = "hour") -> dict[str, Any]:
-    return (await (await client.get(f"/events/stats?filter={name}")).json())["data"]
-
-
-async def events(client: Any, query: str = "filter=hour") -> dict[str, Any]:
-    response = await client.get(f"/events?{query}")
-    assert response.status == 200, await response.text()
-    return (await response.json())["data"]
 
 
 # The contract

@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from test_cloudevents import CLOUD
-from test_webhooks import EVENT, events, post, stats
+from deliveries import CLOUD, EVENT, events, post, stats
 
 from statsd.settings import webhook_secret
 from statsd.streams.webhooks import senders

@@ -13,10 +13,10 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
-from conftest import renamed
+from databases import renamed
+from deliveries import EVENT, post, stats
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_webhooks import EVENT, post, stats
 
 from statsd.database import migrations, sql
 from statsd.database.pool import connect, open_pool

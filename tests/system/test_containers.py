@@ -21,8 +21,9 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
-from conftest import ROOT, Program
+from folders import ROOT
 from packaging.requirements import Requirement
+from program import Program
 
 from statsd import __version__, settings
 

@@ -6,69 +6,30 @@ import asyncio
 import contextlib
 import io
 import json
-import os
 import re
-import shutil
 import socket
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from conftest import PATIENCE_SECONDS, ROOT, Events, Outside, Program, until
+from events import Events
+from folders import ROOT
+from nginx import Nginx
+from outside import Outside
+from ports import free_port
+from program import Program
+from waiting import PATIENCE_SECONDS, until
 from yarl import URL
 
 from statsd.web.asked import BATCH_BYTES
 from statsd.web.origins import HEADERS
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or "nginx"
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "Estonia", "device_type": "Desktop", "browser": "Firefox"}
 
 Frontend = Callable[..., Awaitable[aiohttp.ClientSession]]
-
-
-class Nginx:
-    """static/nginx.conf with this machine's addresses in place of the container's; nothing else is changed."""
-
-    def __init__(self, folder: Path, backend: str, resolver: str = "127.0.0.11") -> None:
-        self.port = free_port()
-        places = {
-            "listen 8080": f"listen 127.0.0.1:{self.port}",
-            "/usr/share/nginx/html": str(ROOT / "static"),
-            "backend:8080": backend,
-            "127.0.0.11": resolver,
-        }
-        text = (ROOT / "static" / "nginx.conf").read_text()
-        for container, here in places.items():
-            assert text.count(container) == 1
-            text = text.replace(container, here)
-        config = folder / "nginx.conf"
-        config.write_text(text)
-        # Started by root, workers would be `nobody`, whom a checkout may not let in.
-        directives = "daemon off;" + ("user root;" if os.geteuid() == 0 else "")
-        self.log = folder / "nginx.log"
-        with self.log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [NGINX, "-p", f"{folder}/", "-e", "stderr", "-c", str(config), "-g", directives], stderr=stderr
-            )
-
-    def accepts(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(PATIENCE_SECONDS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

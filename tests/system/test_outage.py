@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
-from conftest import POLL_SECONDS, Outside, Program, until
+from outside import Outside
+from ports import free_port
+from program import Program
+from waiting import POLL_SECONDS, until
 
 from statsd.database import sql
 from statsd.database.pool import COMMAND_SECONDS, POOL, POOL_SIZE, open_pool
@@ -318,9 +320,7 @@ class Poster:
 async def test_every_accepted_event_is_stored_once_whatever_dies(run: Callable[..., Program], outside: Outside) -> None:
     """Clients post all the time while PostgreSQL is killed, stopped for 20 s and restarted, and the program killed."""
     await (await outside.ready()).close()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    begin = ("serve", "--port", str(port))
+    begin = ("serve", "--port", str(free_port()))
     program = run(*begin, DATABASE_URL=outside.dsn)
     poster = Poster(await program.address())
     posting = [asyncio.create_task(poster.run(name)) for name in range(12)]

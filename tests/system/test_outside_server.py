@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import aiohttp
-from conftest import Outside, Program, until
+from outside import Outside
+from program import Program
+from waiting import until
 
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
 

@@ -16,9 +16,11 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from conftest import PATIENCE_SECONDS, Outside, Program, missing, until
-from test_nginx import free_port
-from test_transfers import ADA, BIKE, get, post, put
+from items import ADA, BIKE, get, post, put
+from outside import Outside
+from ports import free_port
+from program import Program
+from waiting import PATIENCE_SECONDS, missing, until
 
 from statsd.database import migrations, pooler, sql
 from statsd.database.pool import connect, open_pool

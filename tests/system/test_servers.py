@@ -14,8 +14,11 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from conftest import PATIENCE_SECONDS, Events, Outside, Program, until
-from test_transfers import ADA, BIKE, GRACE, ITEM, post, put
+from events import Events
+from items import ADA, BIKE, GRACE, ITEM, post, put
+from outside import Outside
+from program import Program
+from waiting import PATIENCE_SECONDS, until
 
 from statsd.database import sql
 from statsd.ingest import aggregate

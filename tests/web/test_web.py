@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from conftest import until
+from waiting import until
 from yarl import URL
 
 from statsd.database.pool import POOL
