@@ -1,14 +1,14 @@
 // @ts-check
 /** Logins: who signs in, with what, from where, when and for how long. The payload is `contracts.md` §1.6. */
 
-import { perDay, perHour, ranking, ring, stacked } from "../drawings.js";
-import { count, decimal, length, percent, percentage } from "../format.js";
-import { list, number, object, text } from "../read.js";
-import { sum } from "../rows.js";
+import { perDay, perHour, ranking, ring, stacked } from "../figures/drawings.js";
+import { count, decimal, length, percent, percentage } from "../figures/format.js";
+import { list, number, object, text } from "../wire/read.js";
+import { sum } from "../figures/rows.js";
 
-/** @typedef {import("../card.js").Card} Card */
-/** @typedef {import("../read.js").Json} Json */
-/** @typedef {import("../table.js").Row} Row */
+/** @typedef {import("../cards/card.js").Card} Card */
+/** @typedef {import("../wire/read.js").Json} Json */
+/** @typedef {import("../cards/table.js").Row} Row */
 
 const DEVICES = 5;
 const REGIONS = 8;
@@ -153,7 +153,7 @@ const sessions = {
 
 /**
  * @param {string} device
- * @param {import("../read.js").Json} stats
+ * @param {import("../wire/read.js").Json} stats
  * @param {unknown} active
  * @returns {Row}
  */
@@ -186,7 +186,7 @@ function loginsEach(payload) {
 const finishedShare = (payload) =>
   percentage(number(overall(payload).totalSessions), number(overall(payload).totalLogins));
 
-/** @type {import("../tiles.js").Tile[]} */
+/** @type {import("../cards/tiles.js").Tile[]} */
 const tiles = [
   {
     id: "logins",
@@ -241,7 +241,7 @@ const example = {
   session_duration_seconds: 1800,
 };
 
-/** @type {import("../panel.js").Panel} */
+/** @type {import("../cards/panel.js").Panel} */
 export const logins = {
   id: "logins",
   title: "Logins",

@@ -1,0 +1,22 @@
+// @ts-check
+/** The header's right side: how the server is reached, and how old the numbers are. */
+
+import { hooked, setText } from "../widgets/element.js";
+import { ago } from "../figures/format.js";
+import { STALE_MS } from "./states.js";
+
+/** @type {Record<import("../wire/store.js").Connection, string>} */
+const WORDS = { live: "Live", connecting: "Connecting", polling: "Polling", offline: "Offline" };
+
+/**
+ * @param {import("../wire/store.js").Link} link
+ * @param {import("../wire/store.js").Snapshot | undefined} snapshot
+ * @param {number} now
+ */
+export function showStatus(link, snapshot, now) {
+  hooked("data-connection").dataset.connection = link.connection;
+  setText(hooked("data-connection-label"), WORDS[link.connection]);
+  const age = hooked("data-age");
+  setText(age, snapshot ? `Updated ${ago(now - snapshot.receivedAt)}` : "");
+  age.toggleAttribute("data-old", snapshot !== undefined && now - snapshot.receivedAt > STALE_MS);
+}
