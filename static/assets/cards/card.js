@@ -1,30 +1,17 @@
 // @ts-check
 /** One subject on the page: a chart, the table behind it, and the table as a file. All three come from the same rows. */
 
-import { makeChart } from "./charts.js";
 import { makeExport } from "../widgets/csv.js";
 import { button, element, setText } from "../widgets/element.js";
 import { makeHandles } from "./chart_keyboard.js";
+import { makeChart } from "./charts.js";
 import { makeLegend } from "./legend.js";
 import { makeTable, tableLines } from "./table.js";
 
-/** @typedef {import("../wire/read.js").Json} Json */
-/** @typedef {import("./table.js").Row} Row */
-/**
- * @typedef {object} Drawing how the rows become a chart
- * @property {import("./charts.js").Kind} kind
- * @property {(rows: Row[]) => import("./charts.js").Figure} figure
- * @property {(rows: Row[]) => string} summary what the chart shows, in a sentence, for who cannot see it
- * @property {boolean} [legend]
- * @property {Choice} [choice] makes the values something to pick
- * @property {() => void} [entered] the pointer comes to it
- */
-/**
- * @typedef {object} Choice
- * @property {string} label what is picked
- * @property {(rows: Row[]) => string[]} names one per value
- * @property {import("./table.js").Pick} pick
- */
+/** @import { Drawing } from "../figures/drawings.js" */
+/** @import { Row } from "../figures/rows.js" */
+/** @import { Json } from "../wire/read.js" */
+/** @import { Column } from "./table.js" */
 /**
  * @typedef {object} Frame
  * @property {string} id
@@ -35,7 +22,7 @@ import { makeTable, tableLines } from "./table.js";
  */
 /**
  * @typedef {object} Sheet
- * @property {import("./table.js").Column[]} columns
+ * @property {Column[]} columns
  * @property {(payload: Json) => Row[]} rows
  * @property {boolean} [footed] the last row sums up the others
  * @property {Drawing} [drawing] without one the card is its table

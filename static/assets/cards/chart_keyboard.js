@@ -4,14 +4,15 @@
  * here. Tab comes to one of them, the arrow keys lead from it to the others.
  */
 
-import { button, element, setText } from "../widgets/element.js";
 import { count } from "../figures/format.js";
+import { button, element, setText } from "../widgets/element.js";
 
-/** @typedef {import("./charts.js").Figure} Figure */
+/** @import { Figure } from "../figures/drawings.js" */
+/** @import { Pick } from "../figures/rows.js" */
 
 /**
  * @param {string} label
- * @param {import("./table.js").Pick} pick
+ * @param {Pick} pick
  * @param {(index: number | null) => void} point shows in the picture which one has the focus
  * @returns {{node: HTMLElement, choose: (index: number) => void, show: (names: string[], figure: Figure) => void}}
  */

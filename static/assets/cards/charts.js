@@ -4,22 +4,7 @@
 import { compact, count, cut, percent, percentage, shorten } from "../figures/format.js";
 import { cssValue, motionReduced, onThemeChange } from "./theme.js";
 
-/** @typedef {"line" | "columns" | "bars" | "doughnut"} Kind */
-/**
- * @typedef {object} Series
- * @property {string} name
- * @property {(number | null)[]} values
- * @property {string[]} colours CSS variables, one per value or one for all
- */
-/**
- * @typedef {object} Figure what a chart shows
- * @property {string[]} labels one per value, in full: the tooltip's title
- * @property {string[]} ticks one per value, for the axis; empty where it shall stay free
- * @property {Series[]} series
- * @property {boolean} [open] the last value of a line is of a time that is not over
- * @property {number} [longest] characters of a tick; without it LONGEST_TICK
- * @property {[string, string]} [unit] what one value is a number of, and what several are
- */
+/** @import { Figure, Kind, Series } from "../figures/drawings.js" */
 /** @typedef {{dataIndex?: number, dataset: Series, raw: number, label: string, p1DataIndex?: number}} Point */
 /** @typedef {Point & {dataset: {label: string, unit?: [string, string]}}} Named */
 

@@ -1,10 +1,10 @@
 // @ts-check
 /** What the colours of a chart stand for. */
 
-import { element, setText } from "../widgets/element.js";
 import { count, percent, percentage } from "../figures/format.js";
+import { element, setText } from "../widgets/element.js";
 
-/** @typedef {import("./charts.js").Figure} Figure */
+/** @import { Figure } from "../figures/drawings.js" */
 /** @typedef {{name: string, colour: string, value: string, share: string}} Entry */
 
 /**

@@ -1,41 +1,48 @@
 // @ts-check
 /** One panel on screen: heading, pickers, message, guide, tiles and cards, in the state its numbers are in. */
 
-import { makeCard } from "./card.js";
 import { button, element, setText } from "../widgets/element.js";
 import { makeGuide } from "../widgets/guide.js";
-import { panelState, STALE_MS, stateMessage } from "./states.js";
+import { STALE_MS } from "../wire/store.js";
+import { makeCard } from "./card.js";
+import { panelState, stateMessage } from "./states.js";
 import { makeTiles } from "./tiles.js";
 
-/** @typedef {import("../wire/read.js").Json} Json */
+/** @import { Step } from "../widgets/guide.js" */
+/** @import { Source } from "../wire/feed.js" */
+/** @import { Json } from "../wire/read.js" */
+/** @import { Link, Snapshot, Store } from "../wire/store.js" */
+/** @import { Card, Shown } from "./card.js" */
+/** @import { Message } from "./states.js" */
+/** @import { Tile } from "./tiles.js" */
 /**
  * @typedef {object} Panel a file in panels/ exports one
  * @property {string} id also its address: `/#logins`
  * @property {string} title
  * @property {string} hint
- * @property {import("../wire/feed.js").Source} source
- * @property {import("./tiles.js").Tile[]} tiles
- * @property {import("./card.js").Card[]} cards
+ * @property {Source} source
+ * @property {Tile[]} tiles
+ * @property {Card[]} cards
  * @property {(payload: Json) => boolean} isEmpty whether nothing was ever stored
- * @property {(store: import("../wire/store.js").Store, changed: () => void, clear: () => void) => Detail} [detail] `clear` leaves
+ * @property {(store: Store, changed: () => void, clear: () => void) => Detail} [detail] `clear` leaves
  *   nothing of the numbers that were shown
  * @property {(payload: Json) => string} [remark] what is special about these numbers; empty where nothing is
  * @property {(payload: Json) => string} summary the panel in a sentence, for who listens
- * @property {{title: string, steps: import("../widgets/guide.js").Step[]}} guide
+ * @property {{title: string, steps: Step[]}} guide
  */
 /**
  * @typedef {object} Detail what the reader picks in a panel, and the numbers fetched for it
  * @property {HTMLElement} bar where it is picked
  * @property {HTMLElement} [corner] what stands opposite the heading
  * @property {Gate} [gate]
- * @property {() => import("../wire/feed.js").Source[]} [sources] what is wanted beside the panel's own
+ * @property {() => Source[]} [sources] what is wanted beside the panel's own
  * @property {() => void} enter the panel comes on screen
  * @property {(known: Known, now: number) => Known} complete adds the fetched numbers; no snapshot while there are none
  */
 /**
  * @typedef {object} Known
- * @property {import("../wire/store.js").Link} link
- * @property {import("../wire/store.js").Snapshot | undefined} snapshot
+ * @property {Link} link
+ * @property {Snapshot | undefined} snapshot
  * @property {boolean} [turning] these are the numbers of what was picked before, while the others are on their way
  */
 /**
@@ -47,7 +54,7 @@ import { makeTiles } from "./tiles.js";
 
 /**
  * @param {Panel} panel
- * @param {import("../wire/store.js").Store} store
+ * @param {Store} store
  * @param {() => void} changed
  * @param {() => void} retry
  */
@@ -93,7 +100,7 @@ export function makePanel(panel, store, changed, retry) {
     return detail ? detail.complete(all, now) : all;
   }
 
-  /** @param {import("./states.js").Message | null} said */
+  /** @param {Message | null} said */
   function say(said) {
     message.hidden = said === null;
     setText(title, said?.title ?? "");
@@ -132,7 +139,7 @@ export function makePanel(panel, store, changed, retry) {
     },
     /**
      * @param {number} now
-     * @returns {{snapshot: import("../wire/store.js").Snapshot | undefined, sentence: string}} what is shown, and the state in words
+     * @returns {{snapshot: Snapshot | undefined, sentence: string}} what is shown, and the state in words
      */
     show(now) {
       const { link, snapshot, turning = false } = known(now);
@@ -159,7 +166,7 @@ export function makePanel(panel, store, changed, retry) {
 /**
  * Tiles and cards.
  * @param {Panel} panel
- * @returns {import("./card.js").Shown & {node: HTMLElement}}
+ * @returns {Shown & {node: HTMLElement}}
  */
 function makeNumbers(panel) {
   const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });

@@ -2,14 +2,12 @@
 /** In which state a panel is, and what it says about it. */
 
 import { ago, count } from "../figures/format.js";
+import { STALE_MS } from "../wire/store.js";
 
-/** @typedef {import("../wire/store.js").Link} Link */
-/** @typedef {import("../wire/store.js").Snapshot} Snapshot */
+/** @import { Link, Snapshot } from "../wire/store.js" */
 /** @typedef {"loading" | "empty" | "ready" | "stale" | "offline"} State */
 /** @typedef {{title: string, words: string}} Message */
 
-/** Three pushes missed. */
-export const STALE_MS = 30_000;
 /** By then a connected server has sent something, unless it is in trouble. */
 const PATIENCE_MS = 10_000;
 

@@ -1,16 +1,18 @@
 // @ts-check
 /** The header's right side: how the server is reached, and how old the numbers are. */
 
-import { hooked, setText } from "../widgets/element.js";
 import { ago } from "../figures/format.js";
-import { STALE_MS } from "./states.js";
+import { hooked, setText } from "../widgets/element.js";
+import { STALE_MS } from "../wire/store.js";
 
-/** @type {Record<import("../wire/store.js").Connection, string>} */
+/** @import { Connection, Link, Snapshot } from "../wire/store.js" */
+
+/** @type {Record<Connection, string>} */
 const WORDS = { live: "Live", connecting: "Connecting", polling: "Polling", offline: "Offline" };
 
 /**
- * @param {import("../wire/store.js").Link} link
- * @param {import("../wire/store.js").Snapshot | undefined} snapshot
+ * @param {Link} link
+ * @param {Snapshot | undefined} snapshot
  * @param {number} now
  */
 export function showStatus(link, snapshot, now) {

@@ -1,11 +1,10 @@
 // @ts-check
 /** The table behind a chart: patched in place, so that scrolling and selecting survive an update. */
 
-import { button, element, setText } from "../widgets/element.js";
 import { count, day, dayAndTime, hour, length, NONE, percent, shorten, toTheSecond } from "../figures/format.js";
+import { button, element, setText } from "../widgets/element.js";
 
-/** @typedef {string | number | null} Cell */
-/** @typedef {Record<string, Cell>} Row its `id`, where it has one, tells it from the others; `composed` of others, it is no name */
+/** @import { Cell, Pick, Row } from "../figures/rows.js" */
 /**
  * @typedef {object} Column the first column names its row
  * @property {string} key
@@ -15,12 +14,6 @@ import { count, day, dayAndTime, hour, length, NONE, percent, shorten, toTheSeco
  * @property {(row: Row) => string} [write] where its kind does not say how
  * @property {Pick} [pick] makes the cells buttons
  * @property {string} [bar] the key of the percentage that is drawn behind the cells
- */
-/**
- * @typedef {object} Pick
- * @property {(name: string) => void} choose
- * @property {() => string} chosen
- * @property {string} [by] the key of what is chosen, where the cells do not say it themselves
  */
 
 /** Of a text in a cell of JSON; the file has it whole. */

@@ -4,11 +4,11 @@
  * through values nobody measured.
  */
 
-import { element, setText } from "../widgets/element.js";
 import { clock, count, decimal, length, lengthParts, NONE, percent } from "../figures/format.js";
+import { element, setText } from "../widgets/element.js";
 import { cssValue, motionReduced } from "./theme.js";
 
-/** @typedef {import("../wire/read.js").Json} Json */
+/** @import { Json } from "../wire/read.js" */
 /**
  * @typedef {object} Tile
  * @property {string} id

@@ -1,13 +1,35 @@
 // @ts-check
-/** Counts per day without gaps: a server leaves out the days on which nothing happened, a line must not. */
-
-import { daysAfter } from "./format.js";
+/** UTC days as YYYY-MM-DD, and counts per day without gaps: the server leaves out days without events, a line must not. */
 
 /** @typedef {{date: string, clicks: number}} Day */
 /** @typedef {{from: string, until: string, today: string}} Span `from` and `until` are empty where they are open */
 
+/** The first day that can be picked. */
+export const FIRST_DAY = "1970-01-01";
+
 /** Days without anything before the first one, at most: a span may begin decades earlier. */
 const LEAD_DAYS = 366;
+
+/** By the clock of this browser. */
+export const today = () => new Date().toISOString().slice(0, 10);
+
+/**
+ * @param {string} date YYYY-MM-DD
+ * @param {number} days
+ * @returns {string} the date so many days later
+ */
+export function daysAfter(date, days) {
+  const at = new Date(`${date}T00:00:00Z`);
+  at.setUTCDate(at.getUTCDate() + days);
+  return at.toISOString().slice(0, 10);
+}
+
+/**
+ * @param {string} text
+ * @returns {boolean} whether it is a date from FIRST_DAY to the end of 2099, as YYYY-MM-DD
+ */
+export const isDay = (text) =>
+  /^(19[7-9]\d|20\d\d)-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) && daysAfter(text, 0) === text;
 
 /**
  * From the beginning of the span, or else from the first day, until its end or today. Where that is a single day, it has

@@ -1,13 +1,44 @@
 // @ts-check
 /** The drawings panels share: from a card's rows to a figure, and to the sentence that says the same. */
 
+import { number } from "../wire/read.js";
+import { today } from "./days.js";
 import { count, day, hour, shorten } from "./format.js";
 import { REST, seriesColour } from "./palette.js";
-import { number } from "../wire/read.js";
 import { amount, highest, inWords, largest, OTHERS, sum } from "./rows.js";
 
-/** @typedef {import("../cards/card.js").Drawing} Drawing */
-/** @typedef {import("../cards/table.js").Row} Row */
+/** @import { Pick, Row } from "./rows.js" */
+/** @typedef {"line" | "columns" | "bars" | "doughnut"} Kind */
+/**
+ * @typedef {object} Series
+ * @property {string} name
+ * @property {(number | null)[]} values
+ * @property {string[]} colours CSS variables, one per value or one for all
+ */
+/**
+ * @typedef {object} Figure what a chart shows
+ * @property {string[]} labels one per value, in full: the tooltip's title
+ * @property {string[]} ticks one per value, for the axis; empty where it shall stay free
+ * @property {Series[]} series
+ * @property {boolean} [open] the last value of a line is of a time that is not over
+ * @property {number} [longest] characters of a tick; without it LONGEST_TICK
+ * @property {[string, string]} [unit] what one value is a number of, and what several are
+ */
+/**
+ * @typedef {object} Drawing how the rows become a chart
+ * @property {Kind} kind
+ * @property {(rows: Row[]) => Figure} figure
+ * @property {(rows: Row[]) => string} summary what the chart shows, in a sentence, for who cannot see it
+ * @property {boolean} [legend]
+ * @property {Choice} [choice] makes the values something to pick
+ * @property {() => void} [entered] the pointer comes to it
+ */
+/**
+ * @typedef {object} Choice
+ * @property {string} label what is picked
+ * @property {(rows: Row[]) => string[]} names one per value
+ * @property {Pick} pick
+ */
 
 /** A tick a week, or every few of them where there are too many; a tick every three hours. */
 const DAYS = 7;
@@ -16,8 +47,6 @@ const HOURS = 3;
 /** Of a name that is cut out of its middle, beside its bar and in the tooltip. */
 const LONGEST_NAME = 22;
 const LONGEST_LABEL = 60;
-
-const today = () => new Date().toISOString().slice(0, 10);
 
 /**
  * A line over the days in `date`, oldest first; and further lines without an area.
@@ -126,7 +155,7 @@ export function ranking(key, value, name, limit) {
  * A bar for each of the first, and none for the others: of what the rows already leave out, the rest has no sum. Where
  * one can be picked, it is among them, and the others step back.
  * @param {string} key @param {string} value @param {string} name @param {number} limit
- * @param {{unit?: [string, string], pick?: import("../cards/table.js").Pick}} [more]
+ * @param {{unit?: [string, string], pick?: Pick}} [more]
  * @returns {Drawing}
  */
 export function first(key, value, name, limit, { unit, pick } = {}) {

@@ -140,17 +140,6 @@ export function ago(milliseconds) {
 }
 
 /**
- * @param {string} date YYYY-MM-DD
- * @param {number} days
- * @returns {string} the date so many days later
- */
-export function daysAfter(date, days) {
-  const at = new Date(`${date}T00:00:00Z`);
-  at.setUTCDate(at.getUTCDate() + days);
-  return at.toISOString().slice(0, 10);
-}
-
-/**
  * @param {string} words
  * @returns {string[]} what a reader takes for one character each; code points where the browser cannot tell
  */

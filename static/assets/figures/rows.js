@@ -3,7 +3,14 @@
 
 import { count } from "./format.js";
 
-/** @typedef {import("../cards/table.js").Row} Row */
+/** @typedef {string | number | null} Cell */
+/** @typedef {Record<string, Cell>} Row its `id`, where it has one, tells it from the others; `composed` of others, it is no name */
+/**
+ * @typedef {object} Pick
+ * @property {(name: string) => void} choose
+ * @property {() => string} chosen
+ * @property {string} [by] the key of what is chosen, where the cells do not say it themselves
+ */
 /** @typedef {{name: string, value: number, rest?: boolean}} Part `rest`: everything without a place of its own */
 
 /** What a `rest` is called; something real may have the same name. */

@@ -4,12 +4,13 @@
  * the server decides. It leaves empty ones out, so which those are is found here.
  */
 
-import { count, day, dayAndTime, monthOf, time, toTheMillisecond, toTheSecond } from "./format.js";
 import { number, text } from "../wire/read.js";
+import { count, day, dayAndTime, monthOf, time, toTheMillisecond, toTheSecond } from "./format.js";
 import { amount, highest, sum } from "./rows.js";
 
-/** @typedef {import("../wire/read.js").Json} Json */
-/** @typedef {import("../cards/table.js").Row} Row */
+/** @import { Json } from "../wire/read.js" */
+/** @import { Drawing, Figure } from "./drawings.js" */
+/** @import { Row } from "./rows.js" */
 /**
  * @typedef {object} Names
  * @property {(from: string) => string} brief the beginning of a bin
@@ -209,7 +210,7 @@ export function binsUpTo(unit, given, moment) {
  * @param {Names} names
  * @param {string} value @param {string} name @param {string} colour
  * @param {boolean} [open] whether the last bin is not over
- * @returns {import("../cards/charts.js").Figure}
+ * @returns {Figure}
  */
 export function binsFigure(rows, names, value, name, colour, open = true) {
   const last = rows.length - 1;
@@ -236,7 +237,7 @@ export function mostIn(rows, names, value) {
  * Columns over the bins of `binsUpTo`.
  * @param {string} value @param {string} name
  * @param {string} colour
- * @returns {import("../cards/card.js").Drawing}
+ * @returns {Drawing}
  */
 export const perUnit = (value, name, colour) => ({
   kind: "columns",

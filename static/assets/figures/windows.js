@@ -8,7 +8,8 @@ import { count, day, weekday } from "./format.js";
 import { sum } from "./rows.js";
 import { binsFigure, hour, minute, mostIn } from "./units.js";
 
-/** @typedef {import("../cards/table.js").Row} Row */
+/** @import { Drawing } from "./drawings.js" */
+/** @import { Names } from "./units.js" */
 /**
  * @typedef {object} Frame
  * @property {"hour" | "day" | "week"} id
@@ -16,7 +17,7 @@ import { binsFigure, hour, minute, mostIn } from "./units.js";
  * @property {string} words in a sentence
  * @property {string} bin what it is made of
  */
-/** @typedef {Frame & import("./units.js").Names} Window */
+/** @typedef {Frame & Names} Window */
 
 /** @type {Window} */
 const lastHour = { ...minute, id: "hour", label: "Last hour", words: "the last hour", bin: "minute" };
@@ -47,7 +48,7 @@ export const windowOf = (id) => WINDOWS.find((window) => window.id === id) ?? la
 /**
  * An area over the bins that begin at `from`, oldest first; the rows say of which `window` they are.
  * @param {string} value @param {string} name
- * @returns {import("../cards/card.js").Drawing}
+ * @returns {Drawing}
  */
 export function perBin(value, name) {
   return {

@@ -2,11 +2,11 @@
 /** A form that sends what is in it, and says what became of that: a refusal in the server's words. */
 
 import { send } from "../wire/ask.js";
-import { element, setText } from "./element.js";
 import { object, text } from "../wire/read.js";
+import { element, setText } from "./element.js";
 
-/** @typedef {import("../wire/read.js").Json} Json */
-/** @typedef {import("../wire/ask.js").Order} Order */
+/** @import { Answer, Order } from "../wire/ask.js" */
+/** @import { Json } from "../wire/read.js" */
 /**
  * @typedef {object} Form
  * @property {string} id
@@ -60,7 +60,7 @@ export function makeForm({ id, label, fields, order, done }) {
 }
 
 /**
- * @param {import("../wire/ask.js").Answer} answer
+ * @param {Answer} answer
  * @param {Form["done"]} done
  * @returns {[string, Tone]}
  */

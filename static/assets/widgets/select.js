@@ -2,10 +2,10 @@
 /** Choosing one of many rows: the newest come with the topic, older ones when the reader asks for them. */
 
 import { ask } from "../wire/ask.js";
-import { button, element, setText } from "./element.js";
 import { list, text } from "../wire/read.js";
+import { button, element, setText } from "./element.js";
 
-/** @typedef {import("../wire/read.js").Json} Json */
+/** @import { Json } from "../wire/read.js" */
 /**
  * @typedef {object} Rows
  * @property {string} label

@@ -3,7 +3,7 @@
 
 import { object, payloadOf, text } from "./read.js";
 
-/** @typedef {import("./read.js").Json} Json */
+/** @import { Json } from "./read.js" */
 /**
  * @typedef {object} Answer
  * @property {Json} [payload]

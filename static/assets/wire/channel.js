@@ -3,7 +3,7 @@
 
 import { isObject } from "./read.js";
 
-/** @typedef {import("./read.js").Json} Json */
+/** @import { Json } from "./read.js" */
 
 /** A proxy that swallows the handshake answers nothing at all. */
 const OPEN_MS = 5_000;

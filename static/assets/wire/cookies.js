@@ -3,7 +3,7 @@
 
 import { isObject } from "./read.js";
 
-/** @typedef {import("./read.js").Json} Json */
+/** @import { Json } from "./read.js" */
 
 /**
  * @param {string} name

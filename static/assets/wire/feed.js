@@ -8,7 +8,8 @@ import { ask, ASK_MS } from "./ask.js";
 import { openChannel } from "./channel.js";
 import { payloadOf, text } from "./read.js";
 
-/** @typedef {import("./store.js").Store} Store */
+/** @import { Json } from "./read.js" */
+/** @import { Store } from "./store.js" */
 /**
  * @typedef {object} Source where numbers of a panel come from
  * @property {string} topic
@@ -107,7 +108,7 @@ export class Feed {
     this.#store.setLink({ connection: "live", reason: "" });
   }
 
-  /** @param {import("./read.js").Json} frame */
+  /** @param {Json} frame */
   #received(frame) {
     if (!this.#live) this.#answered();
     if (frame.type === "update") this.#put(text(frame.topic), frame.payload);

@@ -5,11 +5,10 @@
  */
 
 import { ask, atPace } from "./ask.js";
-import { STALE_MS } from "../cards/states.js";
+import { STALE_MS } from "./store.js";
 
-/** @typedef {import("./read.js").Json} Json */
-/** @typedef {import("./store.js").Link} Link */
-/** @typedef {import("./store.js").Snapshot} Snapshot */
+/** @import { Json } from "./read.js" */
+/** @import { Link, Snapshot, Store } from "./store.js" */
 /** @typedef {{payload?: Json, reason: string, refused: boolean}} Found */
 /**
  * @typedef {object} Wish
@@ -24,7 +23,7 @@ export const HOLD_MS = 200;
 const WELL = { reason: "", refused: false };
 
 /**
- * @param {import("./store.js").Store} store
+ * @param {Store} store
  * @param {() => void} changed
  * @param {Wish} wish
  */
@@ -111,7 +110,7 @@ export function makeFetched(store, changed, { name, pace, picked, find }) {
 
 /**
  * The answer of an address that the reader's choice makes; of none while it is empty. One a second is live enough.
- * @param {import("./store.js").Store} store
+ * @param {Store} store
  * @param {() => void} changed
  * @param {string} name
  * @param {() => string} address

@@ -8,7 +8,8 @@ import { tell } from "./ask.js";
 import { cookieNames, dropCookie, readCookie } from "./cookies.js";
 import { number, object, text } from "./read.js";
 
-/** @typedef {import("./ask.js").Answer} Answer */
+/** @import { Answer } from "./ask.js" */
+/** @import { Json } from "./read.js" */
 /** @typedef {{id: number, username: string, age: number, gender: string}} User */
 
 const USER = "user_data";
@@ -33,7 +34,7 @@ class Session extends EventTarget {
 
   /**
    * @param {"/login" | "/register"} address
-   * @param {import("./read.js").Json} given
+   * @param {Json} given
    * @returns {Promise<Answer>}
    */
   async begin(address, given) {
@@ -81,7 +82,7 @@ class Session extends EventTarget {
 }
 
 /**
- * @param {import("./read.js").Json | null} given
+ * @param {Json | null} given
  * @returns {User | null}
  */
 function person(given) {

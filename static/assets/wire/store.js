@@ -1,7 +1,8 @@
 // @ts-check
 /** What the page knows: the connection, and the newest answer to everything it asks for. Nothing else keeps state of the server. */
 
-/** @typedef {import("./read.js").Json} Json */
+/** @import { Json } from "./read.js" */
+
 /** @typedef {"live" | "connecting" | "polling" | "offline"} Connection */
 /**
  * @typedef {object} Snapshot
@@ -15,6 +16,9 @@
  * @property {number} retryAt when the socket is tried next; 0 while it is open or being tried
  * @property {string} reason why the server gives no numbers, a sentence about it; empty while it does
  */
+
+/** The age at which a snapshot is stale: three pushes missed. */
+export const STALE_MS = 30_000;
 
 /** Sends `change` when anything did, `notice` (detail: a sentence) when the server complained. */
 export class Store extends EventTarget {

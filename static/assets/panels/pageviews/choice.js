@@ -4,12 +4,8 @@
  * a view can be shared; the browser remembers the site. Who looks at today stays with it over midnight.
  */
 
+import { isDay, today } from "../../figures/days.js";
 import { Address } from "../../widgets/address.js";
-import { daysAfter } from "../../figures/format.js";
-
-/** @param {string} day */
-export const isDay = (day) =>
-  /^(19[7-9]\d|20\d\d)-\d\d-\d\d$/.test(day) && !Number.isNaN(Date.parse(day)) && daysAfter(day, 0) === day;
 
 export class Choice {
   #panel;
@@ -17,7 +13,7 @@ export class Choice {
   #site;
   /** Empty: today, whichever day that is. */
   #day = "";
-  #today = new Date().toISOString().slice(0, 10);
+  #today = today();
 
   /** @param {string} panel the id that its address begins with */
   constructor(panel) {

@@ -4,19 +4,22 @@
  * The topic brings the sites of today; every frame of it asks for the report of the picked site and day.
  */
 
-import { ask } from "../../wire/ask.js";
-import { Choice } from "./choice.js";
+import { daysAfter } from "../../figures/days.js";
 import { first, perDay } from "../../figures/drawings.js";
-import { element } from "../../widgets/element.js";
-import { composed, makeFetched } from "../../wire/query.js";
-import { about, bytes, count, day, daysAfter, percentage } from "../../figures/format.js";
-import { makeCode } from "../../widgets/guide.js";
-import { makePickers } from "./pickers.js";
-import { list, number, object, text } from "../../wire/read.js";
+import { about, bytes, count, day, percentage } from "../../figures/format.js";
 import { highest, sum } from "../../figures/rows.js";
+import { element } from "../../widgets/element.js";
+import { makeCode } from "../../widgets/guide.js";
+import { ask } from "../../wire/ask.js";
+import { composed, makeFetched } from "../../wire/query.js";
+import { list, number, object, text } from "../../wire/read.js";
+import { Choice } from "./choice.js";
+import { makePickers } from "./pickers.js";
 
-/** @typedef {import("../../cards/card.js").Card} Card */
-/** @typedef {import("../../wire/read.js").Json} Json */
+/** @import { Card, Lead } from "../../cards/card.js" */
+/** @import { Panel } from "../../cards/panel.js" */
+/** @import { Tile } from "../../cards/tiles.js" */
+/** @import { Json } from "../../wire/read.js" */
 
 const DAYS = 30;
 const BARS = 10;
@@ -178,14 +181,14 @@ const storage = {
 
 /**
  * @param {Json} payload
- * @returns {import("../../cards/card.js").Lead[]}
+ * @returns {Lead[]}
  */
 function storageLead(payload) {
   const { spool, dead_letters } = object(object(payload.health).checks);
   const waiting = number(object(spool).rows);
   const dead = number(dead_letters);
   if (waiting === null) return [{ words: payload.health ? "The server does not say" : "Asking the server", tone: "none" }];
-  /** @type {import("../../cards/card.js").Lead[]} */
+  /** @type {Lead[]} */
   const leads = [];
   if (waiting === 0) leads.push({ words: "Every accepted event is stored", tone: "good" });
   else {
@@ -224,7 +227,7 @@ const tracker = {
 const scriptTag = (name) =>
   `<script defer src="${location.origin}/t.js" data-site="${name.replaceAll("&", "&amp;").replaceAll('"', "&quot;")}"></script>`;
 
-/** @type {import("../../cards/tiles.js").Tile[]} */
+/** @type {Tile[]} */
 const tiles = [
   { id: "views", label: "Views", kind: "count", value: views, note: (payload) => dayBefore(payload, "views") },
   { id: "users", label: "Users", kind: "count", value: users, note: (payload) => dayBefore(payload, "users") },
@@ -267,7 +270,7 @@ function remark(payload) {
   return `No events on this day. ${site(payload)} has neither views nor users on ${day(date(payload), "long")} (UTC).`;
 }
 
-/** @type {NonNullable<import("../../cards/panel.js").Panel["detail"]>} */
+/** @type {NonNullable<Panel["detail"]>} */
 function detail(store, changed) {
   const pickers = makePickers(choice, changed);
   const address = (/** @type {string} */ rest) => `/stats?site_id=${encodeURIComponent(choice.site)}&${rest}`;
@@ -341,7 +344,7 @@ function detail(store, changed) {
 
 const visit = `{"site_id":"${SOME_SITE}","event_type":"page_view","path":"/","user_id":"1","timestamp":"'$(date -u +%FT%TZ)'"}`;
 
-/** @type {import("../../cards/panel.js").Panel} */
+/** @type {Panel} */
 export const pageviews = {
   id: "pageviews",
   title: "Page views",

@@ -1,13 +1,10 @@
 // @ts-check
 /** The fields with which the reader picks a site and a day. */
 
-import { isDay } from "./choice.js";
+import { daysAfter, FIRST_DAY, isDay } from "../../figures/days.js";
 import { button, element } from "../../widgets/element.js";
-import { daysAfter } from "../../figures/format.js";
 
-/** @typedef {import("./choice.js").Choice} Choice */
-
-const FIRST_DAY = "1970-01-01";
+/** @import { Choice } from "./choice.js" */
 
 /**
  * @param {Choice} choice

@@ -4,10 +4,10 @@
 import { element } from "../../widgets/element.js";
 import { makeForm } from "../../widgets/form.js";
 import { makePopover } from "../../widgets/popover.js";
-import { list, text } from "../../wire/read.js";
 import { makeSelect } from "../../widgets/select.js";
+import { list, text } from "../../wire/read.js";
 
-/** @typedef {import("../../wire/read.js").Json} Json */
+/** @import { Json } from "../../wire/read.js" */
 
 /**
  * @param {(id: string) => void} made an item

@@ -1,22 +1,25 @@
 // @ts-check
 /** One item: what it is, who has it, the form that transfers it, and its history. */
 
+import { LONGEST_ID, makeTable, tableLines } from "../../cards/table.js";
+import { count, NONE, shorten, toTheSecond } from "../../figures/format.js";
 import { makeExport } from "../../widgets/csv.js";
 import { button, element, setText } from "../../widgets/element.js";
-import { count, NONE, shorten, toTheSecond } from "../../figures/format.js";
 import { makeForm } from "../../widgets/form.js";
-import { list, number, object, text } from "../../wire/read.js";
 import { makeSelect } from "../../widgets/select.js";
-import { LONGEST_ID, makeTable, tableLines } from "../../cards/table.js";
+import { list, number, object, text } from "../../wire/read.js";
 
-/** @typedef {import("../../wire/read.js").Json} Json */
+/** @import { ContentCard } from "../../cards/card.js" */
+/** @import { Column } from "../../cards/table.js" */
+/** @import { Row } from "../../figures/rows.js" */
+/** @import { Json } from "../../wire/read.js" */
 
 const SHORT_HISTORY = 20;
 const LONGER = 5;
 /** The most that `GET /items/{id}` gives. */
 const LONGEST_HISTORY = 1_000;
 
-/** @type {import("../../cards/table.js").Column[]} */
+/** @type {Column[]} */
 const COLUMNS = [
   { key: "owner", label: "Owner", kind: "name" },
   { key: "since", label: "Since (UTC)", kind: "instant" },
@@ -54,7 +57,7 @@ export function makeItem(changed) {
     chosen: () => chosen,
     limit: () => limit,
     address: () => (chosen ? `/items/${chosen}?limit=${limit}` : ""),
-    /** @type {import("../../cards/card.js").ContentCard} */
+    /** @type {ContentCard} */
     card: {
       id: "item",
       title: "Item",
@@ -79,7 +82,7 @@ function makeContent(lengthen) {
   const heading = element("h3", {}, "History");
   const history = element("div", {}, heading, sheet, older);
   const whole = element("div", { class: "item" }, facts.node, transfer.node, history);
-  /** @type {import("../../cards/table.js").Row[]} */
+  /** @type {Row[]} */
   let rows = [];
   const save = makeExport("transfers-history", "History", () => tableLines(COLUMNS, rows));
 

@@ -5,21 +5,24 @@
  * the one that is looked at, are fetched, and again after every frame.
  */
 
-import { makeAdditions } from "./additions.js";
-import { element } from "../../widgets/element.js";
-import { HOLD_MS, makeAnswer } from "../../wire/query.js";
 import { count, day, decimal } from "../../figures/format.js";
-import { makeCode } from "../../widgets/guide.js";
-import { makeItem, ownerOf } from "./item.js";
-import { makePager } from "../../widgets/pager.js";
-import { list, number, object, text } from "../../wire/read.js";
 import { amount, sum } from "../../figures/rows.js";
-import { makeSwitch } from "../../widgets/switch.js";
 import { binsUpTo, HOUR, perUnit, unitOf, UNITS } from "../../figures/units.js";
+import { element } from "../../widgets/element.js";
+import { makeCode } from "../../widgets/guide.js";
+import { makePager } from "../../widgets/pager.js";
+import { makeSwitch } from "../../widgets/switch.js";
+import { HOLD_MS, makeAnswer } from "../../wire/query.js";
+import { list, number, object, text } from "../../wire/read.js";
+import { makeAdditions } from "./additions.js";
+import { makeItem, ownerOf } from "./item.js";
 
-/** @typedef {import("../../cards/card.js").Card} Card */
-/** @typedef {import("../../wire/read.js").Json} Json */
-/** @typedef {import("../../wire/store.js").Snapshot} Snapshot */
+/** @import { Card } from "../../cards/card.js" */
+/** @import { Panel } from "../../cards/panel.js" */
+/** @import { Tile } from "../../cards/tiles.js" */
+/** @import { Row } from "../../figures/rows.js" */
+/** @import { Json } from "../../wire/read.js" */
+/** @import { Snapshot } from "../../wire/store.js" */
 
 /** Of items and transfers come with the topic, and are on a page. */
 const NEWEST = 50;
@@ -44,7 +47,7 @@ const unit = (payload) => unitOf(payload.unit);
 
 /**
  * @param {"creations" | "moves"} key
- * @returns {(payload: Json) => import("../../cards/table.js").Row[]}
+ * @returns {(payload: Json) => Row[]}
  */
 const bins = (key) => (payload) =>
   payload[key] === undefined ? [] : binsUpTo(unit(payload), list(payload[key]), number(payload.moment) ?? Date.now());
@@ -176,7 +179,7 @@ const curl = (method, path, body) =>
  * The unit that is not over, beside the one before.
  * @param {"creations" | "moves"} key
  * @param {{id: string, name: string}} of
- * @returns {import("../../cards/tiles.js").Tile}
+ * @returns {Tile}
  */
 const current = (key, { id, name }) => ({
   id,
@@ -202,7 +205,7 @@ function latest(payload) {
   return made ? { at: madeAt, words: `${text(made.description)} made` } : null;
 }
 
-/** @type {import("../../cards/tiles.js").Tile[]} */
+/** @type {Tile[]} */
 const tiles = [
   {
     id: "items",
@@ -246,7 +249,7 @@ const tiles = [
   },
 ];
 
-/** @type {NonNullable<import("../../cards/panel.js").Panel["detail"]>} */
+/** @type {NonNullable<Panel["detail"]>} */
 function detail(store, changed) {
   const picker = makeSwitch("transfers", "Unit", UNITS, changed, HOUR);
   const additions = makeAdditions(item.choose);
@@ -368,7 +371,7 @@ function look(id) {
   requestAnimationFrame(() => document.querySelector("[data-panel=transfers] [data-card=item]")?.scrollIntoView({ block: "nearest" }));
 }
 
-/** @type {import("../../cards/panel.js").Panel} */
+/** @type {Panel} */
 export const transfers = {
   id: "transfers",
   title: "Transfers",

@@ -1,13 +1,11 @@
 // @ts-check
 /** The fields in which the reader sets the filters, and a chip for each that is set. */
 
-import { isDay } from "../pageviews/choice.js";
+import { FIRST_DAY, isDay } from "../../figures/days.js";
 import { button, element, setText } from "../../widgets/element.js";
 import { active, AGE_GROUPS, GENDERS, NO_FILTERS } from "./filters.js";
 
-/** @typedef {import("./filters.js").Filters} Filters */
-
-const FIRST_DAY = "1970-01-01";
+/** @import { Filters, Option } from "./filters.js" */
 
 /**
  * What the contract calls a change of each.
@@ -88,7 +86,7 @@ function makeDay(key, shown, take) {
 
 /**
  * @param {"ageGroup" | "gender"} key
- * @param {import("./filters.js").Option[]} options
+ * @param {Option[]} options
  * @param {(key: keyof Filters, value: string) => void} take
  */
 function makeSelect(key, options, take) {

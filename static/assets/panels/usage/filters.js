@@ -1,9 +1,9 @@
 // @ts-check
 /** Whose clicks of which days the reader wants to see; kept for a week in a cookie of the user's own. `contracts.md` §3.3. */
 
-import { isDay } from "../pageviews/choice.js";
-import { readCookie, writeCookie } from "../../wire/cookies.js";
+import { isDay } from "../../figures/days.js";
 import { day } from "../../figures/format.js";
+import { readCookie, writeCookie } from "../../wire/cookies.js";
 import { text } from "../../wire/read.js";
 import { FILTERS } from "../../wire/session.js";
 

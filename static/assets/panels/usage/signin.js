@@ -1,13 +1,13 @@
 // @ts-check
 /** The views in which one logs in or makes an account. What is wrong is said beside its field, in the server's words. */
 
-import { button, element, setText } from "../../widgets/element.js";
-import { GENDERS } from "./filters.js";
 import { about } from "../../figures/format.js";
+import { button, element, setText } from "../../widgets/element.js";
 import { text } from "../../wire/read.js";
 import { session } from "../../wire/session.js";
+import { GENDERS } from "./filters.js";
 
-/** @typedef {import("../../wire/ask.js").Answer} Answer */
+/** @import { Answer } from "../../wire/ask.js" */
 /** @typedef {"login" | "register"} View */
 /**
  * @typedef {object} Field

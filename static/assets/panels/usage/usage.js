@@ -4,34 +4,37 @@
  * changed; the numbers are then fetched with this reader's own filters.
  */
 
-import { Address } from "../../widgets/address.js";
-import { ask } from "../../wire/ask.js";
-import { saveCsv } from "../../widgets/csv.js";
-import { everyDay } from "../../figures/days.js";
+import { everyDay, today as localToday } from "../../figures/days.js";
 import { first, perDay } from "../../figures/drawings.js";
+import { count, day, percentage } from "../../figures/format.js";
+import { amount, highest, sum } from "../../figures/rows.js";
+import { Address } from "../../widgets/address.js";
+import { saveCsv } from "../../widgets/csv.js";
 import { button, element, hooked } from "../../widgets/element.js";
+import { ask } from "../../wire/ask.js";
 import { composed, makeFetched } from "../../wire/query.js";
+import { list, number, object, text } from "../../wire/read.js";
+import { session } from "../../wire/session.js";
 import { makeFilterBar } from "./filterbar.js";
 import { active, analyticsOf, keepFilters, keptFilters, NO_FILTERS } from "./filters.js";
-import { count, day, percentage } from "../../figures/format.js";
-import { list, number, object, text } from "../../wire/read.js";
-import { amount, highest, sum } from "../../figures/rows.js";
-import { session } from "../../wire/session.js";
 import { makeSignin } from "./signin.js";
 import { track, tracked } from "./track.js";
 import { makeWho } from "./who.js";
 
-/** @typedef {import("../../cards/card.js").Card} Card */
-/** @typedef {import("./filters.js").Filters} Filters */
-/** @typedef {import("../../wire/read.js").Json} Json */
-/** @typedef {import("../../cards/table.js").Row} Row */
+/** @import { Card } from "../../cards/card.js" */
+/** @import { Panel } from "../../cards/panel.js" */
+/** @import { Tile } from "../../cards/tiles.js" */
+/** @import { Row } from "../../figures/rows.js" */
+/** @import { Json } from "../../wire/read.js" */
+/** @import { Filters } from "./filters.js" */
+/** @import { View } from "./signin.js" */
 
 const ANALYTICS = "usage analytics";
 /** The charts cost the server a query: one a second is live enough. */
 const ANALYTICS_MS = 1_000;
 const BARS = 12;
 const FEATURE_CHARACTERS = 64;
-/** @type {import("./signin.js").View[]} */
+/** @type {View[]} */
 const VIEWS = ["login", "register"];
 /** @type {[string, string]} */
 const CLICKS = ["click", "clicks"];
@@ -72,7 +75,7 @@ const filtered = (payload) =>
     .join(", ");
 
 /** @param {Json} payload */
-const today = (payload) => text(object(payload.today).date) || new Date().toISOString().slice(0, 10);
+const today = (payload) => text(object(payload.today).date) || localToday();
 
 /**
  * @param {Json} payload
@@ -129,7 +132,7 @@ const trendCard = {
   drawing: { ...perDay("clicks", "Clicks"), entered: hover },
 };
 
-/** @type {import("../../cards/tiles.js").Tile[]} */
+/** @type {Tile[]} */
 const tiles = [
   {
     id: "clicks",
@@ -190,7 +193,7 @@ function saveAll(payload) {
   ]);
 }
 
-/** @type {NonNullable<import("../../cards/panel.js").Panel["detail"]>} */
+/** @type {NonNullable<Panel["detail"]>} */
 function detail(store, changed, clear) {
   const signin = makeSignin();
   const who = makeWho();
@@ -330,7 +333,7 @@ function detail(store, changed, clear) {
 
 const clickCommand = `curl -X POST ${location.origin}/track \\\n  -H 'Authorization: Bearer TOKEN' \\\n  -H 'Content-Type: application/json' \\\n  -d '{"feature_name": "date_filter"}'`;
 
-/** @type {import("../../cards/panel.js").Panel} */
+/** @type {Panel} */
 export const usage = {
   id: "usage",
   title: "Usage",
