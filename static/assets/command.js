@@ -1,9 +1,9 @@
 // @ts-check
 /** An operation as a command for a shell, with the examples of the document in it. */
 
-import { list, object, text } from "./read.js";
+import { list, object, text } from "./wire/read.js";
 
-/** @typedef {import("./read.js").Json} Json */
+/** @typedef {import("./wire/read.js").Json} Json */
 
 const JSON_TYPE = "application/json";
 /** curl keeps what comes back until there is more of it, unless it is told not to. */

@@ -1,14 +1,14 @@
 // @ts-check
 /** The page at /docs: openapi.json, readable. */
 
-import { ask } from "./ask.js";
-import { button, element, hooked } from "./element.js";
+import { ask } from "./wire/ask.js";
+import { button, element, hooked } from "./widgets/element.js";
 import { makeMethod, makeOperation } from "./operation.js";
-import { list, object, text } from "./read.js";
+import { list, object, text } from "./wire/read.js";
 import { makeResolve } from "./schema.js";
 import { paragraphs } from "./words.js";
 
-/** @typedef {import("./read.js").Json} Json */
+/** @typedef {import("./wire/read.js").Json} Json */
 /** @typedef {{path: string, method: string, told: Json}} Found an operation, and where it stands in the document */
 
 const SOURCE = "/openapi.json";

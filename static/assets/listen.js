@@ -1,10 +1,10 @@
 // @ts-check
 /** Listening to an operation that answers with server-sent events: a button, what it asks for, and the last messages. */
 
-import { button, element, setText } from "./element.js";
-import { object, text } from "./read.js";
+import { button, element, setText } from "./widgets/element.js";
+import { object, text } from "./wire/read.js";
 
-/** @typedef {import("./read.js").Json} Json */
+/** @typedef {import("./wire/read.js").Json} Json */
 
 const MOST_MESSAGES = 5;
 

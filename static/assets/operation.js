@@ -2,13 +2,13 @@
 /** One operation of the document, as a section of the page. */
 
 import { command } from "./command.js";
-import { element } from "./element.js";
+import { element } from "./widgets/element.js";
 import { makeListener } from "./listen.js";
-import { isObject, list, object, text } from "./read.js";
+import { isObject, list, object, text } from "./wire/read.js";
 import { fields, kind } from "./schema.js";
 import { paragraphs, words } from "./words.js";
 
-/** @typedef {import("./read.js").Json} Json */
+/** @typedef {import("./wire/read.js").Json} Json */
 /** @typedef {import("./schema.js").Resolve} Resolve */
 
 const STREAM = "text/event-stream";

@@ -1,9 +1,9 @@
 // @ts-check
 /** What a JSON Schema says, in words. */
 
-import { isObject, list, object, text } from "./read.js";
+import { isObject, list, object, text } from "./wire/read.js";
 
-/** @typedef {import("./read.js").Json} Json */
+/** @typedef {import("./wire/read.js").Json} Json */
 /** @typedef {(found: Json) => Json} Resolve gives what a `$ref` refers to, or the thing itself */
 
 const FORMATS = new Map([

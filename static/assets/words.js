@@ -1,7 +1,7 @@
 // @ts-check
 /** Sentences with `code` in them, in paragraphs. */
 
-import { element } from "./element.js";
+import { element } from "./widgets/element.js";
 
 /**
  * @param {string} sentences

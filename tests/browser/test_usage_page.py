@@ -915,7 +915,7 @@ SPANS = [
 async def test_line_covers_its_span_and_never_a_whole_life(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"))
     every_day = """async ([dates, span]) => {
-        const { everyDay } = await import("/assets/days.js");
+        const { everyDay } = await import("/assets/figures/days.js");
         return everyDay(dates.map((date) => ({ date, clicks: 1 })), span).map(({ date }) => date);
     }"""
     for dates, span, expected in SPANS:
@@ -937,7 +937,8 @@ async def test_names_on_charts_are_cut_between_characters(start: Start, visit: V
     panel = await enter(page)
     await expect(handles(panel)).to_have_count(3)
     ticks = await bars(panel).evaluate("(e) => Chart.getChart(e).scales.y.ticks.map(({ label }) => label)")
-    assert ticks == [f"{GRIN * 11}…{GRIN * 10}", f"{FLAG * 11}…{FLAG * 10}", FAMILY * 12]
+    left = [tick.replace(character, "") for tick, character in zip(ticks, (GRIN, FLAG, FAMILY), strict=True)]
+    assert all(ticks) and left == ["…", "…", ""]  # how many of a character fit depends on the machine's fonts
     labels = await bars(panel).evaluate("(e) => Chart.getChart(e).data.labels")
     assert labels == [f"{GRIN * 30}…{GRIN * 29}", FLAG * 32, FAMILY * 12]
     for name in names:
@@ -969,7 +970,7 @@ CUTS = [
 
 async def test_text_is_cut_between_characters_and_never_longer_than_it_may_be(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"))
-    call = "async ([name, ...given]) => (await import('/assets/format.js'))[name](...given)"
+    call = "async ([name, ...given]) => (await import('/assets/figures/format.js'))[name](...given)"
     for name, words, longest, expected in CUTS:
         assert await page.evaluate(call, [name, words, longest]) == expected
     await page.add_init_script("delete Intl.Segmenter")  # browsers of before 2024: not half of an emoji, all the same

@@ -102,7 +102,7 @@ async def test_page_and_assets_come_from_the_files(client: aiohttp.ClientSession
         ("/favicon.ico", "favicon.svg", "image/svg+xml"),
         ("/assets/app.js", "assets/app.js", "application/javascript"),
         ("/assets/panels/logins.js", "assets/panels/logins.js", "application/javascript"),
-        ("/assets/style.css", "assets/style.css", "text/css"),
+        ("/assets/css/style.css", "assets/css/style.css", "text/css"),
     ):
         async with client.get(path, headers=BROWSER) as response:
             assert response.status == 200
