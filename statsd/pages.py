@@ -6,10 +6,13 @@ from aiohttp import web
 
 from statsd import HOME
 from statsd.operation import Operation, Parameter, answer
+from statsd.web import HEADERS
 
 STATIC = HOME / "static"
 ASSETS = {str(path.relative_to(STATIC / "assets")): path for path in (STATIC / "assets").rglob("*") if path.is_file()}
 REVALIDATE = {"Cache-Control": "no-cache"}
+DOCS_POLICY = HEADERS["Content-Security-Policy"] + "; img-src 'self' data:"
+"""Swagger UI's stylesheet has its icons in `data:` addresses."""
 
 
 def _file(media: str) -> Operation:
@@ -54,8 +57,8 @@ async def tracker(_: web.Request) -> web.FileResponse:
 
 @_file("text/html")
 async def docs(_: web.Request) -> web.FileResponse:
-    """`GET /docs`: the page that shows what can be asked here."""
-    return web.FileResponse(STATIC / "docs.html", headers=REVALIDATE)
+    """`GET /docs`: how to use this API, and a form to try each operation."""
+    return web.FileResponse(STATIC / "docs.html", headers={**REVALIDATE, "Content-Security-Policy": DOCS_POLICY})
 
 
 @Operation(tagged=True, answers={200: answer("the document", document={"openapi": "3.1.0"})})

@@ -136,6 +136,7 @@ async def test_page_and_assets_come_from_the_files(client: aiohttp.ClientSession
     for path, file, kind in (
         ("/", "index.html", "text/html"),
         ("/dashboard", "index.html", "text/html"),
+        ("/docs", "docs.html", "text/html"),
         ("/favicon.svg", "favicon.svg", "image/svg+xml"),
         ("/favicon.ico", "favicon.svg", "image/svg+xml"),
         ("/assets/app.js", "assets/app.js", "application/javascript"),
@@ -168,7 +169,7 @@ async def test_assets_are_compressed(client: aiohttp.ClientSession) -> None:
 
 async def test_security_headers_are_those_of_the_program(client: aiohttp.ClientSession, program: str) -> None:
     async with aiohttp.ClientSession(program) as direct:
-        for path in ("/", "/assets/app.js", "/logins/stats", "/health", "/nowhere"):
+        for path in ("/", "/docs", "/assets/app.js", "/logins/stats", "/health", "/nowhere"):
             async with client.get(path, headers=BROWSER) as proxied, direct.get(path, headers=BROWSER) as response:
                 assert proxied.status == response.status
                 assert security_headers(proxied.headers) == security_headers(response.headers)
