@@ -47,11 +47,14 @@ for (const code of document.querySelectorAll("pre")) {
   code.textContent = (code.textContent ?? "").replaceAll(WRITTEN, location.origin);
 }
 
+/** A section of docs.html that the address names. Swagger UI takes every other hash for its own, and scrolls to the top. */
+const section = document.getElementById(location.hash.slice(1));
 const nothing = () => null;
 /** @type {any} */ (window).SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#viewer",
-  deepLinking: true,
+  deepLinking: !section,
+  onComplete: () => section?.scrollIntoView(),
   filter: true,
   tryItOutEnabled: true,
   defaultModelsExpandDepth: 0,

@@ -80,6 +80,33 @@ async def test_address_of_an_operation_opens_it(start: Start, visit: Visits) -> 
     await expect(operation(page, "get", "/health")).to_be_in_viewport()
 
 
+async def test_address_of_a_section_leads_to_it(start: Start, visit: Visits) -> None:
+    page = await opened(start, visit, "#signatures")
+    await expect(page.locator("#signatures")).to_be_in_viewport()
+
+
+async def test_snippets_for_pages_work_in_a_page(start: Start, visit: Visits) -> None:
+    """They are pasted into the console: one tracks a click of whoever is logged in, one prints an update."""
+    page = await opened(start, visit)
+    await page.request.post(
+        "/register", data={"username": "ada", "password": "correct horse", "age": 36, "gender": "Female"}
+    )
+    printed: list[str] = []
+    page.on("console", lambda message: printed.append(message.text))
+    for snippet in await page.locator("pre.js").all_text_contents():
+        await page.evaluate(f"(async () => {{ {snippet} }})()")
+    await until(lambda: printed)
+    clicks = await (await page.request.get("/usage")).json()
+    assert clicks["totalClicks"] == 1
+
+
+async def test_snippets_ask_the_server_that_the_page_came_from(start: Start, visit: Visits) -> None:
+    page = await opened(start, visit)
+    snippets = "".join(await page.locator("pre").all_text_contents())
+    assert page.url.removesuffix("/docs") in snippets
+    assert "http://127.0.0.1:8080" not in snippets
+
+
 async def test_stream_is_tried_as_one_answer_that_ends(start: Start, visit: Visits) -> None:
     page = await opened(start, visit)
     stream = operation(page, "get", "/statistics/transfers/{unit}")
