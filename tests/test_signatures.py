@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -40,6 +43,15 @@ def refusal(given: CIMultiDictProxy[str], body: bytes = BODY, now: float = TIME,
 def test_example_of_the_specification_is_signed_and_verified() -> None:
     assert signatures.sign(KEY, ID, TIME, BODY) == SIGNATURE
     assert signatures.verify([KEY], headers(), BODY, TIME) == ID
+
+
+def test_we_and_the_standard_webhooks_sdk_sign_alike_and_pass_each_other() -> None:
+    sdk, now = standardwebhooks.Webhook(SECRET), datetime.now(UTC)
+    theirs = sdk.sign(ID, now, BODY.decode())
+    assert theirs == signatures.sign(KEY, ID, int(now.timestamp()), BODY)
+    signed = headers(webhook_timestamp=str(int(now.timestamp())), webhook_signature=theirs)
+    assert signatures.verify([KEY], signed, BODY, now.timestamp()) == ID
+    assert sdk.verify(BODY, dict(signed)) == json.loads(BODY)
 
 
 def test_old_and_new_secret_are_good_while_one_is_replaced() -> None:
