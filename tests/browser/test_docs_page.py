@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from conftest import until
+import pytest
+from conftest import ROOT, until
 from playwright.async_api import Locator, Page, expect
 
 from browser.conftest import Visits
@@ -143,6 +144,17 @@ async def test_page_fits_a_phone(start: Start, visit: Visits) -> None:
     await operation(page, "get", "/events").locator("button").first.click()
     await expect(page.get_by_role("button", name="Execute")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth") == 375
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "static" / "docs").glob("*.html")))
+async def test_pages_to_read_are_linked_and_fit_a_phone(start: Start, visit: Visits, name: str) -> None:
+    page = await opened(start, visit, viewport={"width": 375, "height": 800})
+    await page.locator(f"article a[href='/docs/{name}']").first.click()
+    await expect(page.locator("h1")).to_be_visible()
+    assert page.url.endswith(f"/docs/{name}")
+    assert await page.evaluate("document.documentElement.scrollWidth") == 375
+    await page.locator("header a[href='/docs']").click()
+    await expect(page.locator(".opblock").first).to_be_visible()
 
 
 async def test_page_follows_the_colours_of_the_system(start: Start, visit: Visits) -> None:
