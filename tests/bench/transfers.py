@@ -6,6 +6,9 @@ For each size: a database of its own is filled (the rows by generate_series, the
 then a transfer is put every now and then, and timed to its answer and to the event on a stream of minutes and on one of
 milliseconds. Ten million rows take 2.2 GB of disk and some minutes. Prints medians and the slowest in milliseconds,
 and the resident memory of the server in MB.
+
+Measured on two shared cores: from a transfer to its event on a stream it takes 10 ms after ten thousand transfers (the
+answer 4.4 ms) and 8 ms after ten million (4.7 ms). 5,000 streams take 14.5 KiB each, 5,000 sockets 21.2 KiB.
 """
 
 from __future__ import annotations
