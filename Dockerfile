@@ -24,6 +24,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM nginx:alpine AS frontend
 COPY static/nginx.conf /etc/nginx/nginx.conf
 COPY static/*.html static/*.svg /usr/share/nginx/html/
+COPY static/docs /usr/share/nginx/html/docs
 COPY static/assets /usr/share/nginx/html/assets
 USER nginx
 EXPOSE 8080

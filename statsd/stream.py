@@ -1,6 +1,6 @@
 """What a stream is: one value that says all that the program needs to know of a kind of event.
 
-The SQL file of the same name holds the heads `insert`, `sweep` and `rebuild`, the `fold` they share, and `snapshot`.
+The folder `sql/<name>/` holds the heads `insert`, `sweep` and `rebuild`, the `fold` they share, and `snapshot`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a live topic shows: one JSON value, the answer to a query of a stream's SQL file."""
+    """What a live topic shows: one JSON value, the answer to a query."""
 
     stream: str
     query: str = "snapshot"
+    file: str = ""
+    """Where its query stands, if not in the files of the stream."""
     arguments: tuple[Any, ...] | None = None
     """None: the moment it is made for."""
     follows: frozenset[str] = frozenset()

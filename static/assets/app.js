@@ -1,20 +1,20 @@
 // @ts-check
 /** What is wired to what. A new panel is one file in panels/ and one name in the list. */
 
-import { makeAnnouncer } from "./announcer.js";
-import { hooked, setText } from "./element.js";
-import { Feed } from "./feed.js";
-import { makePanel } from "./panel.js";
+import { makePanel } from "./cards/panel.js";
+import { showStatus } from "./cards/status.js";
 import { logins } from "./panels/logins.js";
-import { pageviews } from "./panels/pageviews.js";
-import { transfers } from "./panels/transfers.js";
-import { usage } from "./panels/usage.js";
+import { pageviews } from "./panels/pageviews/pageviews.js";
+import { transfers } from "./panels/transfers/transfers.js";
+import { watch } from "./panels/usage/track.js";
+import { usage } from "./panels/usage/usage.js";
 import { webhooks } from "./panels/webhooks.js";
-import { session } from "./session.js";
-import { showStatus } from "./status.js";
-import { Store } from "./store.js";
-import { makeTabs } from "./tabs.js";
-import { watch } from "./track.js";
+import { makeAnnouncer } from "./widgets/announcer.js";
+import { hooked, setText } from "./widgets/element.js";
+import { makeTabs } from "./widgets/tabs.js";
+import { Feed } from "./wire/feed.js";
+import { session } from "./wire/session.js";
+import { Store } from "./wire/store.js";
 
 const panels = [logins, webhooks, usage, transfers, pageviews];
 

@@ -1,69 +1,64 @@
 // @ts-check
-/** The page at /docs: openapi.json, readable. */
+/** The page at /docs: Swagger UI over /openapi.json, in the system's colours, with a search over operations. */
 
-import { ask } from "./ask.js";
-import { button, element, hooked } from "./element.js";
-import { makeMethod, makeOperation } from "./operation.js";
-import { list, object, text } from "./read.js";
-import { makeResolve } from "./schema.js";
-import { paragraphs } from "./words.js";
+/**
+ * An operation or a group of them: Immutable.js's maps, of which Swagger UI hands us its own.
+ * @typedef {any} Immutable
+ */
 
-/** @typedef {import("./read.js").Json} Json */
-/** @typedef {{path: string, method: string, told: Json}} Found an operation, and where it stands in the document */
+/** What the snippets of docs.html ask; on the page they ask the server that it came from. */
+const WRITTEN = "http://127.0.0.1:8080";
 
-const SOURCE = "/openapi.json";
-const wide = window.matchMedia("(min-width: 901px)"); // as in docs.css
-
-async function read() {
-  const { payload, reason } = await ask(SOURCE);
-  const place = hooked("data-operations");
-  if (payload) {
-    place.replaceChildren(...makePage(payload));
-    document.getElementById(location.hash.slice(1))?.scrollIntoView();
-    return;
-  }
-  const again = button({ class: "act" }, "Try again", read);
-  place.replaceChildren(element("p", { role: "alert" }, `${SOURCE} could not be read. ${reason} `, again));
-}
-
-/** @param {Json} whole */
-function makePage(whole) {
-  const resolve = makeResolve(whole);
-  const found = operations(object(whole.paths));
-  const tags = list(whole.tags).map((tag) => ({ name: text(tag.name), about: text(tag.description) }));
-  const groups = tags.map((tag) => ({ ...tag, found: found.filter(({ told }) => [told.tags].flat().includes(tag.name)) }));
-  hooked("data-contents").replaceChildren(...groups.map(makeContents));
-  return [
-    ...paragraphs(text(object(whole.info).description)),
-    ...groups.map(({ name, about, found: mine }) =>
-      element(
-        "section",
-        { class: "group", "aria-labelledby": `tag-${name}` },
-        element("h2", { id: `tag-${name}` }, name),
-        ...paragraphs(about),
-        ...mine.map(({ path, method, told }) => makeOperation(path, method, told, resolve)),
-      ),
-    ),
-  ];
+/**
+ * Swagger UI's hook for its search: keep operations whose group, method, path and summary have every word.
+ * @param {Immutable} groups by name
+ * @param {string} phrase
+ * @returns {Immutable}
+ */
+function opsFilter(groups, phrase) {
+  const words = phrase.toLowerCase().split(/\s+/);
+  /** @param {string} group */
+  const matches = (group) => (/** @type {Immutable} */ entry) => {
+    const text = [group, entry.get("method"), entry.get("path"), entry.getIn(["operation", "summary"])].join(" ").toLowerCase();
+    return words.every((word) => text.includes(word));
+  };
+  return groups
+    .map((/** @type {Immutable} */ group, /** @type {string} */ name) =>
+      group.update("operations", (/** @type {Immutable} */ entries) => entries.filter(matches(name))),
+    )
+    .filter((/** @type {Immutable} */ group) => group.get("operations").size > 0);
 }
 
 /**
- * @param {Json} paths
- * @returns {Found[]}
+ * Swagger UI shows an answer once it has ended, and a stream never ends: ask for its numbers once.
+ * @param {{ headers: Record<string, string> }} request
  */
-function operations(paths) {
-  return Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(object(methods)).map(([method, told]) => ({ path, method, told: object(told) })),
-  );
+function requestInterceptor(request) {
+  if (request.headers.accept === "text/event-stream") request.headers.accept = "application/json";
+  return request;
 }
 
-/** @param {{name: string, found: Found[]}} group */
-function makeContents({ name, found }) {
-  const links = found.map(({ path, method, told }) =>
-    element("li", {}, element("a", { href: `#${told.operationId}` }, makeMethod(method), element("span", {}, path))),
-  );
-  const open = wide.matches ? { open: "" } : undefined;
-  return element("details", open, element("summary", {}, name), element("ul", {}, ...links));
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", paint);
+paint();
+
+for (const code of document.querySelectorAll("pre")) {
+  code.textContent = (code.textContent ?? "").replaceAll(WRITTEN, location.origin);
 }
 
-await read();
+/** A section of docs.html that the address names. Swagger UI takes every other hash for its own, and scrolls to the top. */
+const section = document.getElementById(location.hash.slice(1));
+const nothing = () => null;
+/** @type {any} */ (window).SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#viewer",
+  deepLinking: !section,
+  onComplete: () => section?.scrollIntoView(),
+  filter: true,
+  tryItOutEnabled: true,
+  defaultModelsExpandDepth: 0,
+  requestInterceptor,
+  // Title, description and server are on the page already.
+  plugins: [{ fn: { opsFilter }, components: { InfoContainer: nothing, ServersContainer: nothing } }],
+});

@@ -18,7 +18,7 @@ except ImportError:  # it does not exist for Windows
     uvloop = None  # type: ignore[assignment]
 
 from statsd import __version__, settings
-from statsd.commands import aggregate, database_url, dead_letters, generate, logs, openapi, seed, serve, user
+from statsd.commands import aggregate, database_url, dead_letters, generate, logs, openapi, seed, serve, sql, user
 from statsd.commands.arguments import EXIT_CODES
 from statsd.errors import SettingsError, StatsError
 
@@ -30,6 +30,7 @@ COMMANDS = {
     "aggregate": aggregate,
     "dead-letters": dead_letters,
     "database-url": database_url,
+    "sql": sql,
     "openapi": openapi,
 }
 """By name, in the order of the help. Each adds its arguments in `add` and does its deed in `run`."""

@@ -18,18 +18,16 @@ from statsd.database.pool import ATTEMPTS, again
 from statsd.stream import Stream
 
 SWEEP_ROWS = 10_000  # the limit that stands in every `sweep`
-COUNT = "select count(*) from fresh"
-"""The tail of `sweep`, unless the stream has a `swept` of its own, and of `rebuild`."""
 REBUILD_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
-CLAIM = sql.load("rounds")["claim"]
+CLAIM = sql.load("aggregation")["claim"]
+EXPIRE = sql.load("bins")["expire"]
 
 log = logging.getLogger("statsd.aggregate")
 
 
 async def sweep(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record], stream: str) -> int:
     """Fold the rows of a stream that nobody has folded yet, in steps; return how many."""
-    queries = sql.load(stream)
-    statement = f"{queries['sweep']}\n{queries['fold']}\n{queries.get('swept', COUNT)}"
+    statement = sql.load(stream)["sweep"]
     attempts = ATTEMPTS if isinstance(database, asyncpg.Pool) else 1  # a transaction cannot go on after a deadlock
     total = 0
     while True:
@@ -51,9 +49,7 @@ async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
         await connection.execute(queries["lock"], timeout=REBUILD_SECONDS)
         await sweep(connection, stream)  # what is not folded yet must not be folded again after the rebuild
         await connection.execute(queries["empty"], timeout=REBUILD_SECONDS)
-        rows: int = await connection.fetchval(
-            f"{queries['rebuild']}\n{queries['fold']}\n{COUNT}", timeout=REBUILD_SECONDS
-        )
+        rows: int = await connection.fetchval(queries["rebuild"], timeout=REBUILD_SECONDS)
     log.info("%s: totals rebuilt from %d rows ", stream, rows)
     return rows
 
@@ -76,10 +72,10 @@ async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> i
 
 async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     """Delete, in small steps, the totals of a stream that are too fine to be kept any longer; return how many."""
-    query = sql.load(stream).get("expire")
     total = 0
-    while query and (rows := await pool.fetchval(query)):
-        total += rows
+    for query, *arguments in ((EXPIRE, stream), (sql.load(stream).get("expire"),)):
+        while query and (rows := await pool.fetchval(query, *arguments)):
+            total += rows
     return total
 
 

@@ -51,8 +51,7 @@ class Writer:
         committed: Callable[[str], None] = lambda stream: None,
         outage: Outage | None = None,
     ) -> None:
-        queries = sql.load(stream.name)
-        self._statement = f"{queries['insert']}\n{queries['fold']}\n{queries['stored']}"
+        self._statement = sql.load(stream.name)["insert"]
         self._stream = stream.name
         self._as_spooled = stream.as_spooled
         self._pool = pool

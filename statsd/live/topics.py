@@ -103,7 +103,7 @@ class Topic:
         self.name = name
         self.view = view or View(name)
         self.clients: WeakSet[Client] = WeakSet()
-        self._query = sql.load(self.view.stream)[self.view.query]
+        self._query = sql.load(self.view.file or self.view.stream)[self.view.query]
         self._pool = pool
         self._running: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None

@@ -1,15 +1,22 @@
-"""The dashboard's files: one page, and its assets."""
+"""The files of the dashboard and of the documentation."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 from aiohttp import web
 
 from statsd import HOME
 from statsd.web.operation import Operation, Parameter, answer
+from statsd.web.origins import HEADERS
 
 STATIC = HOME / "static"
 ASSETS = {str(path.relative_to(STATIC / "assets")): path for path in (STATIC / "assets").rglob("*") if path.is_file()}
+DOCS = {path.name: path for path in (STATIC / "docs").glob("*.html")}
 REVALIDATE = {"Cache-Control": "no-cache"}
+DOCS_POLICY = HEADERS["Content-Security-Policy"] + "; img-src 'self' data:"
+"""Swagger UI's stylesheet has its icons in `data:` addresses."""
 
 
 def _file(media: str) -> Operation:
@@ -35,10 +42,13 @@ async def favicon(_: web.Request) -> web.FileResponse:
 )
 async def asset(request: web.Request) -> web.FileResponse:
     """`GET /assets/…`: one of the files that were there at the start, looked up by name and never by path."""
-    path = ASSETS.get(request.match_info["name"])
-    if path is None:
+    return _found(ASSETS, request.match_info["name"])
+
+
+def _found(files: Mapping[str, Path], name: str) -> web.FileResponse:
+    if name not in files:
         raise web.HTTPNotFound
-    return web.FileResponse(path, headers=REVALIDATE)
+    return web.FileResponse(files[name], headers=REVALIDATE)
 
 
 @_file("text/javascript")
@@ -54,8 +64,18 @@ async def tracker(_: web.Request) -> web.FileResponse:
 
 @_file("text/html")
 async def docs(_: web.Request) -> web.FileResponse:
-    """`GET /docs`: the page that shows what can be asked here."""
-    return web.FileResponse(STATIC / "docs.html", headers=REVALIDATE)
+    """`GET /docs`: how to use this API, and a form to try each operation."""
+    return web.FileResponse(STATIC / "docs.html", headers={**REVALIDATE, "Content-Security-Policy": DOCS_POLICY})
+
+
+@Operation(
+    path={"name": Parameter(str, "of a page that `/docs` links to", example="servers.html")},
+    tagged=True,
+    answers={200: answer("the page", media="text/html"), 404: "there is no such page"},
+)
+async def docs_page(request: web.Request) -> web.FileResponse:
+    """`GET /docs/…`: a page about operating, outages, several servers, poolers or streams."""
+    return _found(DOCS, request.match_info["name"])
 
 
 @Operation(tagged=True, answers={200: answer("the document", document={"openapi": "3.1.0"})})
@@ -72,6 +92,7 @@ ROUTES = [
     web.get("/favicon.ico", favicon),
     web.get("/t.js", tracker),
     web.get("/docs", docs),
+    web.get("/docs/{name}", docs_page),
     web.get("/openapi.json", openapi),
     web.get("/assets/{name:.+}", asset),
 ]

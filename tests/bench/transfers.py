@@ -6,6 +6,9 @@ For each size: a database of its own is filled (the rows by generate_series, the
 then a transfer is put every now and then, and timed to its answer and to the event on a stream of minutes and on one of
 milliseconds. Ten million rows take 2.2 GB of disk and some minutes. Prints medians and the slowest in milliseconds,
 and the resident memory of the server in MB.
+
+Measured on two shared cores: from a transfer to its event on a stream it takes 10 ms after ten thousand transfers (the
+answer 4.4 ms) and 8 ms after ten million (4.7 ms). 5,000 streams take 14.5 KiB each, 5,000 sockets 21.2 KiB.
 """
 
 from __future__ import annotations
@@ -154,8 +157,8 @@ async def arrival(stream: aiohttp.ClientResponse) -> float:
 async def queries(folder: Path) -> None:
     """What the database itself takes for one update and one look."""
     async with embedded.running(folder / "data") as server, await open_pool(server.dsn) as pool:
-        rows = await pool.fetch("explain (analyze, buffers) " + "select bin, count from transfer_bins"
-                                " where unit = 'minute' order by bin desc limit 1000")  # fmt: skip
+        rows = await pool.fetch("explain (analyze, buffers) " + "select bin, count from bins where stream = 'transfers'"
+                                " and unit = 'minute' order by bin desc limit 1000")  # fmt: skip
         print("  the newest 1,000 minutes:", next(row[0] for row in rows if "Execution Time" in row[0]))
 
 

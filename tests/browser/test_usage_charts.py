@@ -212,7 +212,7 @@ SPANS = [
 async def test_line_covers_its_span_and_never_a_whole_life(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"))
     every_day = """async ([dates, span]) => {
-        const { everyDay } = await import("/assets/days.js");
+        const { everyDay } = await import("/assets/figures/days.js");
         return everyDay(dates.map((date) => ({ date, clicks: 1 })), span).map(({ date }) => date);
     }"""
     for dates, span, expected in SPANS:
@@ -267,7 +267,7 @@ CUTS = [
 
 async def test_text_is_cut_between_characters_and_never_longer_than_it_may_be(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"))
-    call = "async ([name, ...given]) => (await import('/assets/format.js'))[name](...given)"
+    call = "async ([name, ...given]) => (await import('/assets/figures/format.js'))[name](...given)"
     for name, words, longest, expected in CUTS:
         assert await page.evaluate(call, [name, words, longest]) == expected
     await page.add_init_script("delete Intl.Segmenter")  # browsers of before 2024: not half of an emoji, all the same

@@ -132,7 +132,7 @@ async def test_shares_add_up_to_exactly_100_with_the_others_and_the_total(
 async def test_shares_of_any_numbers_add_up(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"))
     wrong = """async () => {
-        const { shares } = await import("/assets/shares.js");
+        const { shares } = await import("/assets/figures/shares.js");
         const some = (most) => Math.floor(Math.random() * most);
         const values = () => Array.from({ length: 1 + some(6) }, () => some(10 ** some(13)));
         const lists = Array.from({ length: 5_000 }, values);

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -40,8 +41,11 @@ async def stats(address: str, path: str = "/logins/stats") -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"], ["user"], ["openapi"]],
-)
+    [
+        [], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"], ["user"], ["sql"],
+        ["openapi"],
+    ],
+)  # fmt: skip
 async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[str]) -> None:
     program = run(*command, "--help")
     assert await program.ended() == 0
@@ -178,6 +182,17 @@ async def test_seed_and_psql_are_counted_once(run: Run, database_url: str, pool:
         return (await stats(address))["totalSessions"] == 200
 
     await until(counted)
+
+
+async def test_sql_prints_statements_that_explain_takes(run: Run, pool: Any) -> None:
+    program = run("sql", "transfers")
+    assert await program.ended() == 0
+    printed = program.process.stdout.read().decode()
+    names = re.findall(r"^-- (\w+)$", printed, re.MULTILINE)
+    assert names[:3] == ["insert", "sweep", "rebuild"]
+    assert {"snapshot", "known", "lock"} <= set(names)
+    sweep = printed.split("-- sweep\n")[1].split(";\n")[0]
+    assert "Limit" in json.dumps(await pool.fetchval(f"explain (format json) {sweep}"))
 
 
 async def test_dead_letters_are_listed_tried_again_and_dropped(run: Run, database_url: str, pool: Any) -> None:

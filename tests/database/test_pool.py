@@ -54,6 +54,30 @@ async def test_lock_of_the_migrations_ends_with_them(empty_database: str) -> Non
     await connection.close()
 
 
+async def test_bins_of_the_version_before_become_those_of_this_one(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = migrations.migrations()
+    monkeypatch.setattr(migrations, "migrations", lambda: every[:9])
+    await migrations.migrate(empty_database)
+    connection = await asyncpg.connect(empty_database)
+    await connection.execute("""
+        insert into item_bins values ('year', '2026-01-01 00:00:00+00', 3), ('day', '2026-11-21 00:00:00+00', 2);
+        insert into transfer_bins values ('year', '2026-01-01 00:00:00+00', 4);
+        insert into webhook_bins values ('day', '2026-11-21 00:00:00+00', 5)
+    """)
+    monkeypatch.setattr(migrations, "migrations", lambda: every)
+    assert await migrations.migrate(empty_database)
+    bins = await connection.fetch("select stream, unit, bin::date::text, count from bins order by count")
+    assert [tuple(row) for row in bins] == [
+        ("items", "day", "2026-11-21", 2),
+        ("items", "year", "2026-01-01", 3),
+        ("transfers", "year", "2026-01-01", 4),
+        ("webhooks", "day", "2026-11-21", 5),
+    ]
+    await connection.close()
+
+
 async def test_failed_migration_leaves_nothing_of_itself(empty_database: str) -> None:
     connection = await asyncpg.connect(empty_database)
     await connection.execute("create table login_users (other text)")  # in the way of the first migration

@@ -11,25 +11,11 @@ import pytest
 from statsd.database import sql
 from statsd.streams import STREAMS
 
-COUNT = "select count(*) from fresh"
-
 
 def statements() -> list[tuple[str, str]]:
-    """Every query as the program runs it: heads joined with the fold."""
-    made = [
-        (f"{file}.{name}", text)
-        for file in ("dead_letters", "accounts", "throttle", "rounds")
-        for name, text in sql.load(file).items()
-    ]
-    for stream in STREAMS:
-        queries = sql.load(stream.name)
-        joined = {"insert": queries["stored"], "sweep": queries.get("swept", COUNT), "rebuild": COUNT}
-        for name, text in queries.items():
-            if name in joined:
-                made.append((f"{stream.name}.{name}", f"{text}\n{queries['fold']}\n{joined[name]}"))
-            elif name not in ("fold", "stored", "swept"):
-                made.append((f"{stream.name}.{name}", text))
-    return made
+    """Every statement as the program runs it."""
+    files = ("dead_letters", "accounts", "throttle", "aggregation", "bins", *(stream.name for stream in STREAMS))
+    return [(f"{file}.{name}", text) for file in files for name, text in sql.load(file).items()]
 
 
 @pytest.mark.parametrize(("name", "text"), statements())
@@ -40,9 +26,8 @@ async def test_query_can_be_prepared(pool: asyncpg.Pool[asyncpg.Record], name: s
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
 async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[asyncpg.Record], stream: object) -> None:
-    queries = sql.load(stream.name)
     async with pool.acquire() as connection:
-        prepared = await connection.prepare(f"{queries['insert']}\n{queries['fold']}\n{queries['stored']}")
+        prepared = await connection.prepare(sql.load(stream.name)["insert"])
         assert len(prepared.get_parameters()) == len(stream.columns)
 
 
@@ -79,12 +64,10 @@ LITERALS = {
     "usage.room": ["array['export_data']"],
     "pageviews.prune": ["now() - interval '400 days'"],
     "items.known": ["'{}'"] * 3,
-    "items.series": ["'minute'"],
     "items.page": ["50", f"'{UUID}'"],
     "items.find": [f"'{UUID}'"],
     "items.history": [f"'{UUID}'", "100"],
     "transfers.known": ["'{}'"] * 4,
-    "transfers.series": ["'minute'"],
     "transfers.snapshot": ["now()"],
     "transfers.owner": [f"'{UUID}'"],
     "transfers.base_item": [f"'{UUID}'"],
@@ -92,7 +75,9 @@ LITERALS = {
     "transfers.add_base_item": [f"'{UUID}'", "'a bike'"],
     "transfers.owners": ["50", f"'{UUID}'"],
     "transfers.base_items": ["50", f"'{UUID}'"],
-    "rounds.claim": ["10"],
+    "aggregation.claim": ["10"],
+    "bins.expire": ["'items'"],
+    "bins.series": ["'items'", "'minute'"],
     "dead_letters.attempts": [f"array['{UUID}']::uuid[]"],
 }
 
@@ -156,3 +141,28 @@ def test_a_name_used_twice_is_refused(tmp_path: object, monkeypatch: pytest.Monk
     monkeypatch.setattr(sql, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match=r"names a more than once"):
         sql.load("twice")
+
+
+def test_parts_are_joined_and_are_no_statements_themselves(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clicks").mkdir()
+    (tmp_path / "clicks" / "store.sql").write_text(
+        "-- About it.\n\n-- part: insert\nA\n\n-- part: sweep\nB\n\n-- part: rebuild\nC\n\n-- What both do.\n"
+        "-- part: fold\nfold\n\n-- part: stored\nstored\n\n-- name: lock\nlock\n"
+    )
+    (tmp_path / "clicks" / "read.sql").write_text("-- name: snapshot\nselect 1\n")
+    monkeypatch.setattr(sql, "FOLDER", tmp_path)
+    count = "select count(*) from fresh"
+    assert sql.load("clicks") == {
+        "insert": "A\nfold\nstored",
+        "sweep": f"B\nfold\n{count}",
+        "rebuild": f"C\nfold\n{count}",
+        "lock": "lock",
+        "snapshot": "select 1",
+    }
+    assert sql.text("clicks").startswith("-- insert\nA\nfold\nstored;\n\n-- sweep\nB\n")
+    assert sql.text("clicks").endswith("-- snapshot\nselect 1;\n")
+    (tmp_path / "clicks" / "read.sql").write_text("-- name: fold\nselect 1\n")
+    sql.load.cache_clear()
+    with pytest.raises(ValueError, match=r"names fold more than once"):
+        sql.load("clicks")
+    sql.load.cache_clear()

@@ -129,7 +129,7 @@ async def test_silence_is_broken_by_comments(client: Any, monkeypatch: pytest.Mo
 async def test_since_and_limit_bound_what_is_sent(client: Any, pool: Any) -> None:
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=2)
     await pool.executemany(
-        "insert into transfer_bins values ('minute', $1, 1)", [(start + timedelta(minutes=n),) for n in range(1500)]
+        "insert into bins values ('transfers', 'minute', $1, 1)", [(start + timedelta(minutes=n),) for n in range(1500)]
     )
 
     async def first(query: str) -> list[str]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cloudevents.core.bindings import http
+from cloudevents.core.v1.event import CloudEvent
 from deliveries import CLOUD, events, post
 
 
@@ -38,6 +41,27 @@ async def test_binary_cloud_event_is_a_webhook_event(client: Any, media: str, bo
     (found,) = (await events(client))["events"]
     assert (found["eventType"], found["userId"]) == ("com.example.order", "42")
     assert found["metadata"] == {"source": "/shop", "subject": "42", "comment": "Größe €", **data}
+
+
+@pytest.mark.parametrize(
+    ("send", "more"),
+    [
+        (http.to_structured_event, {"datacontenttype": "application/json"}),  # said in the event, and so kept
+        (http.to_binary_event, {}),
+    ],
+)
+async def test_event_of_the_cloudevents_sdk_arrives_as_it_was_made(client: Any, send: Any, more: Any) -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    given = {**CLOUD, "time": at, "comment": "Größe 100 %", "datacontenttype": "application/json"}
+    event = CloudEvent(given, {"total": 9})
+    message = send(event)
+    await post(client, message.body, **{name.replace("-", "_"): text for name, text in message.headers.items()})
+    (found,) = (await events(client))["events"]
+    assert (found["eventType"], found["userId"]) == (event.get_type(), event.get_subject())
+    assert found["timestamp"] == "2026-01-02T03:04:05.000Z"
+    assert found["metadata"] == {
+        "source": event.get_source(), "subject": "42", "comment": "Größe 100 %", "data": event.get_data(), **more,
+    }  # fmt: skip
 
 
 async def test_batch_of_cloud_events_is_stored_by_their_own_ids(client: Any) -> None:

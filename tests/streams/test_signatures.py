@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -41,6 +44,15 @@ def refusal(given: CIMultiDictProxy[str], body: bytes = BODY, now: float = TIME,
 def test_example_of_the_specification_is_signed_and_verified() -> None:
     assert senders.sign(KEY, ID, TIME, BODY) == SIGNATURE
     assert senders.verify([KEY], headers(), BODY, TIME) == ID
+
+
+def test_we_and_the_standard_webhooks_sdk_sign_alike_and_pass_each_other() -> None:
+    sdk, now = standardwebhooks.Webhook(SECRET), datetime.now(UTC)
+    theirs = sdk.sign(ID, now, BODY.decode())
+    assert theirs == senders.sign(KEY, ID, int(now.timestamp()), BODY)
+    signed = headers(webhook_timestamp=str(int(now.timestamp())), webhook_signature=theirs)
+    assert senders.verify([KEY], signed, BODY, now.timestamp()) == ID
+    assert sdk.verify(BODY, dict(signed)) == json.loads(BODY)
 
 
 def test_old_and_new_secret_are_good_while_one_is_replaced() -> None:

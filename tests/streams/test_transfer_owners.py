@@ -208,7 +208,7 @@ COUNTED_WRONG = """
     )
     select 'bin'
     from counted
-    full join (select * from transfer_bins where unit = 'year') as total using (bin)
+    full join (select * from bins where stream = 'transfers' and unit = 'year') as total using (bin)
     where counted.count is distinct from total.count
     union all
     select 'owner'

@@ -232,10 +232,10 @@ async def test_statistics_equal_a_recount_in_every_unit(client: Any, pool: Any) 
 
 async def test_bins_too_fine_to_keep_expire_and_others_stay(pool: Any) -> None:
     assert await aggregate.sweep(pool, "items") == 2  # both of the same moment
-    units = 'select array_agg(unit order by unit collate "C") from item_bins'
+    units = 'select array_agg(unit order by unit collate "C") from bins'
     assert await pool.fetchval(units) == sorted(UNITS)
     assert await aggregate.expire(pool, "items") == 0
-    await pool.execute("update item_bins set bin = bin - interval '26 hours'")
+    await pool.execute("update bins set bin = bin - interval '26 hours'")
     assert await aggregate.expire(pool, "items") == 2
     assert await pool.fetchval(units) == sorted(set(UNITS) - {"millisecond", "second"})
 
@@ -345,7 +345,7 @@ async def test_well_known_rows_can_be_stored_again_and_again(run: Callable[..., 
     for table, known in {"base_items": [BIKE, BRICKS], "owners": [ADA, GRACE]}.items():
         assert {str(row["id"]) for row in await connection.fetch(f"select id from {table}")} == set(known)
     assert await connection.fetchval("select count(*) from items where folded") == 2
-    assert await connection.fetchval("select count from item_bins where unit = 'year'") == 2
+    assert await connection.fetchval("select count from bins where stream = 'items' and unit = 'year'") == 2
     await connection.close()
 
 
@@ -388,7 +388,8 @@ async def test_rebuild_may_take_longer_than_any_other_statement(
         with pytest.raises(TimeoutError):
             await hasty.execute("select pg_sleep(1)")
         assert await aggregate.rebuild(hasty, "transfers") == 50_000
-    assert await pool.fetchval("select sum(count)::integer from transfer_bins where unit = 'day'") == 50_000
+    days = "select sum(count)::integer from bins where stream = 'transfers' and unit = 'day'"
+    assert await pool.fetchval(days) == 50_000
 
 
 async def test_everything_that_is_wrong_with_a_transfer_is_said_at_once(client: Any) -> None:

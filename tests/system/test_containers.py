@@ -177,7 +177,7 @@ def test_the_backend_image_has_no_build_tools_and_no_secrets() -> None:
 
 def test_the_page_files_of_the_frontend_are_those_of_the_program() -> None:
     copied = [source for copy in arguments("frontend", "COPY") for source in copy.split()[:-1]]
-    assert copied == ["static/nginx.conf", "static/*.html", "static/*.svg", "static/assets"]
+    assert copied == ["static/nginx.conf", "static/*.html", "static/*.svg", "static/docs", "static/assets"]
     nginx, *page = arguments("frontend", "COPY")
     assert nginx.split()[-1] in command("frontend", "ENTRYPOINT")
     config = (ROOT / "static" / "nginx.conf").read_text()

@@ -98,11 +98,13 @@ async def test_page_and_assets_come_from_the_files(client: aiohttp.ClientSession
     for path, file, kind in (
         ("/", "index.html", "text/html"),
         ("/dashboard", "index.html", "text/html"),
+        ("/docs", "docs.html", "text/html"),
+        ("/docs/servers.html", "docs/servers.html", "text/html"),
         ("/favicon.svg", "favicon.svg", "image/svg+xml"),
         ("/favicon.ico", "favicon.svg", "image/svg+xml"),
         ("/assets/app.js", "assets/app.js", "application/javascript"),
         ("/assets/panels/logins.js", "assets/panels/logins.js", "application/javascript"),
-        ("/assets/style.css", "assets/style.css", "text/css"),
+        ("/assets/css/style.css", "assets/css/style.css", "text/css"),
     ):
         async with client.get(path, headers=BROWSER) as response:
             assert response.status == 200
@@ -130,7 +132,7 @@ async def test_assets_are_compressed(client: aiohttp.ClientSession) -> None:
 
 async def test_security_headers_are_those_of_the_program(client: aiohttp.ClientSession, program: str) -> None:
     async with aiohttp.ClientSession(program) as direct:
-        for path in ("/", "/assets/app.js", "/logins/stats", "/health", "/nowhere"):
+        for path in ("/", "/docs", "/docs/servers.html", "/assets/app.js", "/logins/stats", "/health", "/nowhere"):
             async with client.get(path, headers=BROWSER) as proxied, direct.get(path, headers=BROWSER) as response:
                 assert proxied.status == response.status
                 assert security_headers(proxied.headers) == security_headers(response.headers)
@@ -150,6 +152,9 @@ async def test_what_is_no_file_is_answered_by_the_program(client: aiohttp.Client
             ("GET", "/static/nginx.conf", 404),
             ("GET", "/index.html", 404),
             ("GET", "/assets/nowhere.js", 404),
+            ("GET", "/docs/", 404),
+            ("GET", "/docs/nowhere.html", 404),
+            ("GET", "/docs/../nginx.conf", 404),
             ("POST", "/dashboard", 405),
             ("OPTIONS", "/dashboard", 204),
             ("DELETE", "/logins", 405),

@@ -113,7 +113,7 @@ async def test_every_change_is_seen_by_clients_of_all_within_a_second(three: lis
         delays.append(await everyone_sees(others, count))
     assert median(delays) < SOON_SECONDS
     assert await pool.fetchval("select count(*) from transfers") == 10
-    assert await pool.fetchval("select count from transfer_bins where unit = 'year'") == 10
+    assert await pool.fetchval("select count from bins where stream = 'transfers' and unit = 'year'") == 10
     await pool.close()
     for server in others:
         assert "Traceback" not in server.program.stderr
@@ -182,7 +182,7 @@ async def test_rows_of_another_program_are_folded_by_one_server_and_seen_by_clie
             return int(found[1]) if found else 0
 
     assert sorted([await swept(server) for server in three]) == [0, 0, 300]
-    assert await connection.fetchval("select count from transfer_bins where unit = 'year'") == 300
+    assert await connection.fetchval("select count from bins where stream = 'transfers' and unit = 'year'") == 300
     await connection.close()
 
 

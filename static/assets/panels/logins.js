@@ -1,20 +1,21 @@
 // @ts-check
 /** Logins: who signs in, with what, from where, when and for how long. The payload is `contracts.md` §1.6. */
 
-import { perDay, perHour, ranking, ring, stacked } from "../drawings.js";
-import { count, decimal, length, percent, percentage } from "../format.js";
-import { list, number, object, text } from "../read.js";
-import { sum } from "../rows.js";
+import { today } from "../figures/days.js";
+import { perDay, perHour, ranking, ring, stacked } from "../figures/drawings.js";
+import { count, decimal, length, percent, percentage } from "../figures/format.js";
+import { sum } from "../figures/rows.js";
+import { list, number, object, text } from "../wire/read.js";
 
-/** @typedef {import("../card.js").Card} Card */
-/** @typedef {import("../read.js").Json} Json */
-/** @typedef {import("../table.js").Row} Row */
+/** @import { Card } from "../cards/card.js" */
+/** @import { Panel } from "../cards/panel.js" */
+/** @import { Tile } from "../cards/tiles.js" */
+/** @import { Row } from "../figures/rows.js" */
+/** @import { Json } from "../wire/read.js" */
 
 const DEVICES = 5;
 const REGIONS = 8;
 const BROWSERS = 7;
-
-const today = () => new Date().toISOString().slice(0, 10);
 
 /**
  * A length over no finished session is not a length.
@@ -153,7 +154,7 @@ const sessions = {
 
 /**
  * @param {string} device
- * @param {import("../read.js").Json} stats
+ * @param {Json} stats
  * @param {unknown} active
  * @returns {Row}
  */
@@ -186,7 +187,7 @@ function loginsEach(payload) {
 const finishedShare = (payload) =>
   percentage(number(overall(payload).totalSessions), number(overall(payload).totalLogins));
 
-/** @type {import("../tiles.js").Tile[]} */
+/** @type {Tile[]} */
 const tiles = [
   {
     id: "logins",
@@ -241,7 +242,7 @@ const example = {
   session_duration_seconds: 1800,
 };
 
-/** @type {import("../panel.js").Panel} */
+/** @type {Panel} */
 export const logins = {
   id: "logins",
   title: "Logins",

@@ -4,20 +4,22 @@
  * The topic brings all windows at once; only the list of the newest events is fetched, after every frame.
  */
 
-import { ask } from "../ask.js";
-import { element } from "../element.js";
-import { composed, makeFetched } from "../fetched.js";
-import { count, percent, percentage } from "../format.js";
-import { makeMenu } from "../menu.js";
-import { isObject, list, number, object, text } from "../read.js";
-import { amount, highest, sum } from "../rows.js";
-import { shares } from "../shares.js";
-import { makeSwitch } from "../switch.js";
-import { perBin, windowOf, WINDOWS } from "../windows.js";
+import { count, percent, percentage } from "../figures/format.js";
+import { amount, highest, sum } from "../figures/rows.js";
+import { shares } from "../figures/shares.js";
+import { perBin, windowOf, WINDOWS } from "../figures/windows.js";
+import { element } from "../widgets/element.js";
+import { makeMenu } from "../widgets/menu.js";
+import { makeSwitch } from "../widgets/switch.js";
+import { ask } from "../wire/ask.js";
+import { composed, makeFetched } from "../wire/query.js";
+import { isObject, list, number, object, text } from "../wire/read.js";
 
-/** @typedef {import("../card.js").Card} Card */
-/** @typedef {import("../read.js").Json} Json */
-/** @typedef {import("../table.js").Row} Row */
+/** @import { Card } from "../cards/card.js" */
+/** @import { Panel } from "../cards/panel.js" */
+/** @import { Tile } from "../cards/tiles.js" */
+/** @import { Row } from "../figures/rows.js" */
+/** @import { Json } from "../wire/read.js" */
 
 const NEWEST = 20;
 /** The list costs the server a query: one a second is live enough. */
@@ -139,7 +141,7 @@ const newest = {
     })),
 };
 
-/** @type {import("../tiles.js").Tile[]} */
+/** @type {Tile[]} */
 const tiles = [
   {
     id: "total",
@@ -194,7 +196,7 @@ function remark(payload) {
   return inWindow(payload) === 0 ? `No events in ${shown(payload).words}. What is stored is older.` : "";
 }
 
-/** @type {NonNullable<import("../panel.js").Panel["detail"]>} */
+/** @type {NonNullable<Panel["detail"]>} */
 function detail(store, changed) {
   const picker = makeSwitch("webhooks", "Window", WINDOWS, changed);
   const menu = makeMenu("Export");
@@ -246,7 +248,7 @@ function detail(store, changed) {
 
 const example = { eventType: "page_view", userId: "123", timestamp: "2024-01-01T12:00:00Z", metadata: { page: "home" } };
 
-/** @type {import("../panel.js").Panel} */
+/** @type {Panel} */
 export const webhooks = {
   id: "webhooks",
   title: "Webhooks",

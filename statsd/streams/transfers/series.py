@@ -30,7 +30,7 @@ CREATIONS, TRANSFERS = "item-creation", "transfers"
 
 def views(topic: str, stream: str) -> dict[str, View]:
     """Return the topics of a stream's statistics: one per unit."""
-    return {f"{topic}/{unit}": View(stream, "series", (unit,)) for unit in UNITS}
+    return {f"{topic}/{unit}": View(stream, "series", "bins", (stream, unit)) for unit in UNITS}
 
 
 STREAMING = Operation(

@@ -1,0 +1,48 @@
+-- The items stream: what is asked.
+
+-- The newest items, or those before the item $2; $1 at most.
+-- name: page
+with edge as (
+    select created_at, id
+    from items
+    where id = $2::uuid
+    union all
+    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+    where $2::uuid is null
+),
+page as (
+    select id, base_item_id, created_at, owner_id, owned_since
+    from items
+    where (created_at, id) < ((select created_at from edge), (select id from edge))
+    order by created_at desc, id desc
+    limit $1::integer
+)
+select page.*, base_items.description, owners.name as owner_name
+from page
+join base_items on base_items.id = page.base_item_id
+left join owners on owners.id = page.owner_id
+order by page.created_at desc, page.id desc
+
+-- name: find
+select id
+from items
+where id = $1
+
+-- The item $1 with its newest transfers, $2 at most: a row for each, the newest first; one row with nulls where there is
+-- none. What is not folded yet is among them.
+-- name: history
+select
+    items.id, base_item_id, description, items.created_at,
+    moved.id as transfer_id, moved.owner_id, owners.name as owner_name, "timestamp"
+from items
+join base_items on base_items.id = base_item_id
+left join lateral (
+    select transfers.id, transfers.owner_id, "timestamp"
+    from transfers
+    where item_id = items.id
+    order by "timestamp" desc, transfers.id desc
+    limit $2
+) as moved on true
+left join owners on owners.id = moved.owner_id
+where items.id = $1
+order by "timestamp" desc, moved.id desc

@@ -1,0 +1,90 @@
+-- The items stream, items that were made: what is stored. Parts as in logins/store.sql.
+
+-- part: insert
+with fresh as (
+    insert into items (id, base_item_id, created_at, folded)
+    select *, true
+    from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
+    on conflict (id) do nothing
+    returning id, base_item_id, created_at
+)
+
+-- part: sweep
+with waiting as (
+    select id
+    from items
+    where not folded
+    order by id
+    limit 10000
+    for no key update skip locked
+),
+fresh as (
+    update items
+    set folded = true
+    from waiting
+    where items.id = waiting.id
+    returning items.id, base_item_id, created_at
+)
+
+-- part: rebuild
+with fresh as (
+    select id, base_item_id, created_at
+    from items
+)
+
+-- Counted by millisecond first: 5,000 events that happen now fall into some dozens, and only those go into nine units.
+-- part: fold
+, milliseconds as (
+    select date_trunc('millisecond', created_at, 'UTC') as millisecond, count(*) as events
+    from fresh
+    group by millisecond
+),
+binned as (
+    insert into bins as total (stream, unit, bin, count)
+    select 'items', unit, date_trunc(unit, millisecond, 'UTC') as bin, sum(events)
+    from milliseconds
+    join bin_units on millisecond >= kept_since
+    where stream = 'items'
+    group by unit, bin
+    order by unit, bin
+    on conflict (stream, unit, bin) do update
+    set count = total.count + excluded.count
+)
+
+-- Other programs, and our servers, are told in the transaction that stored them.
+-- part: stored
+select
+    id, base_item_id, created_at,
+    pg_notify('item_creation', json_build_object('id', id)::text),
+    pg_notify('statsd', 'items')
+from fresh
+
+-- part: swept
+select count(*)
+from (
+    select pg_notify('item_creation', json_build_object('id', id)::text)
+    from fresh
+) as told
+
+-- name: empty
+delete from bins
+where stream = 'items'
+
+-- name: lock
+lock table items in share row exclusive mode
+
+-- name: known
+select given.place, given.base_item_id = stored.base_item_id as same, stored.id, stored.base_item_id, stored.created_at
+from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
+    with ordinality as given (id, base_item_id, created_at, place)
+join items as stored using (id)
+
+-- Kinds of items for samples to be of.
+-- name: scenery
+insert into base_items (id, description)
+values
+    ('00000000-0000-4000-8000-0000000000b0', 'a cargo bike'),
+    ('00000000-0000-4000-8000-0000000000b1', 'a drill'),
+    ('00000000-0000-4000-8000-0000000000b2', 'a tent for four'),
+    ('00000000-0000-4000-8000-0000000000b3', 'a sewing machine')
+on conflict do nothing

@@ -1,0 +1,181 @@
+-- The logins stream: what is stored. The parts `insert`, `sweep` and `rebuild` each put rows into `fresh`, and `fold` adds
+-- those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others return a count.
+-- `python -m statsd sql logins` prints the statements joined.
+
+-- part: insert
+with fresh as (
+    insert into user_logins (
+        id, user_id, login_time, logout_time, session_duration_seconds,
+        ip_address, region, device_type, browser, folded
+    )
+    select *, true
+    from unnest(
+        $1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::integer[],
+        $6::text[], $7::text[], $8::text[], $9::text[]
+    )
+    on conflict (id) do nothing
+    returning *
+)
+
+-- Rows inserted by other programs get here what our own writer gives before the insert: the canonical device
+-- name, and the duration where only the logout is known.
+-- part: sweep
+with waiting as (
+    select id
+    from user_logins
+    where not folded
+    order by id
+    limit 10000
+    for update skip locked
+),
+fresh as (
+    update user_logins
+    set folded = true,
+        device_type = case lower(device_type)
+            when 'desktop' then 'Desktop'
+            when 'mobile' then 'Mobile'
+            when 'tablet' then 'Tablet'
+            else device_type
+        end,
+        session_duration_seconds = coalesce(
+            session_duration_seconds,
+            floor(extract(epoch from logout_time - login_time))::integer
+        )
+    from waiting
+    where user_logins.id = waiting.id
+    returning user_logins.*
+)
+
+-- part: rebuild
+with fresh as (
+    select *
+    from user_logins
+)
+
+-- part: fold
+, device_newcomers as (
+    insert into login_device_users (device_type, user_id)
+    select distinct device_type, user_id
+    from fresh
+    order by device_type, user_id
+    on conflict do nothing
+    returning device_type
+),
+devices as (
+    insert into login_devices as total (device_type, logins, sessions, seconds, shortest, longest, users)
+    select
+        device_type,
+        count(*),
+        count(session_duration_seconds),
+        coalesce(sum(session_duration_seconds), 0),
+        min(session_duration_seconds),
+        max(session_duration_seconds),
+        (select count(*) from device_newcomers as new where new.device_type = fresh.device_type)
+    from fresh
+    group by device_type
+    order by device_type
+    on conflict (device_type) do update
+    set logins = total.logins + excluded.logins,
+        sessions = total.sessions + excluded.sessions,
+        seconds = total.seconds + excluded.seconds,
+        shortest = least(total.shortest, excluded.shortest),
+        longest = greatest(total.longest, excluded.longest),
+        users = total.users + excluded.users
+),
+regions as (
+    insert into login_regions as total (region, device_type, logins, sessions, seconds)
+    select
+        region, device_type, count(*), count(session_duration_seconds), coalesce(sum(session_duration_seconds), 0)
+    from fresh
+    group by region, device_type
+    order by region, device_type
+    on conflict (region, device_type) do update
+    set logins = total.logins + excluded.logins,
+        sessions = total.sessions + excluded.sessions,
+        seconds = total.seconds + excluded.seconds
+),
+browsers as (
+    insert into login_browsers as total (browser, logins)
+    select browser, count(*)
+    from fresh
+    group by browser
+    order by browser
+    on conflict (browser) do update
+    set logins = total.logins + excluded.logins
+),
+hours as (
+    insert into login_hours as total (hour, logins)
+    select extract(hour from login_time at time zone 'UTC')::smallint as hour, count(*)
+    from fresh
+    group by hour
+    order by hour
+    on conflict (hour) do update
+    set logins = total.logins + excluded.logins
+),
+days as (
+    insert into login_days as total (day, logins)
+    select (login_time at time zone 'UTC')::date as day, count(*)
+    from fresh
+    group by day
+    order by day
+    on conflict (day) do update
+    set logins = total.logins + excluded.logins
+),
+durations as (
+    insert into login_durations as total (seconds, device_type, sessions)
+    select session_duration_seconds, device_type, count(*)
+    from fresh
+    where session_duration_seconds is not null
+    group by session_duration_seconds, device_type
+    order by session_duration_seconds, device_type
+    on conflict (seconds, device_type) do update
+    set sessions = total.sessions + excluded.sessions
+),
+minutes as (
+    insert into login_minutes as total (minute, device_type, sessions)
+    select session_duration_seconds / 60 as minute, device_type, count(*)
+    from fresh
+    where session_duration_seconds is not null
+    group by minute, device_type
+    order by minute, device_type
+    on conflict (minute, device_type) do update
+    set sessions = total.sessions + excluded.sessions
+),
+newcomers as (
+    insert into login_users (user_id)
+    select distinct user_id
+    from fresh
+    order by user_id
+    on conflict do nothing
+    returning user_id
+),
+user_count as (
+    insert into login_user_count as total (users)
+    select count(*)
+    from newcomers
+    having count(*) > 0
+    on conflict (only_row) do update
+    set users = total.users + excluded.users
+)
+
+-- part: stored
+select
+    id, user_id, login_time, logout_time, session_duration_seconds,
+    ip_address, region, device_type, browser, created_at, updated_at
+from fresh
+
+-- Emptied in the transaction that rebuilds them; `delete`, because readers of `truncate`d tables see them empty.
+-- name: empty
+with devices as (delete from login_devices),
+regions as (delete from login_regions),
+browsers as (delete from login_browsers),
+hours as (delete from login_hours),
+days as (delete from login_days),
+durations as (delete from login_durations),
+minutes as (delete from login_minutes),
+device_users as (delete from login_device_users),
+users as (delete from login_users)
+delete from login_user_count
+
+-- name: lock
+lock table user_logins in share row exclusive mode

@@ -1,0 +1,67 @@
+-- The page views stream: what is asked.
+
+-- name: receipt
+select 'stored' as state, created_at as since, null as reason
+from page_events
+where id = $1
+union all
+select 'dead', first_seen, reason
+from dead_letters
+where id = $1 and stream = 'pageviews'
+limit 1
+
+-- The report of a site from day $2 to day $3, both counted; $4 paths at most. Users are counted over the whole time.
+-- name: report
+with span as (
+    select day, views, users
+    from page_days
+    where site_id = $1 and day between $2::date and $3::date
+),
+top_paths as (
+    select path, sum(views)::bigint as views
+    from page_paths
+    where site_id = $1 and day between $2::date and $3::date
+    group by path
+    order by views desc, path
+    limit $4::integer
+),
+series as (
+    select day::date as date, coalesce(views, 0) as total_views, coalesce(users, 0) as unique_users
+    from generate_series($2::date, $3::date, interval '1 day') as day
+    left join span using (day)
+    order by day
+)
+select
+    coalesce((select sum(views) from span), 0)::bigint as total_views,
+    case
+        when $2::date = $3::date then coalesce((select sum(users) from span), 0)::bigint
+        else (
+            select count(distinct user_id)
+            from page_users
+            where site_id = $1 and day between $2::date and $3::date
+        )
+    end as unique_users,
+    coalesce((select json_agg(top_paths) from top_paths), '[]') as top_paths,
+    (select json_agg(series) from series) as days
+
+-- What the dashboard shows without a site at the moment $1: the sites of its day, the largest first.
+-- name: snapshot
+with today as (
+    select site_id, views, users
+    from page_days
+    where day = ($1::timestamptz at time zone 'UTC')::date
+),
+largest as (
+    select site_id, views, users
+    from today
+    order by views desc, site_id
+    limit 100
+)
+select json_build_object(
+    'today', ($1::timestamptz at time zone 'UTC')::date,
+    'totalViews', coalesce((select sum(views) from today), 0),
+    'totalUsers', coalesce((select sum(users) from today), 0),
+    'siteCount', (select count(*) from today),
+    'sites', (select coalesce(json_agg(largest), '[]') from largest),
+    'generatedAt', iso($1)
+)

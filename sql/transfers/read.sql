@@ -1,0 +1,106 @@
+-- The transfers stream: what is asked.
+
+-- Everything the dashboard shows at the moment $1, but the series. Owners are counted up to 10,000: no total of them is kept.
+-- name: snapshot
+with newest_items as (
+    select id, base_item_id, created_at, owner_id, owned_since
+    from items
+    order by created_at desc, id desc
+    limit 50
+),
+item_rows as (
+    select
+        newest.id,
+        base_item_id,
+        description,
+        iso(newest.created_at) as created_at,
+        owner_id,
+        owners.name as owner_name,
+        iso(owned_since) as owned_since
+    from newest_items as newest
+    join base_items on base_items.id = base_item_id
+    left join owners on owners.id = owner_id
+    order by newest.created_at desc, newest.id desc
+),
+newest_transfers as (
+    select id, item_id, owner_id, "timestamp"
+    from transfers
+    order by "timestamp" desc, id desc
+    limit 50
+),
+transfer_rows as (
+    select
+        newest.id,
+        item_id,
+        description,
+        newest.owner_id,
+        owners.name as owner_name,
+        iso("timestamp") as "timestamp"
+    from newest_transfers as newest
+    join items on items.id = item_id
+    join base_items on base_items.id = base_item_id
+    join owners on owners.id = newest.owner_id
+    order by newest."timestamp" desc, newest.id desc
+),
+owner_rows as (
+    select id, name
+    from owners
+    order by created_at desc, id desc
+    limit 100
+),
+base_item_rows as (
+    select id, description
+    from base_items
+    order by created_at desc, id desc
+    limit 100
+)
+select json_build_object(
+    'itemCount', (select coalesce(sum(count), 0) from bins where stream = 'items' and unit = 'year'),
+    'transferCount', (select coalesce(sum(count), 0) from bins where stream = 'transfers' and unit = 'year'),
+    'items', (select coalesce(json_agg(item_rows), '[]') from item_rows),
+    'transfers', (select coalesce(json_agg(transfer_rows), '[]') from transfer_rows),
+    'owners', (select coalesce(json_agg(owner_rows), '[]') from owner_rows),
+    'ownerCount', (select nullif(count(*), 10001) from (select from owners limit 10001) as counted),
+    'baseItems', (select coalesce(json_agg(base_item_rows), '[]') from base_item_rows),
+    'generatedAt', iso($1)
+)
+
+-- name: owner
+select id, name, created_at
+from owners
+where id = $1
+
+-- name: base_item
+select id, description, created_at
+from base_items
+where id = $1
+
+-- name: owners
+with edge as (
+    select created_at, id
+    from owners
+    where id = $2::uuid
+    union all
+    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+    where $2::uuid is null
+)
+select id, name, created_at
+from owners
+where (created_at, id) < ((select created_at from edge), (select id from edge))
+order by created_at desc, id desc
+limit $1::integer
+
+-- name: base_items
+with edge as (
+    select created_at, id
+    from base_items
+    where id = $2::uuid
+    union all
+    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+    where $2::uuid is null
+)
+select id, description, created_at
+from base_items
+where (created_at, id) < ((select created_at from edge), (select id from edge))
+order by created_at desc, id desc
+limit $1::integer

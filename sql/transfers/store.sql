@@ -1,0 +1,250 @@
+-- The transfers stream, items that changed their owner: what is stored. Parts as in logins/store.sql.
+
+-- A row without a timestamp happens now, and only where it changes the owner. Both are decided here, while the item's
+-- row is locked: the time is later than that of the transfer before, whatever clocks say, and of two at once to the
+-- same owner one is stored. The item's row knows the transfer before as far as it is folded; a newer one of another
+-- program is looked for beside it. A row with a timestamp tells what happened, and is stored as it is. Every step goes
+-- from a row to its match by index: PostgreSQL plans for batches of any size at once, and a join of two steps, which
+-- have no index, takes seconds with 5,000 rows where it planned for ten.
+-- An item that this statement does not see may still be there: another program stored it while the locks were waited
+-- for, and the foreign key looks at that moment, `fold` at the one before. Its transfer is left to the sweep.
+-- part: insert
+with given as (
+    select distinct on (id) *
+    from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
+        with ordinality as given (id, "timestamp", owner_id, item_id, place)
+    where (select true from transfers where transfers.id = given.id) is null
+    order by id, place
+),
+held as materialized (
+    select given.*, items.owner_id as folded_owner_id, owned_since, transfer_id
+    from given
+    join items on items.id = given.item_id
+    order by items.id, place
+    for no key update of items
+),
+offered as (
+    select
+        held.id, held."timestamp", held.owner_id, item_id, place,
+        latest.owner_id as present_owner_id,
+        latest."timestamp" as owned_since,
+        true as item_is_seen
+    from held
+    left join lateral (
+        select folded_owner_id as owner_id, owned_since as "timestamp", transfer_id as id
+        where owned_since is not null
+        union all
+        (
+            select owner_id, "timestamp", id
+            from transfers
+            where item_id = held.item_id
+            order by "timestamp" desc, id desc
+            limit 1
+        )
+        order by "timestamp" desc, id desc
+        limit 1
+    ) as latest on true
+    union all
+    select id, "timestamp", owner_id, item_id, place, null, null, false
+    from given
+    where (select true from items where items.id = given.item_id) is null
+),
+moves as (
+    select
+        id,
+        coalesce(
+            "timestamp",
+            greatest(clock_timestamp(), owned_since) + place * interval '1 microsecond'
+        ) as "timestamp",
+        owner_id,
+        item_id,
+        item_is_seen,
+        "timestamp" is not null
+            or owner_id is distinct from lag(owner_id, 1, present_owner_id) over (
+                partition by item_id, "timestamp" is null order by place
+            ) as changes_owner
+    from offered
+),
+added as (
+    insert into transfers (id, "timestamp", owner_id, item_id, folded)
+    select id, "timestamp", owner_id, item_id, item_is_seen
+    from moves
+    where changes_owner
+    on conflict (id) do nothing
+    returning id, "timestamp", owner_id, item_id, folded
+),
+fresh as (
+    select id, "timestamp", owner_id, item_id
+    from added
+    where folded
+)
+
+-- part: sweep
+with waiting as (
+    select id
+    from transfers
+    where not folded
+    order by id
+    limit 10000
+    for update skip locked
+),
+fresh as (
+    update transfers
+    set folded = true
+    from waiting
+    where transfers.id = waiting.id
+    returning transfers.id, "timestamp", owner_id, item_id
+)
+
+-- part: rebuild
+with fresh as (
+    select id, "timestamp", owner_id, item_id
+    from transfers
+)
+
+-- The owner of an item is that of its latest transfer; of two at the same time, that with the greater id. PostgreSQL
+-- runs the last step first, so this locks rows of items before rows of bins, as `insert` does. Bins are counted as in
+-- items/store.sql.
+-- part: fold
+, milliseconds as (
+    select date_trunc('millisecond', "timestamp", 'UTC') as millisecond, count(*) as events
+    from fresh
+    group by millisecond
+),
+binned as (
+    insert into bins as total (stream, unit, bin, count)
+    select 'transfers', unit, date_trunc(unit, millisecond, 'UTC') as bin, sum(events)
+    from milliseconds
+    join bin_units on millisecond >= kept_since
+    where stream = 'transfers'
+    group by unit, bin
+    order by unit, bin
+    on conflict (stream, unit, bin) do update
+    set count = total.count + excluded.count
+),
+latest as (
+    select distinct on (item_id) item_id, owner_id, "timestamp", id
+    from fresh
+    order by item_id, "timestamp" desc, id desc
+),
+moved as materialized (
+    select items.id, latest.owner_id, "timestamp", latest.id as by_transfer_id
+    from latest
+    join items on items.id = latest.item_id
+    order by items.id
+    for no key update of items
+),
+owned as (
+    update items
+    set owner_id = moved.owner_id,
+        owned_since = moved."timestamp",
+        transfer_id = moved.by_transfer_id
+    from moved
+    where items.id = moved.id
+        and (owned_since is null or (owned_since, transfer_id) < (moved."timestamp", moved.by_transfer_id))
+)
+
+-- Other programs are told in the transaction that stored them, on the channel and under its older name; of what is left
+-- to the sweep, by the sweep. So are our servers: whoever stored it may be killed before it tells them.
+-- part: stored
+select
+    id, "timestamp", owner_id, item_id,
+    case when folded then pg_notify('transfer_update', json_build_object('id', id)::text) end,
+    case when folded then pg_notify('item_transfer', json_build_object('id', id)::text) end,
+    case when folded then pg_notify('statsd', 'transfers') end
+from added
+
+-- part: swept
+select count(*)
+from (
+    select
+        pg_notify('transfer_update', json_build_object('id', id)::text),
+        pg_notify('item_transfer', json_build_object('id', id)::text)
+    from fresh
+) as told
+
+-- name: empty
+with emptied as (
+    delete from bins
+    where stream = 'transfers'
+)
+update items
+set owner_id = null,
+    owned_since = null,
+    transfer_id = null
+where owner_id is not null
+
+-- name: lock
+lock table transfers in share row exclusive mode
+
+-- name: known
+select
+    given.place,
+    stored.id,
+    (given.owner_id, given.item_id) = (stored.owner_id, stored.item_id)
+        and (given."timestamp" is null or given."timestamp" = stored."timestamp") as same
+from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
+    with ordinality as given (id, "timestamp", owner_id, item_id, place)
+join transfers as stored using (id)
+
+-- Owners and base items are few and change rarely: what adds one tells the servers in the same transaction.
+-- name: add_owner
+with fresh as (
+    insert into owners (id, name)
+    values ($1::uuid, $2::text)
+    on conflict (id) do nothing
+    returning id, name, created_at
+)
+select id, name, created_at, pg_notify('statsd', 'transfers')
+from fresh
+
+-- name: add_base_item
+with fresh as (
+    insert into base_items (id, description)
+    values ($1::uuid, $2::text)
+    on conflict (id) do nothing
+    returning id, description, created_at
+)
+select id, description, created_at, pg_notify('statsd', 'transfers')
+from fresh
+
+-- The rows that pages and tests of this contract know by their ids.
+-- name: demo
+with bases as (
+    insert into base_items (id, description)
+    values
+        ('8645a131-a7ae-4569-bb3c-1f1c7ae86829', 'a bike'),
+        ('77a09016-e314-419d-a779-274daa77281f', 'a LEGO set')
+    on conflict do nothing
+),
+people as (
+    insert into owners (id, name)
+    values
+        ('30f6df32-03cf-4779-833b-aef9b1e3f61f', 'Ada'),
+        ('d29fcf2a-9611-44bf-8c78-4c939c96539c', 'Grace')
+    on conflict do nothing
+)
+insert into items (id, base_item_id)
+values
+    ('850bbe50-4686-4026-9de0-94ba4b8bafa7', '8645a131-a7ae-4569-bb3c-1f1c7ae86829'),
+    ('84e57c17-7ae0-4ef7-baea-ca0b9a598ab8', '77a09016-e314-419d-a779-274daa77281f')
+on conflict do nothing
+
+-- Owners, and a few items that are there from the start, for samples to move.
+-- name: scenery
+with bases as (
+    insert into base_items (id, description)
+    values ('00000000-0000-4000-8000-0000000000b0', 'a cargo bike')
+    on conflict do nothing
+),
+people as (
+    insert into owners (id, name)
+    select ('00000000-0000-4000-8000-0000000000a' || n - 1)::uuid, name
+    from unnest(array['Amal', 'Bo', 'Chidi', 'Dora', 'Emre', 'Fatou', 'Goro', 'Hana', 'Ivo', 'Jaana'])
+        with ordinality as person (name, n)
+    on conflict do nothing
+)
+insert into items (id, base_item_id)
+select ('00000000-0000-4000-8000-0000000000c' || n)::uuid, '00000000-0000-4000-8000-0000000000b0'
+from generate_series(0, 9) as n
+on conflict do nothing

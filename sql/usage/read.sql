@@ -1,0 +1,80 @@
+-- The usage stream: what is asked.
+
+-- The two charts from day $1 to day $2, both counted, in the zone $6; $3 gender, $4 age group, $5 feature of the line.
+-- UTC days that lie within the span whichever zone it is (the local day is at most one off) are summed as they are;
+-- quarters of an hour decide on the days at its edges. In UTC ($7 is 0, else 1) there are no such edges.
+-- name: analytics
+with matching as (
+    select feature_name, clicks, first_click
+    from usage_days
+    where gender = $3::text
+        and age_group = $4::text
+        and day between $1::date + $7::integer and $2::date - $7::integer
+    union all
+    select feature_name, clicks, first_click
+    from usage_bins
+    where $7::integer = 1
+        and gender = $3::text
+        and age_group = $4::text
+        and (
+            bin >= ($1::date - 1)::timestamp at time zone 'UTC' and bin < ($1::date + 1)::timestamp at time zone 'UTC'
+            or bin >= $2::date::timestamp at time zone 'UTC' and bin < ($2::date + 2)::timestamp at time zone 'UTC'
+        )
+        and (bin at time zone $6::text)::date between $1::date and $2::date
+),
+bars as (
+    select feature_name as feature, sum(clicks) as count
+    from matching
+    group by feature_name
+    order by sum(clicks) desc, min(first_click), feature_name
+    limit 1000
+),
+of_feature as (
+    select day, clicks
+    from usage_days
+    where $7::integer = 0
+        and feature_name = $5::text
+        and gender = $3::text
+        and age_group = $4::text
+        and day between $1::date and $2::date
+    union all
+    select (bin at time zone $6::text)::date as day, clicks
+    from usage_bins
+    where $7::integer = 1
+        and feature_name = $5::text
+        and gender = $3::text
+        and age_group = $4::text
+        and bin >= ($1::date - 1)::timestamp at time zone 'UTC'
+        and bin < ($2::date + 2)::timestamp at time zone 'UTC'
+),
+line as (
+    select day as date, sum(clicks) as count
+    from of_feature
+    where day between $1::date and $2::date
+    group by day
+    order by day
+)
+select json_build_object(
+    'barChartData', (select coalesce(json_agg(bars), '[]') from bars),
+    'lineChartData', (select coalesce(json_agg(line), '[]') from line)
+)
+
+-- The names of time zones this PostgreSQL knows; asked for once, since it reads a file for each.
+-- name: zones
+select name
+from pg_timezone_names
+where name !~ '^(posix|right)/'
+
+-- What everybody may know at the moment $1: how much, and not of what.
+-- name: snapshot
+select json_build_object(
+    'totalClicks', (select coalesce(sum(clicks), 0) from usage_features),
+    'featureCount', (select count(*) from usage_features),
+    'today', (
+        select json_build_object('date', today, 'totalClicks', coalesce(sum(clicks), 0))
+        from (select ($1::timestamptz at time zone 'UTC')::date as today) as moment
+        left join usage_days on day = today and gender = 'All' and age_group = 'All'
+        group by today
+    ),
+    'generatedAt', iso($1)
+)

@@ -1,0 +1,131 @@
+-- The usage stream: what is stored. Parts as in logins/store.sql.
+
+-- part: insert
+with fresh as (
+    insert into feature_clicks (id, user_id, feature_name, "timestamp", age, gender, folded)
+    select *, true
+    from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smallint[], $6::text[])
+    on conflict (id) do nothing
+    returning *
+)
+
+-- Rows inserted by other programs get here what they lack: how old their person is, and of which gender.
+-- part: sweep
+with waiting as (
+    select id
+    from feature_clicks
+    where not folded
+    order by id
+    limit 10000
+    for update skip locked
+),
+persons as (
+    select clicks.id, users.age, users.gender
+    from waiting
+    join feature_clicks as clicks using (id)
+    left join users on users.id = clicks.user_id
+),
+fresh as (
+    update feature_clicks
+    set folded = true,
+        age = coalesce(feature_clicks.age, persons.age),
+        gender = coalesce(feature_clicks.gender, persons.gender)
+    from persons
+    where feature_clicks.id = persons.id
+    returning feature_clicks.*
+)
+
+-- part: rebuild
+with fresh as (
+    select *
+    from feature_clicks
+)
+
+-- Each click counts four times: for its gender and age, for either of them, and for everybody.
+-- part: fold
+, classified as (
+    select
+        feature_name,
+        coalesce(gender, 'unknown') as gender,
+        case when age < 18 then '<18' when age <= 40 then '18-40' when age > 40 then '>40' else 'unknown' end as age_group,
+        date_bin('15 minutes', "timestamp", '1970-01-01 00:00:00+00') as bin,
+        "timestamp"
+    from fresh
+),
+counted as (
+    select
+        feature_name,
+        case when grouping(gender) = 1 then 'All' else gender end as gender,
+        case when grouping(age_group) = 1 then 'All' else age_group end as age_group,
+        bin,
+        count(*) as clicks,
+        min("timestamp") as first_click
+    from classified
+    group by feature_name, bin, cube (gender, age_group)
+),
+bins as (
+    insert into usage_bins as total (feature_name, gender, age_group, bin, clicks, first_click)
+    select feature_name, gender, age_group, bin, clicks, first_click
+    from counted
+    order by feature_name, gender, age_group, bin
+    on conflict (feature_name, gender, age_group, bin) do update
+    set clicks = total.clicks + excluded.clicks,
+        first_click = least(total.first_click, excluded.first_click)
+),
+days as (
+    insert into usage_days as total (feature_name, gender, age_group, day, clicks, first_click)
+    select
+        feature_name, gender, age_group, (bin at time zone 'UTC')::date as day, sum(clicks)::bigint, min(first_click)
+    from counted
+    group by feature_name, gender, age_group, day
+    order by feature_name, gender, age_group, day
+    on conflict (feature_name, gender, age_group, day) do update
+    set clicks = total.clicks + excluded.clicks,
+        first_click = least(total.first_click, excluded.first_click)
+),
+features as (
+    insert into usage_features as total (feature_name, clicks, first_click)
+    select feature_name, sum(clicks)::bigint, min(first_click)
+    from counted
+    where gender = 'All' and age_group = 'All'
+    group by feature_name
+    order by feature_name
+    on conflict (feature_name) do update
+    set clicks = total.clicks + excluded.clicks,
+        first_click = least(total.first_click, excluded.first_click)
+)
+
+-- part: stored
+select id, user_id, feature_name, "timestamp"
+from fresh
+
+-- name: lock
+lock table feature_clicks in share row exclusive mode
+
+-- name: empty
+with bins as (
+    delete from usage_bins
+),
+days as (
+    delete from usage_days
+)
+delete from usage_features
+
+-- Which of the given clicks are stored already, and whether as what is given now; the time is always the first one's.
+-- name: known
+select
+    given.place,
+    stored.id,
+    stored.user_id,
+    stored.feature_name,
+    stored."timestamp",
+    (given.user_id, given.feature_name) is not distinct from (stored.user_id, stored.feature_name) as same
+from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smallint[], $6::text[])
+    with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, place)
+join feature_clicks as stored using (id)
+
+-- Which of the names $1 have been clicked, and how many there are in all.
+-- name: room
+select
+    array(select feature_name from usage_features where feature_name = any($1::text[])) as known,
+    (select count(*) from usage_features) as number

@@ -1,0 +1,121 @@
+-- The webhooks stream: what is asked. All times are UTC, and all bins go by `received_at`.
+
+-- A page of events from $1 on, newest first, below the event that ended the page before: ($2, $3), or no end at all.
+-- name: page
+select id, event_type, user_id, "timestamp", metadata, received_at
+from webhook_events
+where received_at >= $1::timestamptz and (received_at, id) < ($2::timestamptz, $3::uuid)
+order by received_at desc, id desc
+limit $4::integer
+
+-- All events from $1 on, newest first, read through a cursor.
+-- name: export
+select id, event_type, user_id, "timestamp", metadata, received_at
+from webhook_events
+where received_at >= $1::timestamptz
+order by received_at desc, id desc
+
+-- What happened in the window $1 (hour, day or week) that began at $2: by type the 1,000 largest, and all of it.
+-- name: statistics
+with units as (
+    select case $1::text when 'hour' then 'minute' when 'day' then 'hour' else 'day' end as unit
+),
+largest as (
+    select event_type, sum(events)::bigint as events
+    from webhook_type_bins
+    where unit = (select unit from units) and bin >= $2::timestamptz
+    group by event_type
+    order by events desc, event_type
+    limit 1000
+)
+select
+    coalesce((
+        select sum(count)
+        from bins
+        where stream = 'webhooks' and unit = (select unit from units) and bin >= $2
+    ), 0)::bigint as total,
+    coalesce((select sum(events) from largest), 0)::bigint as named,
+    coalesce((select sum(events) from webhook_refusals), 0)::bigint as invalid,
+    coalesce((select json_object_agg(event_type, events order by events desc, event_type) from largest), '{}')
+        as statistics
+
+-- Everything the dashboard shows at the moment $1, out of one snapshot. A window is its bins and nothing else: the
+-- running minute and the 59 before it, the running hour and 23, the running day and 6. Bins after $1 (the clock of
+-- another server may be ahead) count in the running one.
+-- name: snapshot
+with windows as (
+    select segment, unit, running, step, running - (bins - 1) * step as began
+    from (
+        values
+            ('hour', 'minute', date_trunc('minute', $1::timestamptz, 'UTC'), interval '1 minute', 60),
+            ('day', 'hour', date_trunc('hour', $1::timestamptz, 'UTC'), interval '1 hour', 24),
+            ('week', 'day', date_trunc('day', $1::timestamptz, 'UTC'), interval '24 hours', 7)
+    ) as windows (segment, unit, running, step, bins)
+),
+counted as (
+    select segment, least(total.bin, running) as bin, sum(count)::bigint as events
+    from windows
+    join bins as total using (unit)
+    where total.stream = 'webhooks' and total.bin >= began
+    group by segment, least(total.bin, running)
+),
+series as (
+    select
+        segment,
+        json_agg(
+            json_build_object(
+                'timestamp', iso(bin),
+                'count', coalesce(events, 0)
+            )
+            order by bin
+        ) as rows
+    from windows
+    cross join generate_series(began, running, step) as bin
+    left join counted using (segment, bin)
+    group by segment
+),
+largest as (
+    select 'all' as segment, event_type, events, (select events from webhook_count) as whole
+    from (select event_type, events from webhook_types order by events desc, event_type limit 5) as first
+    union all
+    select segment, event_type, first.events, (select sum(events) from counted where counted.segment = windows.segment)
+    from windows
+    cross join lateral (
+        select event_type, sum(events)::bigint as events
+        from webhook_type_bins as total
+        where total.unit = windows.unit and total.bin >= began
+        group by event_type
+        order by sum(events) desc, event_type
+        limit 5
+    ) as first
+),
+tops as (
+    select
+        segment,
+        json_agg(
+            json_build_object(
+                'type', event_type, 'count', events, 'percentage', round(100.0 * events / whole, 2)
+            )
+            order by events desc, event_type
+        ) as rows
+    from largest
+    group by segment
+)
+select json_build_object(
+    'totalEvents', coalesce((select events from webhook_count), 0),
+    'invalidEvents', coalesce((select sum(events) from webhook_refusals), 0),
+    'eventsThisMinute', coalesce((
+        select events
+        from counted
+        where segment = 'hour' and bin = date_trunc('minute', $1::timestamptz, 'UTC')
+    ), 0),
+    'topEventTypes', coalesce((select rows from tops where segment = 'all'), '[]'),
+    'eventsPerMinute', (select rows from series where segment = 'hour'),
+    'segmentedData', (select json_object_agg(segment, rows order by segment) from series),
+    'segmentedTopEventTypes', json_build_object(
+        'hour', coalesce((select rows from tops where segment = 'hour'), '[]'),
+        'day', coalesce((select rows from tops where segment = 'day'), '[]'),
+        'week', coalesce((select rows from tops where segment = 'week'), '[]')
+    ),
+    'generatedAt', iso($1)
+)

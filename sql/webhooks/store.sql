@@ -1,0 +1,241 @@
+-- The webhooks stream: what is stored. Parts as in logins/store.sql. All times are UTC, and all bins go by `received_at`.
+-- Every event is in `bins`; the totals by type hold the types that have a name on their day, 1,000 at most, so that no
+-- read grows with the number of types.
+
+-- part: insert
+with fresh as (
+    insert into webhook_events (id, event_type, user_id, "timestamp", metadata, received_at, folded)
+    select id, event_type, user_id, "timestamp", metadata, received_at, true
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[], $6::timestamptz[])
+        as given (id, event_type, user_id, "timestamp", metadata, received_at)
+    on conflict (id) do nothing
+    returning id, event_type, received_at
+)
+
+-- part: sweep
+with waiting as (
+    select id
+    from webhook_events
+    where not folded
+    order by id
+    limit 10000
+    for update skip locked
+),
+fresh as (
+    update webhook_events
+    set folded = true
+    from waiting
+    where webhook_events.id = waiting.id
+    returning webhook_events.id, event_type, received_at
+)
+
+-- part: rebuild
+with fresh as (
+    select id, event_type, received_at
+    from webhook_events
+    where not exists (
+        select from webhook_pruned_days as pruned
+        where pruned.day = (received_at at time zone 'UTC')::date
+    )
+)
+
+-- part: fold
+, received as (
+    select
+        date_trunc('minute', received_at, 'UTC') as minute,
+        (received_at at time zone 'UTC')::date as day,
+        event_type,
+        count(*) as events
+    from fresh
+    group by minute, day, event_type
+),
+types_of_days as (
+    select day, event_type, sum(events) as events
+    from received
+    group by day, event_type
+),
+-- A day that has no room any more in our snapshot has no other names than those in it, now and later.
+unknown as (
+    select day, array_agg(event_type order by events desc, event_type) as candidates
+    from types_of_days
+    left join webhook_rooms as room using (day)
+    where (room.names is null or room.names < 1000)
+        and not exists (
+            select
+            from webhook_names as named
+            where named.day = types_of_days.day and named.event_type = types_of_days.event_type
+        )
+    group by day
+),
+named as materialized (
+    select day, event_type
+    from types_of_days
+    join webhook_names using (day, event_type)
+    union all
+    select day, admitted.event_type
+    from (select day, candidates from unknown order by day) as in_order
+    cross join webhook_admit(day, candidates) as admitted (event_type)
+),
+binned as (
+    insert into bins as total (stream, unit, bin, count)
+    select 'webhooks', unit, date_trunc(unit, minute, 'UTC') as bin, sum(events)
+    from received
+    join bin_units on minute >= kept_since
+    where stream = 'webhooks'
+    group by unit, bin
+    order by unit, bin
+    on conflict (stream, unit, bin) do update
+    set count = total.count + excluded.count
+),
+type_bins as (
+    insert into webhook_type_bins as total (unit, bin, event_type, events)
+    select unit, date_trunc(unit, minute, 'UTC') as bin, event_type, sum(events)
+    from received
+    join named using (day, event_type)
+    join bin_units on minute >= kept_since
+    where stream = 'webhooks'
+    group by unit, bin, event_type
+    order by unit, bin, event_type
+    on conflict (unit, bin, event_type) do update
+    set events = total.events + excluded.events
+),
+types as (
+    insert into webhook_types as total (event_type, events)
+    select event_type, sum(events)
+    from types_of_days
+    join named using (day, event_type)
+    group by event_type
+    order by event_type
+    on conflict (event_type) do update
+    set events = total.events + excluded.events
+),
+counted as (
+    insert into webhook_count as total (events)
+    select count(*)
+    from fresh
+    having count(*) > 0
+    on conflict (only_row) do update
+    set events = total.events + excluded.events
+)
+
+-- part: stored
+select id
+from fresh
+
+-- name: lock
+lock table webhook_events in share row exclusive mode
+
+-- What was pruned stays: its bins as they are, and of the sums over all time what came from them. Names stay, too: who
+-- has one was decided when the events came.
+-- name: empty
+with pruned as (
+    select day::timestamp at time zone 'UTC' as bin
+    from webhook_pruned_days
+),
+emptied as (
+    delete from bins as total
+    where stream = 'webhooks'
+        and not exists (select from pruned where pruned.bin = date_trunc('day', total.bin, 'UTC'))
+),
+type_bins as (
+    delete from webhook_type_bins as total
+    where not exists (select from pruned where pruned.bin = date_trunc('day', total.bin, 'UTC'))
+),
+kept as (
+    select event_type, sum(events)::bigint as events
+    from webhook_type_bins
+    join pruned using (bin)
+    where unit = 'day'
+    group by event_type
+),
+gone as (
+    delete from webhook_types as total
+    where not exists (select from kept where kept.event_type = total.event_type)
+),
+types as (
+    update webhook_types as total
+    set events = kept.events
+    from kept
+    where kept.event_type = total.event_type
+),
+whole as (
+    select sum(count)::bigint as events
+    from bins
+    join pruned using (bin)
+    where stream = 'webhooks' and unit = 'day'
+),
+uncounted as (
+    delete from webhook_count
+    where (select events from whole) is null
+)
+update webhook_count
+set events = (select events from whole)
+where (select events from whole) is not null
+
+-- One small step: deletes bins of types that no window reaches any more.
+-- name: expire
+with old as (
+    select unit, bin, event_type
+    from bin_units
+    join webhook_type_bins as total using (unit)
+    where stream = 'webhooks' and bin < kept_since
+    limit 5000
+    for update of total skip locked
+),
+expired as (
+    delete from webhook_type_bins as total
+    using old
+    where total.unit = old.unit and total.bin = old.bin and total.event_type = old.event_type
+    returning 1
+)
+select count(*)
+from expired
+
+-- One small step of retention: deletes rows received before $1 and notes their days, in one statement.
+-- name: prune
+with old as (
+    select id
+    from webhook_events
+    where received_at < $1 and folded
+    order by received_at
+    limit 5000
+    for update skip locked
+),
+pruned as (
+    delete from webhook_events
+    using old
+    where webhook_events.id = old.id
+    returning (received_at at time zone 'UTC')::date as day
+),
+noted as (
+    insert into webhook_pruned_days (day)
+    select distinct day
+    from pruned
+    order by day
+    on conflict do nothing
+)
+select count(*)
+from pruned
+
+-- Which of the given events are stored already, when they were received, and whether they are as what is given now:
+-- a timestamp that was left out is the time of receipt, and differs from one delivery to the next.
+-- name: known
+select
+    given.place,
+    stored.id,
+    stored.received_at,
+    (given.event_type, given.user_id, given.metadata)
+        is not distinct from (stored.event_type, stored.user_id, stored.metadata)
+        and (
+            given."timestamp" = stored."timestamp"
+            or given."timestamp" = given.received_at and stored."timestamp" = stored.received_at
+        ) as same
+from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[], $6::timestamptz[])
+    with ordinality as given (id, event_type, user_id, "timestamp", metadata, received_at, place)
+join webhook_events as stored using (id)
+
+-- name: refuse
+insert into webhook_refusals as total (day, events)
+values ($1::date, $2::bigint)
+on conflict (day) do update
+set events = total.events + excluded.events

@@ -1,0 +1,73 @@
+// @ts-check
+/**
+ * The row of single numbers above the charts. A change is marked by colour; a number is never counted up
+ * through values nobody measured.
+ */
+
+import { clock, count, decimal, length, lengthParts, NONE, percent } from "../figures/format.js";
+import { element, setText } from "../widgets/element.js";
+import { cssValue, motionReduced } from "./theme.js";
+
+/** @import { Json } from "../wire/read.js" */
+/**
+ * @typedef {object} Tile
+ * @property {string} id
+ * @property {string | ((payload: Json) => string)} label
+ * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} kind a `clock` is an instant, in milliseconds
+ * @property {(payload: Json) => number | null} value
+ * @property {(payload: Json) => string} note a smaller fact beside the number
+ */
+
+const FLASH_MS = 900;
+/** Where numbers change all the time, a highlight on each change would be a colour. */
+const FLASH_PACE_MS = 4_000;
+
+/**
+ * @param {Tile[]} tiles
+ * @returns {{list: HTMLElement, show: (payload: Json) => void}}
+ */
+export function makeTiles(tiles) {
+  let flashedAt = -FLASH_PACE_MS;
+  const made = tiles.map((tile) => {
+    const value = element("dd", { class: "tile-value" }, NONE);
+    const note = element("dd", { class: "tile-note" });
+    const label = element("dt", {}, typeof tile.label === "string" ? tile.label : "");
+    const group = element("div", { class: "tile", "data-tile": tile.id }, label, value, note);
+    return { tile, group, label, value, note };
+  });
+  return {
+    list: element("dl", { class: "tiles" }, ...made.map(({ group }) => group)),
+    show(payload) {
+      const flash = !motionReduced() && performance.now() - flashedAt > FLASH_PACE_MS;
+      for (const { tile, label, value, note } of made) {
+        if (typeof tile.label === "function") setText(label, tile.label(payload));
+        const changed = showValue(value, tile.kind, tile.value(payload));
+        setText(note, tile.note(payload));
+        if (!changed || !flash) continue;
+        value.animate([{ color: cssValue("--accent") }, {}], FLASH_MS);
+        flashedAt = performance.now();
+      }
+    },
+  };
+}
+
+/**
+ * @param {HTMLElement} where
+ * @param {Tile["kind"]} kind
+ * @param {number | null} value
+ * @returns {boolean} whether another number stood there before
+ */
+function showValue(where, kind, value) {
+  const before = where.dataset.value;
+  const raw = value === null ? "" : String(value);
+  if (before === raw) return false;
+  where.dataset.value = raw;
+  if (kind === "seconds" && value !== null) where.replaceChildren(...lengthNodes(value));
+  else setText(where, { count, decimal, percent, seconds: length, clock }[kind](value));
+  return Boolean(before);
+}
+
+/** @param {number} seconds */
+function lengthNodes(seconds) {
+  return lengthParts(seconds).flatMap(([value, unit], at) => [at ? ` ${value}` : value, element("span", { class: "unit" }, unit)]);
+}

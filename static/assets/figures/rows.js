@@ -1,0 +1,54 @@
+// @ts-check
+/** Sums, peaks and the largest of many, over a card's rows: what charts and their sentences are made of. */
+
+import { count } from "./format.js";
+
+/** @typedef {string | number | null} Cell */
+/** @typedef {Record<string, Cell>} Row its `id`, where it has one, tells it from the others; `composed` of others, it is no name */
+/**
+ * @typedef {object} Pick
+ * @property {(name: string) => void} choose
+ * @property {() => string} chosen
+ * @property {string} [by] the key of what is chosen, where the cells do not say it themselves
+ */
+/** @typedef {{name: string, value: number, rest?: boolean}} Part `rest`: everything without a place of its own */
+
+/** What a `rest` is called; something real may have the same name. */
+export const OTHERS = "Other";
+
+/**
+ * @param {Row} row
+ * @param {string} key
+ */
+export const amount = (row, key) => Number(row[key] ?? 0);
+
+/**
+ * @param {Row[]} rows
+ * @param {string} key
+ */
+export const sum = (rows, key) => rows.reduce((total, row) => total + amount(row, key), 0);
+
+/**
+ * @param {Row[]} rows
+ * @param {string} key
+ * @returns {Row} the first of the highest
+ */
+export const highest = (rows, key) =>
+  rows.reduce((best, row) => (amount(row, key) > amount(best, key) ? row : best), rows[0] ?? {});
+
+/**
+ * Keeps a chart readable; the table has them all.
+ * @param {Row[]} rows largest first
+ * @param {string} name
+ * @param {string} value
+ * @param {number} limit how many keep their name
+ * @returns {Part[]}
+ */
+export function largest(rows, name, value, limit) {
+  const parts = rows.map((row) => ({ name: String(row[name]), value: amount(row, value) }));
+  if (parts.length <= limit + 1) return parts;
+  return [...parts.slice(0, limit), { name: OTHERS, value: sum(rows.slice(limit), value), rest: true }];
+}
+
+/** @param {Part[]} parts */
+export const inWords = (parts) => parts.map(({ name, value }) => `${name} ${count(value)}`).join(", ");

@@ -1,0 +1,81 @@
+// @ts-check
+/** The forms that make base items, items of them, and owners, behind one button. */
+
+import { element } from "../../widgets/element.js";
+import { makeForm } from "../../widgets/form.js";
+import { makePopover } from "../../widgets/popover.js";
+import { makeSelect } from "../../widgets/select.js";
+import { list, text } from "../../wire/read.js";
+
+/** @import { Json } from "../../wire/read.js" */
+
+/**
+ * @param {(id: string) => void} made an item
+ * @returns {{node: HTMLElement, show: (payload: Json) => void}}
+ */
+export function makeAdditions(made) {
+  const base = makeSelect({
+    label: "Base item",
+    id: "base-item",
+    address: "/base-items",
+    key: "base_items",
+    write: (row) => text(row.description),
+  });
+  const item = makeForm({
+    id: "item",
+    label: "Create",
+    fields: base.fields,
+    order: () => ({ method: "POST", address: "/items", body: { base_item_id: base.value() } }),
+    done(stored) {
+      made(text(stored.id));
+      return `Created: ${base.words()}.`;
+    },
+  });
+  const { node } = makePopover(
+    "New",
+    titled("New item", item.node),
+    titled("New base item", makeBaseItem(base.choose)),
+    titled("New owner", makeOwner()),
+  );
+  node.dataset.new = "";
+  return { node, show: (payload) => base.show(list(payload.baseItems)) };
+}
+
+/** @param {(row: Json) => void} made */
+function makeBaseItem(made) {
+  const input = makeInput({ required: "", placeholder: "a bike" });
+  return makeForm({
+    id: "base-item",
+    label: "Add",
+    fields: [element("label", { class: "field" }, "Description", input)],
+    order: () => ({ method: "POST", address: "/base-items", body: { description: input.value } }),
+    done(stored) {
+      input.value = "";
+      made(stored);
+      return `Added: ${text(stored.description)}. An item of it can be created above.`;
+    },
+  }).node;
+}
+
+function makeOwner() {
+  const input = makeInput({ placeholder: "without one: just an id" });
+  return makeForm({
+    id: "owner",
+    label: "Add",
+    fields: [element("label", { class: "field" }, "Name", input)],
+    order: () => ({ method: "POST", address: "/owners", body: input.value ? { name: input.value } : {} }),
+    done(stored) {
+      input.value = "";
+      return `Added: ${text(stored.name) || text(stored.id)}.`;
+    },
+  }).node;
+}
+
+/** @param {Record<string, string>} attributes */
+const makeInput = (attributes) => element("input", { type: "text", autocomplete: "off", ...attributes });
+
+/**
+ * @param {string} title
+ * @param {HTMLElement} form
+ */
+const titled = (title, form) => element("div", { class: "titled" }, element("h3", {}, title), form);

@@ -1,0 +1,156 @@
+// @ts-check
+/** One item: what it is, who has it, the form that transfers it, and its history. */
+
+import { LONGEST_ID, makeTable, tableLines } from "../../cards/table.js";
+import { count, NONE, shorten, toTheSecond } from "../../figures/format.js";
+import { makeExport } from "../../widgets/csv.js";
+import { button, element, setText } from "../../widgets/element.js";
+import { makeForm } from "../../widgets/form.js";
+import { makeSelect } from "../../widgets/select.js";
+import { list, number, object, text } from "../../wire/read.js";
+
+/** @import { ContentCard } from "../../cards/card.js" */
+/** @import { Column } from "../../cards/table.js" */
+/** @import { Row } from "../../figures/rows.js" */
+/** @import { Json } from "../../wire/read.js" */
+
+const SHORT_HISTORY = 20;
+const LONGER = 5;
+/** The most that `GET /items/{id}` gives. */
+const LONGEST_HISTORY = 1_000;
+
+/** @type {Column[]} */
+const COLUMNS = [
+  { key: "owner", label: "Owner", kind: "name" },
+  { key: "since", label: "Since (UTC)", kind: "instant" },
+  { key: "id", label: "Owner id", kind: "id" },
+];
+
+/**
+ * @param {Json} row `owner_id`, `owner_name`
+ * @returns {string} what an owner is called; empty where there is none
+ */
+export const ownerOf = (row) => text(row.owner_name) || shorten(text(row.owner_id), LONGEST_ID);
+
+/**
+ * The card, and which item is in it.
+ * @param {() => void} changed
+ */
+export function makeItem(changed) {
+  let chosen = "";
+  let limit = SHORT_HISTORY;
+
+  /** @param {string} id */
+  function choose(id) {
+    if (id !== chosen) limit = SHORT_HISTORY;
+    chosen = id;
+    changed();
+  }
+
+  function lengthen() {
+    limit = Math.min(limit * LONGER, LONGEST_HISTORY);
+    changed();
+  }
+
+  return {
+    choose,
+    chosen: () => chosen,
+    limit: () => limit,
+    address: () => (chosen ? `/items/${chosen}?limit=${limit}` : ""),
+    /** @type {ContentCard} */
+    card: {
+      id: "item",
+      title: "Item",
+      hint: (payload) => text(itemOf(payload).description) || (chosen ? "" : "Pick one from a list to see who had it, and to transfer it"),
+      width: "side",
+      content: () => makeContent(lengthen),
+    },
+  };
+}
+
+/** @param {Json} payload */
+const itemOf = (payload) => object(object(payload.item).held);
+
+/** @param {() => void} lengthen the history */
+function makeContent(lengthen) {
+  const facts = makeFacts(["Item", "Made", "Owner", "Since"]);
+  const transfer = makeTransfer();
+  const note = element("p", { class: "hint" });
+  const { table, show: showTable } = makeTable("History", COLUMNS);
+  const older = button({ class: "tool", "data-longer": "" }, "Older…", lengthen);
+  const sheet = element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": "History, table" }, table);
+  const heading = element("h3", {}, "History");
+  const history = element("div", {}, heading, sheet, older);
+  const whole = element("div", { class: "item" }, facts.node, transfer.node, history);
+  /** @type {Row[]} */
+  let rows = [];
+  const save = makeExport("transfers-history", "History", () => tableLines(COLUMNS, rows));
+
+  /** @param {Json} payload */
+  function show(payload) {
+    const item = itemOf(payload);
+    const { chosen, limit, reason } = object(payload.item);
+    const known = Boolean(item.id);
+    whole.hidden = !known;
+    save.hidden = !known;
+    note.hidden = known || !chosen;
+    setText(note, text(reason) || "Asking the server…");
+    if (!known) return;
+    const owner = item.owner_id ? ownerOf(item) : "nobody yet";
+    facts.show([text(item.id), toTheSecond(text(item.created_at)), owner, item.owned_since ? toTheSecond(text(item.owned_since)) : NONE]);
+    transfer.show(item, list(payload.owners));
+    rows = list(item.history).map((row) => ({ owner: ownerOf(row), since: text(row.timestamp), id: text(row.owner_id) }));
+    history.hidden = !rows.length;
+    showTable(rows);
+    const all = rows.length < (number(limit) ?? 0);
+    older.hidden = all || limit === LONGEST_HISTORY;
+    setText(heading, all || !older.hidden ? "History" : `History, the newest ${count(LONGEST_HISTORY)}`);
+  }
+
+  return { node: element("div", {}, note, whole), show, tools: [save] };
+}
+
+function makeTransfer() {
+  let id = "";
+  let to = "";
+  const owner = makeSelect({
+    label: "Transfer to",
+    id: "owner",
+    address: "/owners",
+    key: "owners",
+    write: (row) => (row.name ? `${text(row.name)} · ${shorten(text(row.id), LONGEST_ID)}` : text(row.id)),
+  });
+  const form = makeForm({
+    id: "transfer",
+    label: "Transfer",
+    fields: owner.fields,
+    order() {
+      to = owner.words();
+      return { method: "PUT", address: `/items/${id}/ownership`, body: { to: owner.value() } };
+    },
+    done: () => `Transferred to ${to}.`,
+  });
+  return {
+    node: form.node,
+    /**
+     * @param {Json} item
+     * @param {Json[]} owners
+     */
+    show(item, owners) {
+      if (item.id !== id) form.clear();
+      id = text(item.id);
+      owner.show(owners, text(item.owner_id));
+    },
+  };
+}
+
+/** @param {string[]} names */
+function makeFacts(names) {
+  const values = names.map((name) => element("dd", { "data-fact": name }));
+  const pairs = names.flatMap((name, at) => [element("dt", {}, name), values[at] ?? ""]);
+  return {
+    node: element("dl", { class: "facts" }, ...pairs),
+    /** @param {string[]} words */
+    show: (words) => values.forEach((value, at) => setText(value, words[at] ?? "")),
+  };
+}

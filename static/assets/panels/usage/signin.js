@@ -1,0 +1,214 @@
+// @ts-check
+/** The views in which one logs in or makes an account. What is wrong is said beside its field, in the server's words. */
+
+import { about } from "../../figures/format.js";
+import { button, element, setText } from "../../widgets/element.js";
+import { text } from "../../wire/read.js";
+import { session } from "../../wire/session.js";
+import { GENDERS } from "./filters.js";
+
+/** @import { Answer } from "../../wire/ask.js" */
+/** @typedef {"login" | "register"} View */
+/**
+ * @typedef {object} Field
+ * @property {string} name
+ * @property {HTMLElement} node
+ * @property {HTMLInputElement | HTMLSelectElement} input
+ * @property {(words: string) => void} fault says what is wrong with it
+ * @property {() => void} [cover]
+ */
+/** @typedef {{view: View, node: HTMLElement, focus: () => void, show: () => void}} Form */
+
+const TOO_MANY = 429;
+
+/** @returns {{node: HTMLElement, show: (view: View) => void, focus: () => void}} */
+export function makeSignin() {
+  const login = makeForm({
+    view: "login",
+    title: "Log in",
+    busy: "Logging in…",
+    fields: [makeUsername("login"), makePassword("login", "current-password")],
+    other: ["No account yet? ", element("a", { href: "#usage/register" }, "Create one")],
+  });
+  const register = makeForm({
+    view: "register",
+    title: "Create an account",
+    busy: "Creating it…",
+    fields: [makeUsername("register"), makePassword("register", "new-password"), makeAge(), makeGender()],
+    other: ["You have one already? ", element("a", { href: "#usage/login" }, "Log in")],
+  });
+  let shown = login;
+  return {
+    node: element("div", { class: "gate", "data-gate": "" }, login.node, register.node),
+    show(view) {
+      shown = view === "login" ? login : register;
+      for (const form of [login, register]) form.node.hidden = form !== shown;
+      shown.show();
+    },
+    focus: () => shown.focus(),
+  };
+}
+
+/**
+ * @param {object} parts
+ * @param {View} parts.view
+ * @param {string} parts.title
+ * @param {string} parts.busy what the button says meanwhile
+ * @param {Field[]} parts.fields
+ * @param {(Node | string)[]} parts.other
+ * @returns {Form}
+ */
+function makeForm({ view, title, busy, fields, other }) {
+  const heading = element("h2", { id: `${view}-title` }, title);
+  const note = element("p", { class: "hint" });
+  const fault = element("p", { class: "fault", role: "alert", "data-fault": "" });
+  const submit = element("button", { class: "action primary", "data-submit": "" }, title);
+  const node = element(
+    "form",
+    { class: "signin", "aria-labelledby": heading.id, "data-view": view },
+    heading,
+    note,
+    ...fields.map((field) => field.node),
+    fault,
+    submit,
+    element("p", { class: "hint" }, ...other),
+  );
+  let waiting = false;
+
+  /** @param {boolean} now */
+  function wait(now) {
+    waiting = now;
+    node.toggleAttribute("data-busy", now);
+    submit.setAttribute("aria-disabled", String(now));
+    setText(submit, now ? busy : title);
+  }
+
+  /** @param {Answer} answer */
+  function refuse(answer) {
+    const left = faultsOf(answer).filter((words) => !fields.some((field) => ownFault(field, words)));
+    setText(fault, left.join(" "));
+    (fields.find(({ input }) => input.ariaInvalid === "true") ?? fields[0])?.input.focus();
+  }
+
+  function clear() {
+    setText(fault, "");
+    for (const field of fields) field.fault("");
+  }
+
+  node.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (waiting) return;
+    clear();
+    for (const field of fields) field.cover?.();
+    wait(true);
+    const answer = await session.begin(`/${view}`, Object.fromEntries(new FormData(node)));
+    wait(false);
+    if (!answer.payload) refuse(answer);
+  });
+  // No password stays behind, not even one that was never sent.
+  session.addEventListener("change", () => {
+    clear();
+    node.reset();
+  });
+
+  return {
+    view,
+    node,
+    focus: () => fields[0]?.input.focus(),
+    show() {
+      setText(note, session.ended || "While you are logged in, what you use on this page is counted here.");
+      note.toggleAttribute("data-ended", session.ended !== "");
+    },
+  };
+}
+
+/**
+ * @param {Answer} answer
+ * @returns {string[]} sentences, those about a field beginning with its name
+ */
+function faultsOf({ body, reason, status, wait }) {
+  const words = text(body?.error);
+  if (!words) return [`The server cannot be asked. ${reason}`];
+  if (status === TOO_MANY && wait) return [`${words}: in ${about(wait)}.`];
+  return words.split("; ");
+}
+
+/**
+ * @param {Field} field
+ * @param {string} words
+ * @returns {boolean} whether they are about it alone
+ */
+function ownFault(field, words) {
+  const [subject = "", next = ""] = words.toLowerCase().split(" ");
+  if (subject !== field.name || next === "and") return false;
+  field.fault(words);
+  return true;
+}
+
+/** @param {View} view */
+function makeUsername(view) {
+  const input = element("input", { type: "text", autocomplete: "username", autocapitalize: "off", spellcheck: "false" });
+  return makeField(view, "username", "Username", input, input);
+}
+
+/**
+ * @param {View} view
+ * @param {"current-password" | "new-password"} kind
+ * @returns {Field}
+ */
+function makePassword(view, kind) {
+  const input = element("input", { type: "password", autocomplete: kind });
+  const reveal = button({ class: "tool", "data-reveal": "", "aria-label": "Show the password", "aria-pressed": "false" }, "Show", () =>
+    turn(input.type === "password"),
+  );
+
+  /** @param {boolean} open */
+  function turn(open) {
+    input.type = open ? "text" : "password";
+    reveal.setAttribute("aria-pressed", String(open));
+    setText(reveal, open ? "Hide" : "Show");
+  }
+
+  const box = element("div", { class: "secret" }, input, reveal);
+  const field = makeField(view, "password", "Password", input, box, kind === "new-password" ? "8 characters or more" : "");
+  return { ...field, cover: () => turn(false) };
+}
+
+function makeAge() {
+  const input = element("input", { type: "number", inputmode: "numeric", min: "0", max: "150", step: "1", autocomplete: "off" });
+  return makeField("register", "age", "Age", input, input);
+}
+
+function makeGender() {
+  const options = GENDERS.slice(1).map(({ id, label }) => element("option", { value: id }, label));
+  const input = element("select", { autocomplete: "off" }, element("option", { value: "" }, "Choose"), ...options);
+  return makeField("register", "gender", "Gender", input, input);
+}
+
+/**
+ * @param {View} view
+ * @param {string} name
+ * @param {string} label
+ * @param {HTMLInputElement | HTMLSelectElement} input
+ * @param {HTMLElement} box the input, with what belongs to it
+ * @param {string} [hint]
+ * @returns {Field}
+ */
+function makeField(view, name, label, input, box, hint = "") {
+  const id = `${view}-${name}`;
+  const about = element("p", { class: "hint", id: `${id}-hint` }, hint);
+  const wrong = element("p", { class: "fault", id: `${id}-fault` });
+  input.id = id;
+  input.name = name;
+  input.required = true;
+  input.setAttribute("aria-describedby", hint ? `${about.id} ${wrong.id}` : wrong.id);
+  return {
+    name,
+    input,
+    node: element("div", { class: "entry", "data-entry": name }, element("label", { for: id }, label), box, ...(hint ? [about] : []), wrong),
+    fault(words) {
+      setText(wrong, words);
+      input.ariaInvalid = String(words !== "");
+    },
+  };
+}

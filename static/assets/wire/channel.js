@@ -1,0 +1,82 @@
+// @ts-check
+/** One WebSocket with a heartbeat. It ends once, for whatever reason, and is never reused. */
+
+import { isObject } from "./read.js";
+
+/** @import { Json } from "./read.js" */
+
+/** A proxy that swallows the handshake answers nothing at all. */
+const OPEN_MS = 5_000;
+/** Below the 30 to 60 s after which proxies cut a quiet connection. */
+const PING_MS = 20_000;
+const PONG_MS = 5_000;
+
+/**
+ * @typedef {object} Listener
+ * @property {() => void} opened
+ * @property {(frame: Json) => void} received
+ * @property {() => void} ended called exactly once
+ */
+
+/**
+ * @param {Listener} listener
+ * @returns {{send: (message: Json) => void, ping: () => void}}
+ */
+export function openChannel(listener) {
+  const address = new URL("/ws", location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  const socket = new WebSocket(address);
+  let over = false;
+  let pulse = 0;
+  let deadline = window.setTimeout(end, OPEN_MS);
+
+  function end() {
+    if (over) return;
+    over = true;
+    window.clearTimeout(deadline);
+    window.clearInterval(pulse);
+    socket.close();
+    listener.ended();
+  }
+
+  /** @param {Json} message */
+  function send(message) {
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  }
+
+  function ping() {
+    if (over || socket.readyState !== WebSocket.OPEN) return;
+    send({ type: "ping" });
+    window.clearTimeout(deadline);
+    deadline = window.setTimeout(end, PONG_MS);
+  }
+
+  socket.addEventListener("open", () => {
+    if (over) return;
+    pulse = window.setInterval(ping, PING_MS);
+    listener.opened();
+    ping();
+  });
+  socket.addEventListener("message", (event) => {
+    if (over) return;
+    window.clearTimeout(deadline);
+    const frame = parse(event.data);
+    if (frame) listener.received(frame);
+  });
+  socket.addEventListener("close", end);
+  return { send, ping };
+}
+
+/**
+ * @param {unknown} data
+ * @returns {Json | null} null for anything that is not a JSON object
+ */
+function parse(data) {
+  if (typeof data !== "string") return null;
+  try {
+    const frame = JSON.parse(data);
+    return isObject(frame) ? frame : null;
+  } catch {
+    return null;
+  }
+}

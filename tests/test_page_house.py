@@ -1,0 +1,48 @@
+"""The page's scripts import in one direction: app → panels → cards → figures or widgets → wire."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from folders import ROOT
+
+ASSETS = ROOT / "static/assets"
+STEPS = {"wire": 0, "figures": 1, "widgets": 1, "cards": 2, "panels": 3, ".": 4}
+IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*["'](\.[^"']+)["']""")
+"""Types are imported in comments: they count, too."""
+SCRIPTS = sorted(path for path in ASSETS.rglob("*.js") if "vendor" not in path.parts)
+
+
+def step_and_room(path: Path) -> tuple[int, str]:
+    """The room of a script is its folder; each panel is a room of its own, be it a file or a folder."""
+    folder, *inside = path.relative_to(ASSETS).with_suffix("").parts if path.parent != ASSETS else (".",)
+    return STEPS[folder], f"{folder}/{inside[0]}" if folder == "panels" else folder
+
+
+def wrong_imports(path: Path, source: str) -> list[str]:
+    """What `source` imports that is neither in its own room nor on a lower step."""
+    step, room = step_and_room(path)
+    imported = {name: step_and_room((path.parent / name).resolve()) for name in IMPORT.findall(source)}
+    return [name for name, (its_step, its_room) in imported.items() if its_room != room and its_step >= step]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ASSETS)))
+def test_script_imports_only_from_its_folder_or_a_lower_step(path: Path) -> None:
+    assert wrong_imports(path, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("wire/ask.js", 'import { element } from "../widgets/element.js";'),
+        ("figures/format.js", 'import { element } from "../widgets/element.js";'),
+        ("widgets/csv.js", '/** @import { Row } from "../figures/rows.js" */'),
+        ("cards/card.js", 'import { logins } from "../panels/logins.js";'),
+        ("panels/logins.js", 'import { webhooks } from "./webhooks.js";'),
+        ("panels/usage/usage.js", '/** @typedef {import("../logins.js").Login} Login */'),
+    ],
+)
+def test_planted_upward_import_is_found(path: str, line: str) -> None:
+    assert len(wrong_imports(ASSETS / path, line)) == 1
