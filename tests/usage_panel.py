@@ -24,7 +24,10 @@ REFUSED = r"status of 4\d\d"
 """What the browser says about a request that was refused."""
 CUT_OFF = "ERR_ABORTED"
 """What it says about one that was under way when the page was left."""
-TODAY = datetime.now(UTC).date()
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 async def enter(page: Page, person: dict[str, Any] = ANNA) -> Locator:

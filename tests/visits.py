@@ -8,7 +8,7 @@ import shutil
 from typing import Any
 
 from playwright.async_api import Browser, Page, expect
-from waiting import missing
+from waiting import PATIENCE_SECONDS, missing
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # It opens nothing but our own pages, and as root or in a container its sandbox does not start.
@@ -21,7 +21,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 20_000
+PATIENCE_MS = 1_000 * PATIENCE_SECONDS
 OVERTAKEN = re.compile("WebSocket is closed before the connection is established|net::ERR_ABORTED")
 """What is said where a clock that was moved on ends the page's wait for what is under way."""
 AWAY = r"net::ERR_|WebSocket connection to"

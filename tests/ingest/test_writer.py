@@ -16,6 +16,7 @@ from statsd.database.pool import connect
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest import ids
 from statsd.ingest.ids import new_id
+from statsd.ingest.tally import Tally
 from statsd.ingest.writer import BATCH_ROWS, QUEUE_ROWS, Row, Writer
 from statsd.streams import logins
 
@@ -207,9 +208,10 @@ def test_key_means_one_id_in_its_stream_and_another_elsewhere() -> None:
 
 
 async def test_log_has_one_line_a_second_with_counts(
-    pool: asyncpg.Pool[asyncpg.Record], caplog: pytest.LogCaptureFixture
+    pool: asyncpg.Pool[asyncpg.Record], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "statsd.ingest")
+    monkeypatch.setattr(Tally, "SECONDS", 3_600.0)  # the second ends when the writer does
     async with writing(pool) as writer:
         await asyncio.gather(*(writer.store(rows(1)) for _ in range(30)))
     lines = [record.getMessage() for record in caplog.records]

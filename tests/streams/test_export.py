@@ -160,7 +160,7 @@ async def test_slow_reader_that_goes_on_taking_gets_it_all(
     client: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes a little between the requests of others; none of what it takes lasts as long as the patience does."""
-    monkeypatch.setattr(export, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(export, "STALL_SECONDS", 3.0)
     await fill_long(pool, 1_000)
     loop = asyncio.get_running_loop()
     with socket.socket() as slow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable
@@ -372,6 +373,13 @@ async def test_generator_makes_items_and_moves_them(run: Callable[..., Program],
     await connection.close()
 
 
+LONG_BLOCKED = """
+    select true
+    from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock' and query_start < now() - interval '1.2 seconds'
+"""
+
+
 async def test_rebuild_may_take_longer_than_any_other_statement(
     pool: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,11 +391,17 @@ async def test_rebuild_may_take_longer_than_any_other_statement(
         """,
         ITEM, ADA,
     )  # fmt: skip
-    monkeypatch.setattr(database, "COMMAND_SECONDS", 0.1)
-    async with await open_pool(database_url) as hasty:
+    monkeypatch.setattr(database, "COMMAND_SECONDS", 1.0)
+    async with await open_pool(database_url) as hasty, pool.acquire() as other:
         with pytest.raises(TimeoutError):
-            await hasty.execute("select pg_sleep(1)")
-        assert await aggregate.rebuild(hasty, "transfers") == 50_000
+            await hasty.execute("select pg_sleep(60)")
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("lock table transfers")
+        rebuild = asyncio.create_task(aggregate.rebuild(hasty, "transfers"))
+        await until(lambda: pool.fetchval(LONG_BLOCKED))
+        await holding.rollback()
+        assert await rebuild == 50_000
     days = "select sum(count)::integer from bins where stream = 'transfers' and unit = 'day'"
     assert await pool.fetchval(days) == 50_000
 

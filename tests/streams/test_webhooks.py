@@ -335,7 +335,7 @@ async def test_last_event_of_a_burst_is_in_the_last_frame(client: Any) -> None:
         await until(all_there)
 
 
-async def test_payload_list_statistics_and_export_agree(client: Any, pool: Any) -> None:
+async def test_payload_list_statistics_and_export_agree(client: Any, pool: Any, same_minute: None) -> None:
     await pool.execute("""
         insert into webhook_events (event_type, user_id, received_at)
         select 'type-' || n % 8, n::text, now() - n * n * interval '7 seconds' from generate_series(0, 399) as n
