@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from folders import ROOT
 
 ASSETS = ROOT / "static/assets"
 STEPS = {"wire": 0, "figures": 1, "widgets": 1, "cards": 2, "panels": 3, ".": 4}
