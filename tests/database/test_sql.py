@@ -46,6 +46,7 @@ LITERALS = {
     "throttle.is_known": ["''"],
     "throttle.remember": ["''"],
     "logins.find": ["'{}'"],
+    "logins.known": ["'{}'"] * 9,
     "logins.newest": ["100"],
     "logins.snapshot": ["now()"],
     "pageviews.known": ["'{}'"] * 6,
