@@ -184,7 +184,7 @@ async def test_what_a_login_leaves_out_is_filled_in_and_matches_what_it_became(p
         (None, now, None),
         (None,) * 3,
     ]
-    rows = [(ingest.new_id(), 7, *given, *rest) for given in times]
+    rows = [(ids.new_id(), 7, *given, *rest) for given in times]
     queries = sql.load("logins")
     stored = await pool.fetch(queries["insert"], *map(list, zip(*rows, strict=True)))
     began, ended, seconds = zip(
