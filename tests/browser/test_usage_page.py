@@ -80,7 +80,7 @@ def bars(panel: Locator) -> Locator:
 
 
 def handles(panel: Locator) -> Locator:
-    return panel.locator("[data-card=features] [data-handles] button")
+    return panel.locator("[data-card=features] [data-values] button")
 
 
 async def draws(panel: Locator, words: str) -> None:
@@ -599,7 +599,7 @@ async def test_items_and_transfers_are_tracked_but_not_what_was_picked_or_typed(
     for _ in range(2):  # the second time, the first one is under way
         await card.locator("[data-form=transfer] [type=submit]").dispatch_event("click")
     released.set()
-    await expect(card.locator("[data-said]")).to_contain_text("Transferred")
+    await expect(card.locator("[data-result]")).to_contain_text("Transferred")
     await panel.locator("[data-new] summary").click()
     await panel.locator("[data-select=base-item]").select_option(index=1)
     await panel.locator("[data-form=item] [type=submit]").click()
@@ -827,7 +827,7 @@ async def test_bar_is_picked_by_keyboard_and_found_again_by_its_address(
     await page.keyboard.press("Enter")
     heading = panel.locator("[data-card=trend] h2")
     await expect(heading).to_have_text("Time trend - other")
-    await expect(panel.locator("[data-handles] [aria-pressed=true]")).to_have_text("other, 2")
+    await expect(panel.locator("[data-values] [aria-pressed=true]")).to_have_text("other, 2")
     await tracked(pool, "bar_chart_zoom")
     assert page.url.endswith("#usage/trend/other")
     await page.reload()
