@@ -53,7 +53,7 @@ def check(login: Login) -> list[str]:
 
 
 def row(login: Login, id: UUID) -> Row:
-    """Return the values of `STREAM.columns`: times in UTC, the device type canonical; `insert` fills in what is None."""
+    """Return the values of `STREAM.columns`: times in UTC, the device type canonical; `insert` fills in each None."""
     start = utc(login.login_time) if login.login_time else None
     end = utc(login.logout_time) if login.logout_time else None
     device = DEVICES.get(login.device_type.lower(), login.device_type)
