@@ -26,7 +26,7 @@ from statsd.ingest.writer import WRITERS
 from statsd.live.topics import HUB
 from statsd.streams import transfers
 from statsd.streams.transfers.event import item_row
-from statsd.streams.transfers.sample import THERE_ALREADY, sample_item
+from statsd.streams.transfers.sample import FIXTURE_ITEMS, sample_item
 from statsd.streams.transfers.series import UNITS
 
 Start = Callable[..., Awaitable[Any]]
@@ -355,7 +355,7 @@ async def test_generator_makes_items_and_moves_them(run: Callable[..., Program],
     assert json.loads(program.process.stdout.read()) == {"stream": "transfers", "stored": 1000}
     connection = await asyncpg.connect(database_url)
     moved, made = await connection.fetchrow("select (select count(*) from transfers), (select count(*) from items)")
-    assert 150 < made < 260 and moved + made == 1000 + len(THERE_ALREADY)
+    assert 150 < made < 260 and moved + made == 1000 + len(FIXTURE_ITEMS)
     owned = await connection.fetchval("select count(*) from items where owner_id is not null")
     assert owned > made / 2
     before = "select count(*) from transfers join items on items.id = item_id where timestamp < created_at"
