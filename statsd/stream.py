@@ -55,8 +55,6 @@ class Stream:
     """Other streams whose events change its snapshot."""
     as_spooled: Callable[[Row], Row] = lambda row: row
     """What of a row goes to the spool: with the time it was accepted, where PostgreSQL would choose one."""
-    scenery: bool = False
-    """Whether samples refer to rows that its query `scenery` stores, as often as it is asked to."""
 
     def topics(self) -> dict[str, View]:
         """Return its live topics by name."""

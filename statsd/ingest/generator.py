@@ -21,10 +21,10 @@ PART_SHARE = 0.2
 BULK_IN_FLIGHT = 2  # one batch is made while the other commits
 
 
-async def set_scenery(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
-    """Store what samples of a stream refer to, where there is such a thing."""
-    if stream.scenery:
-        await pool.execute(sql.load(stream.name)["scenery"])
+async def store_fixtures(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
+    """Store the rows that samples of a stream refer to, where its SQL has such; any number of times."""
+    if query := sql.load(stream.name).get("fixtures"):
+        await pool.execute(query)
 
 
 class Generator:

@@ -35,7 +35,7 @@ Start = Callable[..., Awaitable[Any]]
 @pytest.fixture
 async def pool(pool: Any) -> Any:
     """The database of the test, with the well-known rows."""
-    await pool.execute(sql.load("transfers")["demo"])
+    await pool.execute(sql.load("transfers")["seed"])
     return pool
 
 
@@ -204,7 +204,7 @@ async def test_pages_that_cannot_be_are_400(client: Any, pool: Any, path: str, q
 
 
 async def test_statistics_equal_a_recount_in_every_unit(client: Any, pool: Any) -> None:
-    await generator.set_scenery(pool, transfers.ITEMS)
+    await generator.store_fixtures(pool, transfers.ITEMS)
     rng = random.Random(4)
     samples = [sample_item(rng) for _ in range(600)]
     old = datetime(2024, 12, 31, 23, 59, 59, 999_900, UTC)  # with a week that begins in the year before
@@ -299,7 +299,7 @@ async def test_item_and_transfer_accepted_while_the_database_is_away_are_stored_
     connection = await outside.ready()
     program = run("serve", "--port", "0", DATABASE_URL=outside.dsn)
     async with aiohttp.ClientSession(await program.address()) as session:
-        await connection.execute(sql.load("transfers")["demo"])
+        await connection.execute(sql.load("transfers")["seed"])
         await connection.close()
         outside.stop()
         items = [await post(session, "/items", {"base_item_id": BIKE}, 202) for _ in range(3)]
