@@ -23,7 +23,6 @@ except ImportError:  # it does not exist for Windows
     uvloop = None  # type: ignore[assignment]
 
 from statsd import (
-    HOME,
     __version__,
     accounts,
     aggregate,
@@ -133,7 +132,7 @@ async def generate(given: argparse.Namespace, told: Settings) -> None:
         writers = [(one, Writer(one, pool, channel.announce)) for one in (*parts, stream)]
         writing = [asyncio.create_task(writer.run()) for _, writer in writers]
         for one, _ in writers:
-            await generator.set_scenery(pool, one)
+            await generator.store_fixtures(pool, one)
         source = generator.Generator(*writers[-1], given.seed, writers[:-1])
         progress = Progress(stream.name, given.count, given.quiet)
         try:
@@ -188,22 +187,18 @@ async def _announcing(dsn: str, pool: Any) -> AsyncIterator[Channel]:
 
 
 async def seed(given: argparse.Namespace, told: Settings) -> None:
+    seeded = "usage" if given.usage else "transfers" if given.transfers else "logins"
     async with app.open_database(told) as dsn, await database.open_pool(dsn) as pool, _announcing(dsn, pool) as channel:
-        if given.usage:
-            rows = await samples.store(pool, channel)
-            print(
-                f"{rows} usage stored; the sample accounts, user1 to user10, log in with {samples.PASSWORD}",
-                file=sys.stderr,
-            )
-            return
-        if given.transfers:
-            await pool.execute(sql.load("transfers")["demo"])
-        else:
-            await pool.execute((HOME / "sample_data.sql").read_text())
+        await samples.store(pool, seeded)
         for stream in STREAMS:
-            if rows := await aggregate.sweep(pool, stream.name):
+            rows = await aggregate.sweep(pool, stream.name)
+            if rows:
                 channel.announce(stream.name)
-                print(f"{rows} {stream.name} stored", file=sys.stderr)
+            about = ""
+            if stream.name == seeded == "usage":
+                about = f"; the sample accounts, user1 to user10, log in with {samples.PASSWORD}"
+            if rows or about:
+                print(f"{rows} {stream.name} stored{about}", file=sys.stderr)
 
 
 async def aggregate_now(given: argparse.Namespace, told: Settings) -> None:

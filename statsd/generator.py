@@ -66,10 +66,10 @@ async def send_wrong(url: str, stream: Stream, rng: random.Random) -> None:
         )
 
 
-async def set_scenery(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
+async def store_fixtures(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
     """Store what samples of a stream refer to, where there is such a thing."""
-    if stream.scenery:
-        await pool.execute(sql.load(stream.name)["scenery"])
+    if stream.fixtures:
+        await pool.execute(sql.load(stream.name)["fixtures"])
 
 
 class Generator:

@@ -70,8 +70,8 @@ class Stream:
     """Other streams whose events change its snapshot."""
     aside: Callable[[Row], Row] = lambda row: row
     """What of a row goes to the spool: with the time it was accepted, where PostgreSQL would choose one."""
-    scenery: bool = False
-    """Whether samples refer to rows that its query `scenery` stores, as often as it is asked to."""
+    fixtures: bool = False
+    """Whether its samples refer to rows that its query `fixtures` stores; that may run any number of times."""
     contexts: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = ()
     """What else it needs while the program runs, in the form of aiohttp's `cleanup_ctx`; starts before the writers."""
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import until
 
 from statsd.errors import DatabaseAway, StatsError
-from statsd.generator import Generator, send_wrong, set_scenery
+from statsd.generator import Generator, send_wrong, store_fixtures
 from statsd.ingest import Outcome, Row, Writer
 from statsd.stream import Stream
 from statsd.streams import STREAMS, logins, webhooks
@@ -72,7 +72,7 @@ async def test_rate_is_kept(pool: Any) -> None:
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
 async def test_bulk_stores_exactly_what_was_asked_for(pool: Any, stream: Stream) -> None:
-    await set_scenery(pool, stream)
+    await store_fixtures(pool, stream)
     writer = Writer(stream, pool)
     writing = asyncio.create_task(writer.run())
     source = Generator(stream, writer, seed=1)

@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from statsd import aggregate, features, samples
-from statsd.channel import Channel
 from statsd.database import POOL
 from statsd.streams import usage
 
@@ -459,9 +458,10 @@ async def test_page_is_served_where_its_views_are(client: Any, path: str) -> Non
     assert (response.status, response.content_type) == (200, "text/html")
 
 
-async def test_documented_call_answers_over_the_sample_clicks(client: Any, pool: Any, database_url: str) -> None:
-    assert await samples.store(pool, Channel(database_url, pool)) == 100
-    assert await samples.store(pool, Channel(database_url, pool)) == 0
+async def test_documented_call_answers_over_the_sample_clicks(client: Any, pool: Any) -> None:
+    for clicks in (100, 0):
+        await samples.store(pool, "usage")
+        assert await aggregate.sweep(pool, "usage") == clicks
     response = await client.post("/login", json={"username": "user1", "password": "password123"})
     user = (await response.json())["user"]
     assert (user["age"], user["gender"]) == (16, "Male")

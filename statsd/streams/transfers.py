@@ -327,7 +327,7 @@ ITEMS = Stream(
     columns={"id": UUID, "base_item_id": UUID, "created_at": datetime},
     row=item_row,
     sample=sample_item,
-    scenery=True,
+    fixtures=True,
     routes=list,
     views=series.views(series.CREATIONS, "items"),
 )
@@ -339,7 +339,7 @@ TRANSFERS = Stream(
     row=transfer_row,
     aside=transfer_aside,
     sample=sample_transfer,
-    scenery=True,
+    fixtures=True,
     routes=routes,
     open_paths=OPEN_PATHS,
     near_paths=STREAM_PATHS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -298,8 +298,6 @@ PEOPLE = tuple(
     )
 )
 """The ten people of contracts.md §3.1: name, age, gender."""
-SAMPLE_CLICKS = 100
-SAMPLE_DAYS = 90
 
 
 def sample(rng: random.Random) -> Click:
@@ -307,21 +305,6 @@ def sample(rng: random.Random) -> Click:
     _, age, gender = rng.choice(PEOPLE)
     feature = rng.choices(SAMPLES, [24, 14, 13, 22, 17, 4, 6])[0]
     return Click(user_id=None, feature_name=feature, timestamp=moment(rng, 0), age=age, gender=gender)
-
-
-def sample_rows(users: Sequence[User]) -> list[Row]:
-    """Return the hundred clicks of `seed --usage`, over 90 days; the same ids every time, so that they count once."""
-    rng = random.Random(SAMPLE_CLICKS)
-    now = datetime.now(UTC)
-    rows = []
-    for number in range(SAMPLE_CLICKS):
-        user = rng.choice(users)
-        when = now - timedelta(days=SAMPLE_DAYS * rng.random())
-        click = Click(
-            user_id=user.id, feature_name=rng.choice(SAMPLES), timestamp=when, age=user.age, gender=user.gender
-        )
-        rows.append(row(click, id_of_key(STREAM.name, f"sample\n{number}")))
-    return rows
 
 
 QUERIES = sql.load("usage")

@@ -66,7 +66,7 @@ async def test_command_of_a_stream_shows_it_as_it_comes(start: Start, visit: Vis
 async def test_commands_do_what_they_say(start: Start, visit: Visits, pool: Any) -> None:
     """Each in a real shell; what an example names may not exist here, and nobody is logged in."""
     page = await opened(start, visit)
-    await pool.execute(sql.load("transfers")["demo"])
+    await pool.execute(sql.load("transfers")["seed"])
     await page.request.post("/register", data=signin.NEW | signin.KNOWN)
     for told in OPERATIONS:
         only_upgrades = "101" in told["responses"] and "200" not in told["responses"]
