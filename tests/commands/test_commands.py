@@ -168,11 +168,10 @@ async def test_interrupted_generator_says_what_it_stored(run: Run, database_url:
 
 
 async def test_seed_counts_at_once_and_once(run: Run, database_url: str, pool: Any) -> None:
-    for told in ("100 logins stored", ""):
+    for stored in (100, 0):
         program = run("seed", DATABASE_URL=database_url)
         assert await program.ended() == 0
-        assert told in program.stderr
-        assert ("stored" in program.stderr) == bool(told)
+        assert f"{stored} logins stored" in program.stderr
         assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
 
 

@@ -63,7 +63,7 @@ LITERALS = {
     "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],
     "usage.snapshot": ["now()"],
     "usage.room": ["array['export_data']"],
-    "usage.seed": ["'hash'", "'{user1}'", "'{16}'", "'{Male}'", "'{export_data}'"],
+    "usage.seed": ["'hash'", "'{user1}'", "'{16}'", "'{Male}'", "'{export_data}'::text[]"],
     "pageviews.prune": ["now() - interval '400 days'"],
     "items.known": ["'{}'"] * 3,
     "items.page": ["50", f"'{UUID}'"],
