@@ -231,7 +231,7 @@ values
 on conflict do nothing
 
 -- Owners, and a few items that are there from the start, for samples to move.
--- name: scenery
+-- name: fixtures
 with bases as (
     insert into base_items (id, description)
     values ('00000000-0000-4000-8000-0000000000b0', 'a cargo bike')

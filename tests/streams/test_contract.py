@@ -31,7 +31,7 @@ def rows(stream: Stream, count: int, seed: int = 1) -> list[Row]:
 
 @asynccontextmanager
 async def writing(stream: Stream, pool: Pool) -> AsyncIterator[Writer]:
-    await generator.set_scenery(pool, stream)
+    await generator.store_fixtures(pool, stream)
     writer = Writer(stream, pool)
     task = asyncio.create_task(writer.run())
     yield writer

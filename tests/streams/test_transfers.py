@@ -214,7 +214,7 @@ async def test_of_two_transfers_at_the_same_time_the_greater_id_decides(pool: An
 
 
 async def test_owners_equal_a_recount_whatever_comes_at_once(client: Any, pool: Any) -> None:
-    await generator.set_scenery(pool, transfers.TRANSFERS)
+    await generator.store_fixtures(pool, transfers.TRANSFERS)
     writer = client.app[WRITERS]["transfers"]
 
     async def store(seed: int) -> None:
@@ -394,7 +394,7 @@ async def test_pages_that_cannot_be_are_400(client: Any, pool: Any, path: str, q
 
 
 async def test_statistics_equal_a_recount_in_every_unit(client: Any, pool: Any) -> None:
-    await generator.set_scenery(pool, transfers.ITEMS)
+    await generator.store_fixtures(pool, transfers.ITEMS)
     rng = random.Random(4)
     samples = [sample_item(rng) for _ in range(600)]
     old = datetime(2024, 12, 31, 23, 59, 59, 999_900, UTC)  # with a week that begins in the year before

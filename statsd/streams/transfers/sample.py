@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from statsd.streams.moments import moment
 from statsd.streams.transfers.event import Item, Transfer
 
-# What the generator draws from, as the queries `scenery` store it.
+# What the generator draws from, as the queries `fixtures` store it.
 BASE_ITEMS = tuple(UUID(f"00000000-0000-4000-8000-0000000000b{n}") for n in range(4))
 OWNERS = tuple(UUID(f"00000000-0000-4000-8000-0000000000a{n}") for n in range(10))
 THERE_ALREADY = tuple(UUID(f"00000000-0000-4000-8000-0000000000c{n}") for n in range(10))
