@@ -56,8 +56,6 @@ class Stream:
     """Other streams whose events change its snapshot."""
     as_spooled: Callable[[Row], Row] = lambda row: row
     """The row as the spool keeps it: with the current time in place of one that PostgreSQL would choose."""
-    fixtures: bool = False
-    """Whether samples refer to rows that its query `fixtures` stores; the query may run any number of times."""
 
     def topics(self) -> dict[str, View]:
         """Return its live topics, by name."""

@@ -11,7 +11,7 @@ _candidates = cycle(_FIRST + (os.getpid() * 97 + n) % _COUNT for n in range(_COU
 
 
 def free_port() -> int:
-    """Return a port that is free, below those that the kernel hands out to clients (from 32768 on): it stays free."""
+    """Return a free port that stays free: the kernel hands out others (from 32768 on) to clients."""
     return next(port for port in _candidates if _is_free(port))
 
 

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import pytest
 from playwright.async_api import Locator, Page
+from waiting import until
 
 WIDTHS = (1280, 768, 375, 320)
+CUT = "all => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)"
+LEFT = "all => all.map((e) => e.getBoundingClientRect().left)"
+
+
+async def fits_every_screen(page: Page) -> None:
+    """Nothing is wider than the screen, no tile cuts what it says, and no open menu begins beyond the edge."""
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 800})
+        await until(lambda width=width: page.evaluate(f"document.documentElement.scrollWidth <= {width}"))
+        assert await page.locator("[data-tile]").evaluate_all(CUT) == [], width
+        menus = page.locator("[data-menu][open] ul, [data-new][open] .menu-list")
+        assert all(left >= 0 for left in await menus.evaluate_all(LEFT)), width
+    await page.set_viewport_size({"width": 1280, "height": 800})
+
+
 CONTRASTS = """() => {
     const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
     const light = (colour) => {

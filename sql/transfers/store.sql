@@ -208,8 +208,8 @@ with fresh as (
 select id, description, created_at, pg_notify('statsd', 'transfers')
 from fresh
 
--- The rows that pages and tests of this contract know by their ids.
--- name: demo
+-- Rows whose ids are well known: pages and tests name them.
+-- name: seed
 with bases as (
     insert into base_items (id, description)
     values

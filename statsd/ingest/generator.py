@@ -22,9 +22,9 @@ BULK_IN_FLIGHT = 2  # one batch is generated while the other commits
 
 
 async def store_fixtures(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
-    """Store the rows that samples of a stream refer to, if there are any."""
-    if stream.fixtures:
-        await pool.execute(sql.load(stream.name)["fixtures"])
+    """Store the rows that samples of a stream refer to, if its SQL has any; may run any number of times."""
+    if query := sql.load(stream.name).get("fixtures"):
+        await pool.execute(query)
 
 
 class Generator:

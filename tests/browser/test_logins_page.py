@@ -17,7 +17,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import Locator, Page, expect
 from program import Program
-from screen import is_readable, tab_to
+from screen import fits_every_screen, is_readable, tab_to
 from visits import AWAY, Visits
 from waiting import until
 
@@ -96,7 +96,7 @@ async def test_empty_page_says_how_to_begin_and_fills_by_itself(start: Start, vi
 
 async def test_copied_command_of_the_guide_stores_a_login(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"), permissions=["clipboard-read", "clipboard-write"])
-    copy = panel(page).get_by_role("button", name="Copy: One login of your own")
+    copy = panel(page).get_by_role("button", name="Copy: One of your own")
     await copy.click()
     await expect(copy).to_have_text("Copied")
     command = await page.evaluate("() => navigator.clipboard.readText()")
@@ -220,14 +220,6 @@ async def test_nothing_is_wider_than_the_screen(start: Start, visit: Visits) -> 
     await fits_every_screen(page)
     await open_tables(page)
     await fits_every_screen(page)
-
-
-async def fits_every_screen(page: Page) -> None:
-    for width in (1280, 768, 375, 320):
-        await page.set_viewport_size({"width": width, "height": 800})
-        await until(lambda width=width: page.evaluate(f"document.documentElement.scrollWidth <= {width}"))
-        cut = "all => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)"
-        assert await panel(page).locator("[data-tile]").evaluate_all(cut) == [], width
 
 
 async def open_tables(page: Page) -> None:

@@ -3,103 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import re
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import asyncpg
-import pytest
 from playwright.async_api import Locator, Page, Route, expect
-from screen import is_readable
+from screen import fits_every_screen, is_readable
+from transfers_panel import (
+    Start,
+    a_bike,
+    choose,
+    draws,
+    exported,
+    look_at,
+    move,
+    offered,
+    opened,
+    post,
+    rows,
+    said,
+    shows,
+)
 from visits import Visits
 from waiting import until
 
-from statsd.ingest import aggregate
-from statsd.live import websocket
-
-Start = Callable[..., Awaitable[Any]]
-
-STEPS = {
-    "year": "1 year",
-    "quarter": "3 months",
-    "month": "1 month",
-    "week": "7 days",
-    "day": "1 day",
-    "hour": "1 hour",
-    "minute": "1 minute",
-    "second": "1 second",
-}
-WIDTHS = (1280, 768, 375, 320)
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-
-
-async def post(page: Page, path: str, **body: Any) -> str:
-    """Store something past the browser, as any other program would; return its id."""
-    answer = await page.request.post(path, data=body)
-    assert answer.status == 201, await answer.text()
-    return str((await answer.json())["id"])
-
-
-async def move(page: Page, item: str, to: str) -> None:
-    answer = await page.request.put(f"/items/{item}/ownership", data={"to": to})
-    assert answer.status == 204, await answer.text()
-
-
-async def a_bike(page: Page) -> tuple[str, str, str]:
-    """An item and two owners, Ada and Grace; nobody has it yet."""
-    base = await post(page, "/base-items", description="a bike")
-    ada, grace = [await post(page, "/owners", name=name) for name in ("Ada", "Grace")]
-    return await post(page, "/items", base_item_id=base), ada, grace
-
-
-async def opened(page: Page) -> Locator:
-    """The panel, after its tab was chosen by keyboard, from the one before it."""
-    await page.locator("[data-tab]:has(+ [data-tab=transfers])").focus()
-    await page.keyboard.press("ArrowRight")
-    panel = page.locator("[data-panel=transfers]")
-    await expect(panel).to_be_visible()
-    return panel
-
-
-async def shows(panel: Locator, tile: str, number: int) -> None:
-    await expect(panel.locator(f"[data-tile={tile}] [data-value]")).to_have_attribute("data-value", str(number))
-
-
-async def draws(panel: Locator, card: str, words: str) -> None:
-    """Wait until a chart says this about itself."""
-    chart = panel.locator(f"[data-card={card}] canvas")
-    await expect(chart).to_have_attribute("aria-label", re.compile(re.escape(words)))
-
-
-def rows(panel: Locator, card: str) -> Locator:
-    return panel.locator(f"[data-card={card}] tbody tr")
-
-
-async def look_at(panel: Locator, number: int = 0) -> Locator:
-    """Pick an item of the list; return its card."""
-    await rows(panel, "items").nth(number).locator("[data-pick]").click()
-    card = panel.locator("[data-card=item]")
-    await expect(card.locator("[data-form=transfer]")).to_be_visible()
-    return card
-
-
-async def offered(card: Locator) -> list[str]:
-    """The names of the owners one can transfer to."""
-    names = await card.locator("[data-select=owner] option:not([value=''])").all_inner_texts()
-    return [name.split(" · ")[0] for name in names]
-
-
-async def choose(form: Locator, select: str, words: str) -> None:
-    option = form.locator(f"[data-select={select}] option", has_text=re.compile(f"^{words}"))
-    await form.locator(f"[data-select={select}]").select_option(await option.get_attribute("value"))
-
-
-async def said(form: Locator, words: str) -> None:
-    await expect(form.locator("[data-said]")).to_contain_text(words)
 
 
 # Changing things
@@ -222,126 +152,6 @@ async def test_form_sent_again_after_a_lost_answer_counts_once(start: Start, vis
         await said(form, words)
     await shows(panel, "owners", 3)
     assert lost == 2
-
-
-# Statistics
-
-
-async def test_unit_changes_both_charts_and_survives_a_reload(start: Start, visit: Visits) -> None:
-    page = await visit((await start()).make_url("/"))
-    item, ada, _ = await a_bike(page)
-    await move(page, item, ada)
-    panel = await opened(page)
-    await shows_unit(panel, "hour")
-    assert page.url.endswith("#transfers/hour")
-    await panel.locator("[data-switch] label", has_text="Month").click()
-    await shows_unit(panel, "month")
-    await panel.get_by_role("radio", name="Month").press("ArrowRight")
-    await shows_unit(panel, "week")
-    assert page.url.endswith("#transfers/week")
-    await page.reload()
-    await shows_unit(panel, "week")
-    await page.go_back()
-    await shows_unit(panel, "month")
-    await page.goto("/#transfers/fortnight")
-    await shows_unit(panel, "month")
-    assert page.url.endswith("#transfers/month")
-
-
-async def shows_unit(panel: Locator, unit: str) -> None:
-    await expect(panel.locator("[data-switch] :checked")).to_have_value(unit)
-    for card in ("creations", "moves"):
-        await draws(panel, card, f"per {unit}: 1 in the last")
-    await expect(panel.locator("[data-tile=moved]")).to_contain_text(f"this {unit}")
-
-
-async def exported(page: Page, card: str, name: str = "") -> list[list[str]]:
-    async with page.expect_download() as downloading:
-        await page.locator(f"[data-panel=transfers] [data-card={card}] [data-export]").click()
-    download = await downloading.value
-    assert re.fullmatch(rf"transfers-{name or card}-\d{{4}}-[-\dT]+Z\.csv", download.suggested_filename)
-    return list(csv.reader(Path(await download.path()).read_text().splitlines(), strict=True))
-
-
-async def test_bins_of_every_unit_are_those_of_the_database(
-    start: Start, visit: Visits, pool: asyncpg.Pool[asyncpg.Record]
-) -> None:
-    """Newest first and without a gap; a bin holds what PostgreSQL has in it, and is empty where it has none."""
-    page = await visit((await start()).make_url("/"))
-    base = await post(page, "/base-items", description="a bike")
-    ago = [timedelta(seconds=7 * n) for n in range(9)] + [timedelta(hours=5 * n * n) for n in range(90)]
-    now = datetime.now(UTC)
-    await pool.executemany(
-        "insert into items (base_item_id, created_at) values ($1, $2)", [(base, now - each) for each in ago]
-    )
-    while await aggregate.sweep(pool, "items"):
-        pass
-    panel = await opened(page)
-    for unit in (*STEPS, "millisecond"):
-        await panel.locator(f"[data-switch] input[value={unit}]").evaluate("input => input.click()")
-        await draws(panel, "creations", f"per {unit}:")
-        _, *lines = await exported(page, "creations")
-        counts = {datetime.fromisoformat(at): int(count) for at, count in lines}
-        assert list(counts) == sorted(counts, reverse=True), unit
-        found = await pool.fetch(RECOUNT, unit, min(counts))
-        assert {at: count for at, count in counts.items() if count} == dict(found), unit
-        if unit in STEPS:
-            steps = await pool.fetch(WITHOUT_GAPS, min(counts), max(counts), STEPS[unit])
-            assert [at for (at,) in steps] == sorted(counts), unit
-
-
-RECOUNT = """
-    select date_trunc($1, created_at, 'UTC') as bin, count(*)
-    from items
-    where date_trunc($1, created_at, 'UTC') >= $2
-    group by bin
-"""
-WITHOUT_GAPS = """
-    select generate_series($1::timestamptz, $2::timestamptz, $3::text::interval, 'UTC')
-"""
-
-
-async def test_what_is_called_this_second_is_over_after_it(start: Start, visit: Visits) -> None:
-    """Though nothing more is heard from the server."""
-    page = await visit((await start()).make_url("/"), path="/#transfers/second", clock=True)
-    item, ada, _ = await a_bike(page)
-    panel = page.locator("[data-panel=transfers]")
-    await move(page, item, ada)
-    await draws(panel, "moves", "1 in the last 60 seconds")
-    await page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))
-    await page.clock.run_for(3_000)
-    await shows(panel, "moved", 0)
-    await draws(panel, "moves", "1 in the last 60 seconds")
-    await page.clock.resume()
-
-
-async def test_chart_without_anything_in_it_says_what_the_newest_was(
-    start: Start, visit: Visits, pool: asyncpg.Pool[asyncpg.Record]
-) -> None:
-    page = await visit((await start()).make_url("/"))
-    base = await post(page, "/base-items", description="a bike")
-    await pool.execute("insert into items (base_item_id, created_at) values ($1, '2026-01-05T10:20:30Z')", base)
-    await aggregate.sweep(pool, "items")
-    await page.goto("/#transfers/minute")
-    card = page.locator("[data-panel=transfers] [data-card=creations]")
-    await expect(card).to_contain_text("Per minute, the last 60 minutes, UTC: none; the newest: Jan 5, 10:20 UTC")
-    await draws(page.locator("[data-panel=transfers]"), "creations", "0 in the last 60 minutes")
-
-
-async def test_page_polls_statistics_where_no_socket_can_be_had(
-    start: Start, visit: Visits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(websocket, "MOST_SOCKETS", 0)
-    visit.expected = "WebSocket connection to .* 503"
-    page = await visit((await start()).make_url("/"), clock=True)
-    item, *owners = await a_bike(page)
-    panel = await opened(page)
-    for number, owner in enumerate(owners, 1):
-        await move(page, item, owner)
-        await page.clock.fast_forward(5_000)
-        await shows(panel, "transfers", number)
-        await draws(panel, "moves", f"{number} in the last 24 hours")
-    await expect(page.locator("header[data-connection]")).to_have_attribute("data-connection", "polling")
 
 
 # Items
@@ -503,25 +313,14 @@ async def test_nothing_is_wider_than_the_screen_and_all_is_readable(start: Start
     panel = await opened(page)
     await expect(panel).to_have_attribute("data-state", "empty")
     await panel.locator("[data-new] summary").click()
-    await fits_every_screen(page, panel)
+    await fits_every_screen(page)
     base = await post(page, "/base-items", description="W" * 500)
     item = await post(page, "/items", base_item_id=base)
     await move(page, item, await post(page, "/owners", name="W" * 200))
     await post(page, "/owners", name="M" * 200)
     await look_at(panel)
     await expect(rows(panel, "item")).to_have_count(1)
-    await fits_every_screen(page, panel)
+    await fits_every_screen(page)
     await panel.locator("[data-new] summary").click()
-    await fits_every_screen(page, panel)
+    await fits_every_screen(page)
     await is_readable(page)
-
-
-async def fits_every_screen(page: Page, panel: Locator) -> None:
-    for width in WIDTHS:
-        await page.set_viewport_size({"width": width, "height": 800})
-        await until(lambda width=width: page.evaluate(f"document.documentElement.scrollWidth <= {width}"))
-        cut = "all => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)"
-        assert await panel.locator("[data-tile]").evaluate_all(cut) == [], width
-        forms = panel.locator("[data-new][open] .menu-list")
-        if await forms.count():
-            assert (await forms.bounding_box() or {})["x"] >= 0, width

@@ -17,15 +17,12 @@ from typing import Any
 import asyncpg
 import pytest
 from playwright.async_api import Locator, Page, expect
-from screen import is_readable
+from screen import fits_every_screen, is_readable
 from visits import Visits
-from waiting import until
 
 from statsd.ingest import aggregate
 
 Start = Callable[..., Awaitable[Any]]
-
-WIDTHS = (1280, 768, 375, 320)
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -346,11 +343,11 @@ async def test_nothing_is_wider_than_the_screen_and_all_is_readable(start: Start
     page = await visit((await start()).make_url("/"))
     panel = await opened(page)
     await expect(panel).to_have_attribute("data-state", "empty")
-    await fits_every_screen(page, panel)
+    await fits_every_screen(page)
     await post(page, event(eventType="W" * 50, userId="W" * 100, metadata={"W" * 99: "W" * 999}), event())
     await expect(newest(panel)).to_have_count(2)
     await panel.locator("[data-menu] summary").click()
-    await fits_every_screen(page, panel)
+    await fits_every_screen(page)
     await is_readable(page)
 
 
@@ -384,14 +381,3 @@ async def test_type_that_is_called_as_a_sum_is_told_from_it(start: Start, visit:
     made = panel.locator("[data-card=types] tr[data-composed] th")
     await expect(made).to_have_text(["(other types)", "(all types)"])
     assert await made.first.evaluate("th => getComputedStyle(th).fontStyle") == "italic"
-
-
-async def fits_every_screen(page: Page, panel: Locator) -> None:
-    for width in WIDTHS:
-        await page.set_viewport_size({"width": width, "height": 800})
-        await until(lambda width=width: page.evaluate(f"document.documentElement.scrollWidth <= {width}"))
-        cut = "all => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText)"
-        assert await panel.locator("[data-tile]").evaluate_all(cut) == [], width
-        menu = panel.locator("[data-menu][open] ul")
-        if await menu.count():
-            assert (await menu.bounding_box() or {})["x"] >= 0, width

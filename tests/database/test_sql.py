@@ -33,7 +33,7 @@ async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[a
 
 UUID = "01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f"
 LITERALS = {
-    "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'", "false"],
+    "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'"],
     "accounts.find": ["'anna'"],
     "accounts.of_token": ["7", "1", "'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'"],
     "accounts.revoke": ["'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "now()"],
@@ -46,6 +46,7 @@ LITERALS = {
     "throttle.is_known": ["''"],
     "throttle.remember": ["''"],
     "logins.find": ["'{}'"],
+    "logins.known": ["'{}'"] * 9,
     "logins.newest": ["100"],
     "logins.snapshot": ["now()"],
     "pageviews.known": ["'{}'"] * 6,
@@ -62,6 +63,7 @@ LITERALS = {
     "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],
     "usage.snapshot": ["now()"],
     "usage.room": ["array['export_data']"],
+    "usage.seed": ["'hash'", "'{user1}'", "'{16}'", "'{Male}'", "'{export_data}'"],
     "pageviews.prune": ["now() - interval '400 days'"],
     "items.known": ["'{}'"] * 3,
     "items.page": ["50", f"'{UUID}'"],

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from outside import Outside
 from waiting import until
 
+from statsd.commands import seed
 from statsd.database.pool import POOL
 from statsd.ingest import aggregate
-from statsd.live.channel import Channel
 from statsd.streams import usage
-from statsd.streams.usage import features, people
+from statsd.streams.usage import features
 
 Start = Callable[..., Awaitable[Any]]
 Person = Callable[..., Awaitable[dict[str, str]]]
@@ -461,9 +461,10 @@ async def test_page_is_served_where_its_views_are(client: Any, path: str) -> Non
     assert (response.status, response.content_type) == (200, "text/html")
 
 
-async def test_documented_call_answers_over_the_sample_clicks(client: Any, pool: Any, database_url: str) -> None:
-    assert await people.store(pool, Channel(database_url, pool)) == 100
-    assert await people.store(pool, Channel(database_url, pool)) == 0
+async def test_documented_call_answers_over_the_sample_clicks(client: Any, pool: Any) -> None:
+    for clicks in (100, 0):
+        await seed.store(pool, "usage")
+        assert await aggregate.sweep(pool, "usage") == clicks
     response = await client.post("/login", json={"username": "user1", "password": "password123"})
     user = (await response.json())["user"]
     assert (user["age"], user["gender"]) == (16, "Male")

@@ -1,0 +1,193 @@
+"""The embedded PostgreSQL as root and as other users, and on disks that are full."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from data_folders import NOBODY, fetch, held, only_as_root, postmaster, processes, refusal, swept
+
+from statsd.database import embedded, unprivileged
+
+# ---- full disks
+
+
+@contextlib.contextmanager
+def disk(folder: Path, size: str) -> Iterator[Path]:
+    """A disk of its own, of `size`."""
+    path = folder / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+@only_as_root
+async def test_disk_that_is_full_during_initdb_is_said(folder: Path) -> None:
+    with disk(folder, "20m") as path:
+        assert await refusal(path / "data") == (
+            f"the disk of {path}/data is full: free some space, or set STATS_DATA_DIR to another disk"
+        )
+        assert not list((path / "data").glob("postgres*/PG_VERSION"))
+
+
+@only_as_root
+@pytest.mark.parametrize("left", [0, 200_000])
+async def test_disk_that_is_full_at_the_start_is_said_and_freed_space_heals_it(
+    made: Path, folder: Path, left: int
+) -> None:
+    with disk(folder, "120m") as path:
+        subprocess.run(["cp", "-a", made, path / "data"], check=True)
+        with contextlib.suppress(OSError), (path / "ballast").open("wb", buffering=0) as ballast:
+            while ballast.write(bytes(65536)):
+                pass
+        os.truncate(path / "ballast", (path / "ballast").stat().st_size - left)
+        if not left:
+            assert "is full: free some space" in await refusal(path / "data")
+        assert processes(path) == []
+        (path / "ballast").unlink()
+        async with embedded.running(path / "data") as server:
+            assert await fetch(server.dsn, "select answer from kept") == 42
+
+
+# ---- whose it is
+
+
+@only_as_root
+async def test_as_root_the_server_runs_as_nobody(data: Path) -> None:
+    async with embedded.running(data):
+        assert Path(f"/proc/{postmaster(data)}").stat().st_uid == NOBODY.pw_uid
+
+
+@only_as_root
+async def test_as_root_the_server_runs_as_the_owner_of_the_data_folder(folder: Path) -> None:
+    daemon = pwd.getpwnam("daemon")
+    (folder / "data").mkdir()
+    os.chown(folder / "data", daemon.pw_uid, daemon.pw_gid)
+    async with embedded.running(folder / "data") as server:
+        assert Path(f"/proc/{postmaster(folder / 'data')}").stat().st_uid == daemon.pw_uid
+        assert await fetch(server.dsn, "select 1") == 1
+
+
+@only_as_root
+async def test_owner_without_a_name_is_replaced_by_nobody(folder: Path) -> None:
+    (folder / "data").mkdir()
+    os.chown(folder / "data", 54321, 54321)
+    async with embedded.running(folder / "data") as server:
+        assert await fetch(server.dsn, "select 1") == 1
+
+
+@only_as_root
+async def test_cluster_that_belongs_to_root_is_refused(data: Path) -> None:
+    subprocess.run(["chown", "-R", "root", data / "postgres"], check=True)
+    assert "belongs to root, as whom PostgreSQL does not run" in await refusal(data)
+
+
+@only_as_root
+@pytest.mark.parametrize("mode", [0o755, 0o711, 0o700])
+async def test_folders_that_were_there_keep_their_owner_and_permissions(folder: Path, mode: int) -> None:
+    data = folder / "parent" / "data"
+    data.mkdir(parents=True)
+    data.chmod(mode)
+    data.parent.chmod(mode)
+    seen = (data, *data.parents)
+    before = [(path.stat().st_uid, path.stat().st_gid, path.stat().st_mode) for path in seen]
+    try:
+        async with embedded.running(data) as server:
+            assert await fetch(server.dsn, "select 1") == 1
+        assert [(path.stat().st_uid, path.stat().st_gid, path.stat().st_mode) for path in seen] == before
+    finally:
+        if (data / "postgres").is_symlink():
+            swept((data / "postgres").resolve().parent)
+
+
+@only_as_root
+async def test_closed_data_folder_keeps_its_database_in_var_lib(closed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "statsd.postgres")
+    data = closed / "data"
+    async with embedded.running(data) as server:
+        await fetch(server.dsn, "create table kept as select 42 as answer")
+        assert embedded.dsn(data) == server.dsn
+    pgdata = (data / "postgres").readlink()
+    assert pgdata.is_relative_to(unprivileged.ELSEWHERE)
+    assert f"the database of {data} is in {pgdata}" in caplog.text
+    async with embedded.running(data) as server:
+        assert await fetch(server.dsn, "select answer from kept") == 42
+    assert processes(pgdata) == []
+
+
+@only_as_root
+async def test_closed_data_folder_that_was_moved_keeps_its_database_and_its_old_place_begins_empty(
+    closed: Path,
+) -> None:
+    data, moved = closed / "data", closed / "moved"
+    async with embedded.running(data) as server:
+        await fetch(server.dsn, "create table kept as select 42 as answer")
+    data.rename(moved)
+    async with embedded.running(data) as empty, embedded.running(moved) as full:
+        assert await fetch(empty.dsn, "select to_regclass('kept')") is None
+        assert await fetch(full.dsn, "select answer from kept") == 42
+
+
+@only_as_root
+async def test_closed_data_folder_without_another_place_is_refused(closed: Path) -> None:
+    data = closed / "data"
+    data.mkdir()
+    (data / "password").write_text("secret")
+    away = unprivileged.ELSEWHERE / unprivileged.digest(f"{data} secret")
+    unprivileged.ELSEWHERE.mkdir(exist_ok=True)
+    away.touch()
+    try:
+        assert "set STATS_DATA_DIR to a folder that every user can pass through" in await refusal(data)
+    finally:
+        away.unlink()
+
+
+@only_as_root
+async def test_closed_environment_is_copied_once(folder: Path, closed: Path, wheel: Path) -> None:
+    subprocess.run(["cp", "-a", *wheel.iterdir(), closed], check=True)
+    data = folder / "data"
+    made = []
+    for _ in range(2):
+        async with held(data, wheel=closed) as holder:
+            assert await fetch(await holder.serves(), "select 1") == 1
+            assert str(data) in os.readlink(f"/proc/{postmaster(data)}/exe")
+        made += [path.stat().st_ino for path in data.glob("postgresql-*")]
+    assert len(made) == 2
+    assert len(set(made)) == 1
+    assert processes(folder) == []
+
+
+@only_as_root
+async def test_ordinary_user_needs_nothing_special(folder: Path, wheel: Path) -> None:
+    mine = folder / "mine"
+    mine.mkdir()
+    os.chown(mine, NOBODY.pw_uid, NOBODY.pw_gid)
+    for _ in range(2):
+        async with held(mine / "data", "nobody", wheel) as holder:
+            assert await fetch(await holder.serves(), "select current_user::text") == "statsd"
+            assert Path(f"/proc/{postmaster(mine / 'data')}").stat().st_uid == NOBODY.pw_uid
+        assert processes(mine) == []
+
+
+@only_as_root
+async def test_folder_the_user_may_not_write_is_refused(folder: Path, wheel: Path) -> None:
+    (folder / "data").mkdir(mode=0o555)
+    async with held(folder / "data", "nobody", wheel) as holder:
+        said = await holder.says()
+    assert "permission denied for user nobody, it belongs to user root: run this as the owner, or set" in said
+
+
+@only_as_root
+async def test_another_user_is_told_whose_the_database_is(data: Path, wheel: Path) -> None:
+    async with embedded.running(data) as server, held(data, "nobody", wheel) as holder:
+        assert "permission denied for user nobody, it belongs to user root" in await holder.says()
+        assert await fetch(server.dsn, "select answer from kept") == 42
