@@ -1,10 +1,13 @@
 -- 100 logins of the last 30 days, for a first look: psql "$(python -m statsd database-url)" -f sample_data.sql
--- They are counted at the next aggregation. Names, addresses and times are made up; the addresses are those that
--- RFC 5737 keeps for documentation. A session without an end is still open, or was left without logging out.
+-- They are counted at the next aggregation. Their ids are fixed: stored again, they count once. Names, addresses and times
+-- are made up; the addresses are those that RFC 5737 keeps for documentation. A session without an end is still open, or
+-- was left without logging out.
 
 insert into user_logins (
-    user_id, login_time, logout_time, session_duration_seconds, ip_address, region, device_type, browser
-) values
+    id, user_id, login_time, logout_time, session_duration_seconds, ip_address, region, device_type, browser
+)
+select ('00000000-0000-4000-8000-' || lpad((row_number() over ())::text, 12, '0'))::uuid, *
+from (values
     (22, now() - interval '28 days 16:46:03', now() - interval '28 days 16:19:35', 1588, '203.0.113.193', 'Estonia', 'Desktop', 'Chrome'),
     (21, now() - interval '27 days 19:39:44', null, null, '198.51.100.56', 'Nigeria', 'Desktop', 'Firefox'),
     (38, now() - interval '27 days 11:40:56', now() - interval '27 days 11:02:54', 2282, '203.0.113.196', 'USA', 'Desktop', 'Chrome'),
@@ -104,4 +107,6 @@ insert into user_logins (
     (59, now() - interval '0 days 16:48:01', now() - interval '0 days 16:29:17', 1124, '203.0.113.204', 'UK', 'Desktop', 'Chrome'),
     (37, now() - interval '0 days 10:42:45', null, null, '198.51.100.85', 'Estonia', 'Mobile', 'Chrome'),
     (17, now() - interval '0 days 04:31:47', now() - interval '0 days 03:43:22', 2905, '203.0.113.95', 'USA', 'Desktop', 'Firefox'),
-    (17, now() - interval '0 days 03:25:38', null, null, '203.0.113.196', 'USA', 'Desktop', 'Chrome');
+    (17, now() - interval '0 days 03:25:38', null, null, '203.0.113.196', 'USA', 'Desktop', 'Chrome')
+) as logins
+on conflict (id) do nothing;

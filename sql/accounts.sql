@@ -1,8 +1,8 @@
 -- Accounts: who may log in, and which tokens still count.
 
 -- name: add
-insert into users (username, username_key, password, age, gender, sample)
-values ($1, $2, $3, $4, $5, $6)
+insert into users (username, username_key, password, age, gender)
+values ($1, $2, $3, $4, $5)
 on conflict (username_key) do nothing
 returning id, username, age, gender, token_version
 

@@ -1,6 +1,6 @@
 -- Rows that were accepted into the spool and that PostgreSQL refused at their replay.
 
--- name: bury
+-- name: keep_dead
 insert into dead_letters as letter (id, stream, payload, sqlstate, reason)
 values ($1, $2, $3, $4, $5)
 on conflict (id) do update

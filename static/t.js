@@ -1,4 +1,4 @@
-// data-site, data-user, data-anonymous, data-respect-dnt
+// Terse, to stay below 1 KiB: sites embed it. Options: README.
 try {
 	let d = document, n = navigator, h = history, s = d.currentScript, o = s.dataset, url = new URL("/event", s.src)
 	let off = "respectDnt" in o && (n.doNotTrack == 1 || n.globalPrivacyControl), id = o.user || null, last
@@ -6,7 +6,7 @@ try {
 		try {
 			let body = JSON.stringify({ site_id: o.site, event_type: type, path, user_id: id, timestamp: new Date() })
 			off || n.sendBeacon && n.sendBeacon(url, body) || fetch(url, { method: "POST", body, keepalive: true }).catch(e => e)
-		} catch (e) {}
+		} catch {}
 	}
 	let view = () => d.prerendering || last == (last = location.pathname) || statsd("page_view")
 	for (let f of ["pushState", "replaceState"]) {
@@ -17,4 +17,4 @@ try {
 	d.addEventListener("prerenderingchange", view)
 	setTimeout(view)
 	id || off || "anonymous" in o || (id = localStorage.statsd = localStorage.statsd || "" + Math.random())
-} catch (e) {}
+} catch {}

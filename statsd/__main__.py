@@ -13,7 +13,7 @@ def run() -> int:
         sys.exit(
             "another package named statsd hides this one: pip uninstall -y statsd statsd-live, install statsd-live"
         )
-    from statsd.commands.main import main  # noqa: PLC0415 - not before it is certain whose package this is
+    from statsd.commands.main import main  # noqa: PLC0415 - only after the check above
 
     return main()
 

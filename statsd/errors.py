@@ -1,21 +1,21 @@
 """Every error the program raises on purpose.
 
-    StatsError
-    ├── SettingsError            a setting is wrong                          exit 3
-    ├── DatabaseError            anything about the database as a whole      exit 4
-    │   ├── EmbeddedServerError  the embedded PostgreSQL cannot serve        exit 4
-    │   ├── DatabaseAway         no answer, or none that can be trusted      exit 4, HTTP 503
-    │   └── SchemaTooNew         migrated by a newer program                 exit 5
-    ├── InvalidEvent             the client sent something that is not true  HTTP 400
-    ├── AccountRefused           a name is taken, or a login is wrong        HTTP 400
-    ├── Unauthenticated          no token, or none that counts               HTTP 401
-    ├── TooManyAttempts          a login that must wait                      HTTP 429
-    ├── KeyReused                same idempotency key, another event         HTTP 422
-    ├── BadRequest               the request itself is wrong                 HTTP as it says
-    └── Overloaded               full, or stopping: nothing was taken        HTTP 503
+    StatsError                                                            exit 1, HTTP 500
+    ├── SettingsError            a setting is wrong                       exit 3
+    ├── DatabaseError            the database as a whole cannot be used   exit 4, HTTP 503
+    │   ├── EmbeddedServerError  the embedded PostgreSQL cannot serve     exit 4
+    │   ├── DatabaseAway         no answer, or the commit is unknown      exit 4, HTTP 503
+    │   └── SchemaTooNew         migrated by a newer program              exit 5
+    ├── InvalidEvent             an event breaks its contract             HTTP 400
+    ├── AccountRefused           the name is taken, or the login wrong    HTTP 400
+    ├── Unauthenticated          no token, or an invalid one              HTTP 401
+    ├── TooManyAttempts          too many wrong logins                    HTTP 429
+    ├── KeyReused                same idempotency key, another event      HTTP 422
+    ├── BadRequest               the request itself is wrong              HTTP `status`
+    └── Overloaded               full or stopping: nothing was stored     HTTP 503
 
-The message of an error is a sentence for the person who reads it: what is wrong, then what would be right.
-`web.py` turns them into responses, `__main__.py` into exit codes.
+A message says what is wrong, then what would be right. The HTTP statuses are assigned in `web/errors.py`; a command
+ends with the `exit_code` (`commands/main.py`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Any
 
 
 class StatsError(Exception):
-    """Root of the tree; `exit_code` is what a command ends with when nobody handles it."""
+    """Root of the tree; a command that fails with it ends with `exit_code`."""
 
     exit_code = 1
 
 
 class SettingsError(StatsError):
-    """One or more settings are wrong; `faults` has one sentence for each."""
+    """One or more settings are wrong; `faults` has a sentence for each."""
 
     exit_code = 3
 
@@ -47,15 +47,15 @@ class DatabaseError(StatsError):
 
 
 class EmbeddedServerError(DatabaseError):
-    """The embedded PostgreSQL cannot be made, started or reached."""
+    """The embedded PostgreSQL cannot be created, started or reached."""
 
 
 class DatabaseAway(DatabaseError):
-    """PostgreSQL did not answer, or its answer does not tell whether it committed."""
+    """PostgreSQL did not answer, or it is unknown whether it committed."""
 
 
 class SchemaTooNew(DatabaseError):
-    """The database holds migrations this program does not know."""
+    """The database has migrations that this program does not know."""
 
     exit_code = 5
 
@@ -63,7 +63,7 @@ class SchemaTooNew(DatabaseError):
 class InvalidEvent(StatsError):
     """An event breaks its contract; `faults` lists everything wrong with it, in field order.
 
-    `rule` is the constraint it broke, where PostgreSQL refused it.
+    `rule` names the constraint if PostgreSQL refused the event.
     """
 
     def __init__(self, faults: Sequence[Any], rule: str = "") -> None:
@@ -73,15 +73,15 @@ class InvalidEvent(StatsError):
 
 
 class AccountRefused(StatsError):
-    """What was asked of an account cannot be done; the message never says more than the client knows already."""
+    """An account cannot be created, changed or logged in to; the message tells nothing that the client did not know."""
 
 
 class Unauthenticated(StatsError):
-    """The request does not say who asks, or what it says is not believed."""
+    """The request has no token, or an invalid one."""
 
 
 class TooManyAttempts(StatsError):
-    """Nothing was tried; after `retry_after` seconds it may be."""
+    """The login was not tried; it may be tried again after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
@@ -89,11 +89,11 @@ class TooManyAttempts(StatsError):
 
 
 class KeyReused(StatsError):
-    """An idempotency key came again with another event."""
+    """An idempotency key was used before with another event."""
 
 
 class BadRequest(StatsError):
-    """The request cannot be granted; `status` is the HTTP status that says why, `details` has more, where there is."""
+    """The request itself is wrong; `status` is the HTTP status, `details` has further sentences, if any."""
 
     def __init__(self, status: int, message: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -102,7 +102,7 @@ class BadRequest(StatsError):
 
 
 class Overloaded(StatsError):
-    """Nothing was taken; trying again after `retry_after` seconds may succeed."""
+    """Nothing was stored; a retry after `retry_after` seconds may succeed."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)

@@ -1,6 +1,7 @@
-"""What a stream is: one value that says all that the program needs to know of a kind of event.
+"""What a stream is: one value that describes a kind of event to the rest of the program.
 
-The folder `sql/<name>/` holds the heads `insert`, `sweep` and `rebuild`, the `fold` they share, and `snapshot`.
+Its statements stand in `sql/<name>/`: `store.sql` has `insert`, `sweep`, `rebuild` and the `fold` they share,
+`read.sql` has `snapshot`.
 """
 
 from __future__ import annotations
@@ -19,28 +20,28 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a live topic shows: one JSON value, the answer to a query."""
+    """What a live topic shows: the one JSON value that a query returns."""
 
     stream: str
     query: str = "snapshot"
     file: str = ""
-    """Where its query stands, if not in the files of the stream."""
+    """The name of the SQL file that has the query; empty: the files of the stream."""
     arguments: tuple[Any, ...] | None = None
-    """None: the moment it is made for."""
+    """The arguments of the query; None: the current time."""
     follows: frozenset[str] = frozenset()
-    """Other streams whose events change it."""
+    """Other streams whose events change the view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """A kind of event. Its routes stand beside it, in its folder."""
+    """A kind of event. Its routes are in its folder, `streams/<name>/`."""
 
     name: str
-    """Names its SQL file, its live topic and its NOTIFY payload."""
+    """The name of its SQL folder and of its live topic, and its NOTIFY payload."""
     table: str
     """The raw table, append-only."""
     event: type[msgspec.Struct]
-    """What a client sends, decoded."""
+    """A decoded event, as a client sends it."""
     columns: Mapping[str, Any]
     """The columns of a row and their types, in the order of the parameters of `insert`; the first is `id`."""
     row: Callable[[Any, UUID], Row]
@@ -48,17 +49,15 @@ class Stream:
     sample: Callable[[random.Random], Any]
     """Makes a realistic event for the generator."""
     part_of: str = ""
-    """The stream in whose file, topic and panel this one has its place, where it has none of its own."""
+    """The stream whose folder, topic and panel this one shares; empty: it has its own."""
     views: Mapping[str, View] = field(default_factory=dict)
-    """Its live topics by name, beside the one of its own name."""
+    """Further live topics, by name."""
     follows: frozenset[str] = frozenset()
     """Other streams whose events change its snapshot."""
     as_spooled: Callable[[Row], Row] = lambda row: row
-    """What of a row goes to the spool: with the time it was accepted, where PostgreSQL would choose one."""
-    scenery: bool = False
-    """Whether samples refer to rows that its query `scenery` stores, as often as it is asked to."""
+    """The row as the spool keeps it: with the current time in place of one that PostgreSQL would choose."""
 
     def topics(self) -> dict[str, View]:
-        """Return its live topics by name."""
+        """Return its live topics, by name."""
         own = {} if self.part_of else {self.name: View(self.name, follows=self.follows)}
         return {**own, **self.views}

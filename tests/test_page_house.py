@@ -1,4 +1,7 @@
-"""The page's scripts import in one direction: app → panels → cards → figures or widgets → wire."""
+"""The page's scripts: imports lead one way, functions can be seen whole, panels and cards keep their state inside.
+
+app → panels → cards → figures or widgets → wire
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ ASSETS = ROOT / "static/assets"
 STEPS = {"wire": 0, "figures": 1, "widgets": 1, "cards": 2, "panels": 3, ".": 4}
 IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*["'](\.[^"']+)["']""")
 """Types are imported in comments: they count, too."""
+FUNCTION = re.compile(r"( *)(?!.*\b(?:if|for|while|switch)\b)(?:.*\bfunction\b|.*=>|\S*#?\w+\(.*\)).*[{(]$")
+MOST_LINES = 60
+STATE = re.compile(r"^(?:export )?(?:let\b.*|const .*= new (?:Map|Set)\b.*)", re.MULTILINE)
 SCRIPTS = sorted(path for path in ASSETS.rglob("*.js") if "vendor" not in path.parts)
 
 
@@ -46,3 +52,20 @@ def test_script_imports_only_from_its_folder_or_a_lower_step(path: Path) -> None
 )
 def test_planted_upward_import_is_found(path: str, line: str) -> None:
     assert len(wrong_imports(ASSETS / path, line)) == 1
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ASSETS)))
+def test_function_can_be_seen_whole(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    for start, line in enumerate(lines):
+        if match := FUNCTION.match(line):
+            end = next(
+                at for at in range(start + 1, len(lines)) if lines[at].startswith((f"{match[1]}}}", f"{match[1]})"))
+            )
+            assert end - start < MOST_LINES, f"{path}:{start + 1}: {line.strip()}"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ASSETS)))
+def test_panels_and_cards_keep_no_state_outside_of_functions(path: Path) -> None:
+    if path.relative_to(ASSETS).parts[0] in ("cards", "panels"):
+        assert STATE.findall(path.read_text()) == []

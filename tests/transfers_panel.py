@@ -75,7 +75,7 @@ async def choose(form: Locator, select: str, words: str) -> None:
 
 
 async def said(form: Locator, words: str) -> None:
-    await expect(form.locator("[data-said]")).to_contain_text(words)
+    await expect(form.locator("[data-result]")).to_contain_text(words)
 
 
 async def exported(page: Page, card: str, name: str = "") -> list[list[str]]:

@@ -74,7 +74,7 @@ def bars(panel: Locator) -> Locator:
 
 
 def handles(panel: Locator) -> Locator:
-    return panel.locator("[data-card=features] [data-handles] button")
+    return panel.locator("[data-card=features] [data-values] button")
 
 
 async def draws(panel: Locator, words: str) -> None:

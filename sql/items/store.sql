@@ -80,7 +80,7 @@ from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
 join items as stored using (id)
 
 -- Kinds of items for samples to be of.
--- name: scenery
+-- name: fixtures
 insert into base_items (id, description)
 values
     ('00000000-0000-4000-8000-0000000000b0', 'a cargo bike'),

@@ -2,17 +2,25 @@
 -- those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others return a count.
 -- `python -m statsd sql logins` prints the statements joined.
 
+-- A login without a time happens now; one whose logout came between its acceptance and this statement, at the logout. A
+-- duration that is left out is the whole seconds from login to logout.
 -- part: insert
 with fresh as (
     insert into user_logins (
         id, user_id, login_time, logout_time, session_duration_seconds,
         ip_address, region, device_type, browser, folded
     )
-    select *, true
+    select
+        id, user_id, began_at, logout_time,
+        coalesce(session_duration_seconds, floor(extract(epoch from logout_time - began_at))::integer),
+        ip_address, region, device_type, browser, true
     from unnest(
         $1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::integer[],
         $6::text[], $7::text[], $8::text[], $9::text[]
+    ) as given (
+        id, user_id, login_time, logout_time, session_duration_seconds, ip_address, region, device_type, browser
     )
+    cross join lateral (select coalesce(login_time, least(now(), logout_time))) as session (began_at)
     on conflict (id) do nothing
     returning *
 )
@@ -179,3 +187,27 @@ delete from login_user_count
 
 -- name: lock
 lock table user_logins in share row exclusive mode
+
+-- Which of the given logins are stored already, and whether as what is given now: a null was filled in when the login
+-- was stored, and matches whatever it became.
+-- name: known
+select
+    given.place,
+    (given.user_id, given.logout_time, given.ip_address, given.region, given.device_type, given.browser)
+        is not distinct from (
+            stored.user_id, stored.logout_time, stored.ip_address, stored.region, stored.device_type, stored.browser
+        )
+        and (given.login_time is null or given.login_time = stored.login_time)
+        and (
+            given.session_duration_seconds is null
+            or given.session_duration_seconds is not distinct from stored.session_duration_seconds
+        ) as same,
+    stored.id, stored.user_id, stored.login_time, stored.logout_time, stored.session_duration_seconds,
+    stored.ip_address, stored.region, stored.device_type, stored.browser, stored.created_at, stored.updated_at
+from unnest(
+    $1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::integer[],
+    $6::text[], $7::text[], $8::text[], $9::text[]
+) with ordinality as given (
+    id, user_id, login_time, logout_time, session_duration_seconds, ip_address, region, device_type, browser, place
+)
+join user_logins as stored using (id)

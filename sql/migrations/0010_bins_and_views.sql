@@ -60,3 +60,72 @@ language sql
 stable
 parallel safe
 return to_char($1 at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+
+-- The median length of finished sessions, for each type of device and over all of them (null). It is the mean of the
+-- lengths at the two middle positions, which are the same where the count is odd. Sessions are counted by minute to find
+-- the minute of each position, and then by second within that minute alone.
+create view login_medians as
+with minutes as (
+    select
+        device_type,
+        minute,
+        sum(sessions) as sessions,
+        sum(sum(sessions)) over (partition by device_type order by minute) as last_position,
+        sum(sum(sessions)) over (partition by device_type) as all_sessions
+    from login_minutes
+    group by grouping sets ((device_type, minute), (minute))
+),
+middles as (
+    select distinct device_type, minute, position, last_position - sessions as before
+    from minutes
+    cross join lateral (values (div(all_sessions + 1, 2)), (div(all_sessions + 2, 2))) as middle (position)
+    where position > last_position - sessions and position <= last_position
+),
+middle_lengths as (
+    select
+        middles.device_type,
+        position,
+        seconds,
+        before + sum(sum(login_durations.sessions)) over (
+            partition by middles.device_type, position order by seconds
+        ) as last_position
+    from middles
+    join login_durations
+        on seconds >= minute * 60
+        and seconds < minute * 60 + 60
+        and (middles.device_type is null or login_durations.device_type = middles.device_type)
+    group by middles.device_type, position, before, seconds
+)
+select
+    device_type,
+    (min(seconds) + min(seconds) filter (where position = last_middle)) / 2.0 as median
+from (
+    select *, max(position) over (partition by device_type) as last_middle
+    from middle_lengths
+    where last_position >= position
+) as reached
+group by device_type;
+
+-- Logins and sessions for each type of device, and over all of them (null). A session is finished once its length is known.
+create view login_summary as
+with medians as materialized (
+    select device_type, median
+    from login_medians
+)
+select
+    totals.device_type,
+    coalesce(sum(logins), 0) as logins,
+    coalesce(sum(sessions), 0) as sessions,
+    coalesce(sum(logins) - sum(sessions), 0) as active,
+    case
+        when grouping(totals.device_type) = 0 then sum(users)
+        else coalesce((select users from login_user_count), 0)
+    end as users,
+    coalesce(round(sum(seconds) / nullif(sum(sessions), 0), 2), 0) as average,
+    coalesce(min(shortest), 0) as shortest,
+    coalesce(max(longest), 0) as longest,
+    coalesce(
+        (select round(median, 1) from medians where medians.device_type is not distinct from totals.device_type), 0
+    ) as median
+from login_devices as totals
+group by grouping sets ((totals.device_type), ());

@@ -208,8 +208,8 @@ with fresh as (
 select id, description, created_at, pg_notify('statsd', 'transfers')
 from fresh
 
--- The rows that pages and tests of this contract know by their ids.
--- name: demo
+-- Rows whose ids are well known: pages and tests name them.
+-- name: seed
 with bases as (
     insert into base_items (id, description)
     values
@@ -231,7 +231,7 @@ values
 on conflict do nothing
 
 -- Owners, and a few items that are there from the start, for samples to move.
--- name: scenery
+-- name: fixtures
 with bases as (
     insert into base_items (id, description)
     values ('00000000-0000-4000-8000-0000000000b0', 'a cargo bike')

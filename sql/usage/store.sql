@@ -129,3 +129,44 @@ join feature_clicks as stored using (id)
 select
     array(select feature_name from usage_features where feature_name = any($1::text[])) as known,
     (select count(*) from usage_features) as number
+
+-- Accounts with the names $2, ages $3, genders $4 and one password hash $1, and a hundred clicks of theirs on the features
+-- $5 over the last 90 days. Returns the names that are somebody's own accounts: these stay as they are, without clicks.
+-- name: seed
+with people as (
+    select name, age, gender
+    from unnest($2::text[], $3::smallint[], $4::text[]) as people (name, age, gender)
+),
+added as (
+    insert into users (username, username_key, password, age, gender, sample)
+    select name, name, $1::text, age, gender, true
+    from people
+    on conflict (username_key) do nothing
+    returning id, username_key
+),
+accounts as (
+    select id, username_key, row_number() over (order by id) as place
+    from (
+        select id, username_key
+        from added
+        union all
+        select id, username_key
+        from users
+        join people on username_key = name
+        where sample
+    ) as samples
+),
+clicks as (
+    insert into feature_clicks (id, user_id, feature_name, "timestamp")
+    select
+        ('00000000-0000-4000-8000-' || lpad(number::text, 12, '0'))::uuid,
+        accounts.id,
+        ($5::text[])[1 + scattered % cardinality($5)],
+        now() - interval '90 days' * scattered / 997
+    from (select number, number * number % 997 as scattered from generate_series(1, 100) as number) as samples
+    join accounts on place = 1 + number % (select count(*) from accounts)
+    on conflict (id) do nothing
+)
+select name
+from people
+where name not in (select username_key from accounts)

@@ -1,14 +1,13 @@
 // @ts-check
-/** What is wired to what. A new panel is one file in panels/ and one name in the list. */
+/** Wires the page together. A new panel is a file or folder in panels/, and a name in the list. */
 
 import { makePanel } from "./cards/panel.js";
 import { showStatus } from "./cards/status.js";
-import { logins } from "./panels/logins.js";
-import { pageviews } from "./panels/pageviews/pageviews.js";
-import { transfers } from "./panels/transfers/transfers.js";
-import { watch } from "./panels/usage/track.js";
-import { usage } from "./panels/usage/usage.js";
-import { webhooks } from "./panels/webhooks.js";
+import { makeLogins } from "./panels/logins.js";
+import { makePageviews } from "./panels/pageviews/pageviews.js";
+import { makeTransfers } from "./panels/transfers/transfers.js";
+import { makeUsage } from "./panels/usage/usage.js";
+import { makeWebhooks } from "./panels/webhooks.js";
 import { makeAnnouncer } from "./widgets/announcer.js";
 import { hooked, setText } from "./widgets/element.js";
 import { makeTabs } from "./widgets/tabs.js";
@@ -16,62 +15,61 @@ import { Feed } from "./wire/feed.js";
 import { session } from "./wire/session.js";
 import { Store } from "./wire/store.js";
 
-const panels = [logins, webhooks, usage, transfers, pageviews];
+const PANELS = [makeLogins, makeWebhooks, makeUsage, makeTransfers, makePageviews];
 
-/** Addresses of the server that are a view of a panel. */
+/** Addresses of the server that stand for a view of a panel. */
 const VIEWS = new Map([["/login", "/#usage/login"], ["/register", "/#usage/register"]]);
 const address = VIEWS.get(location.pathname);
 if (address) history.replaceState(null, "", address);
 
 const NOTICE_MS = 12_000;
 const store = new Store();
-let asked = false;
 const announcer = makeAnnouncer(hooked("data-announcer"));
 /** @type {Feed | undefined} */
 let feed;
-const views = new Map(panels.map((panel) => [panel, makePanel(panel, store, renderSoon, () => feed?.wake())]));
-/** @type {ReturnType<typeof makePanel> | undefined} */
-let view;
+const panels = PANELS.map((make) => makePanel(make, store, renderSoon, () => feed?.wake()));
+/** @type {(typeof panels)[number] | undefined} */
+let current;
+let isRenderPlanned = false;
 
 function render() {
   const now = Date.now();
-  if (view) feed?.follow(view.sources());
-  const shown = view?.show(now);
-  showStatus(store.link, shown?.snapshot, now);
-  if (shown?.sentence) announcer.say(shown.sentence);
+  if (current) feed?.follow(current.sources());
+  const view = current?.show(now);
+  showStatus(store.link, view?.snapshot, now);
+  if (view?.sentence) announcer.say(view.sentence);
 }
 
-/** Many changes, one drawing: before the next frame the browser shows. */
+/** Many changes are drawn once, in the browser's next frame. */
 function renderSoon() {
-  if (asked) return;
-  asked = true;
+  if (isRenderPlanned) return;
+  isRenderPlanned = true;
   requestAnimationFrame(() => {
-    asked = false;
+    isRenderPlanned = false;
     render();
   });
 }
 
 makeTabs(hooked("data-tabs"), panels, (panel) => {
-  view?.section.remove();
-  view = views.get(panel);
-  if (view) hooked("data-panels").append(view.section);
+  current?.section.remove();
+  current = panel;
+  hooked("data-panels").append(panel.section);
   document.title = `${panel.title} · statsd-live`;
-  view?.enter();
-  feed ??= new Feed(store, view?.sources() ?? []);
+  panel.enter();
+  feed ??= new Feed(store, panel.sources());
   render();
 });
 
-watch();
-session.addEventListener("change", announcer.clear); // it may just have said what is not for the next one
+session.addEventListener("change", announcer.clear); // what it said may not be for the next user
 store.addEventListener("change", renderSoon);
 window.setInterval(renderSoon, 1_000);
 
 const notice = hooked("data-notice");
-let noticeEnds = 0;
+let noticeTimer = 0;
 store.addEventListener("notice", (event) => {
   if (!(event instanceof CustomEvent)) return;
   notice.hidden = false;
   setText(notice, `The server says: ${event.detail}`);
-  window.clearTimeout(noticeEnds);
-  noticeEnds = window.setTimeout(() => (notice.hidden = true), NOTICE_MS);
+  window.clearTimeout(noticeTimer);
+  noticeTimer = window.setTimeout(() => (notice.hidden = true), NOTICE_MS);
 });

@@ -116,10 +116,10 @@ class Accounts:
             await self._throttle.remember(key, address)
         return made
 
-    async def add(self, given: Registration, sample: bool = False) -> User:
+    async def add(self, given: Registration) -> User:
         """Make an account. Raises AccountRefused for a name that is taken."""
         hashed = await self._passwords.hash(given.password)
-        values = (given.username, key_of(given.username), hashed, given.age, given.gender, sample)
+        values = (given.username, key_of(given.username), hashed, given.age, given.gender)
         made = await ask("accounts", self._pool.fetchrow(QUERIES["add"], *values))
         if made is None:
             raise AccountRefused(TAKEN)

@@ -42,7 +42,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
         writers = [(part, Writer(part, pool, channel.announce)) for part in (*parts, stream)]
         writing = [asyncio.create_task(writer.run()) for _, writer in writers]
         for part, _ in writers:
-            await generator.set_scenery(pool, part)
+            await generator.store_fixtures(pool, part)
         source = Generator(*writers[-1], arguments.seed, writers[:-1])
         progress = Progress(stream.name, arguments.count, arguments.quiet)
         try:

@@ -1,43 +1,62 @@
-"""`seed`: store sample rows, the same ones however often it runs."""
+"""`seed`: store sample logins, well-known items and owners, or sample accounts with their clicks; each once."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+from contextlib import closing
 from typing import Any
 
+import asyncpg
+
 from statsd import HOME
+from statsd.accounts.passwords import Passwords
 from statsd.commands.arguments import add_command
 from statsd.commands.connection import connected
 from statsd.database import sql
 from statsd.ingest import aggregate
 from statsd.settings import Settings
 from statsd.streams import STREAMS
-from statsd.streams.usage import people
+from statsd.streams.usage.sample import FEATURES, PEOPLE
+
+PASSWORD = "password123"  # noqa: S105 - everybody knows it: `serve` warns of accounts that have it
+
+log = logging.getLogger("statsd")
 
 
 def add(commands: Any, name: str) -> None:
     parser = add_command(commands, name, "store the rows of sample_data.sql", "seed")
-    parser.add_argument("--usage", action="store_true", help="ten sample users and their 100 clicks instead, once")
+    parser.add_argument("--usage", action="store_true", help="ten sample users and their 100 clicks instead")
     parser.add_argument(
-        "--transfers", action="store_true", help="instead: base items, owners and items with well-known ids"
+        "--transfers", action="store_true", help="base items, owners and items with well-known ids instead"
     )
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    seeded = "usage" if arguments.usage else "transfers" if arguments.transfers else "logins"
     async with connected(settings) as (pool, channel):
-        if arguments.usage:
-            rows = await people.store(pool, channel)
-            print(
-                f"{rows} usage stored; the sample accounts, user1 to user10, log in with {people.PASSWORD}",
-                file=sys.stderr,
-            )
-            return
-        if arguments.transfers:
-            await pool.execute(sql.load("transfers")["demo"])
-        else:
-            await pool.execute((HOME / "sample_data.sql").read_text())
+        await store(pool, seeded)
         for stream in STREAMS:
             if rows := await aggregate.sweep(pool, stream.name):
                 channel.announce(stream.name)
                 print(f"{rows} {stream.name} stored", file=sys.stderr)
+            elif stream.name == seeded:
+                print(f"0 {stream.name} stored, the samples are there", file=sys.stderr)
+    if arguments.usage:
+        print(f"the sample accounts, user1 to user10, log in with {PASSWORD}", file=sys.stderr)
+
+
+async def store(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> None:
+    """Store the samples of a stream that are not there yet; the next sweep counts them."""
+    query = (HOME / "sample_data.sql").read_text() if stream == "logins" else sql.load(stream)["seed"]
+    values = await _sample_accounts() if stream == "usage" else ()
+    for taken in await pool.fetch(query, *values):
+        log.warning("%s is somebody's own account: it stays as it is, and gets no sample clicks", taken["name"])
+
+
+async def _sample_accounts() -> tuple[Any, ...]:
+    with closing(Passwords()) as passwords:
+        hashed = await passwords.hash(PASSWORD)
+    names, ages, genders = zip(*PEOPLE, strict=True)
+    return hashed, names, ages, genders, FEATURES

@@ -1,11 +1,11 @@
-"""From a row to the commit, and through an outage.
+"""From a request to the commit, and through an outage.
 
-request   a handler in `streams/x/post.py` calls `accept.events`
-accept    reads the body, decodes and checks every event, gives each an id, makes its row
-writer    takes whatever waits: up to 5,000 rows make one batch
-statement `sql/x/store.sql`: insert, skip known ids, fold into the totals; then the commit
-verdict   stored, known, spooled or refused, for each row; the handler words the answer
-outage    no commit in time: the batch goes to the spool (`spool`, `segments`) and is replayed in order
-NOTIFY    after the commit `live/channel.py` tells every server which stream changed
-client    `live/topics.py` asks once and sends the same bytes to every client
+request    a handler in `streams/<name>/post.py` calls `accept.events`
+accept     reads the body, decodes and checks each event, and makes it a row with an id
+writer     takes the rows that wait, up to 5,000, as one batch
+statement  `insert` of `sql/<name>/store.sql`, one transaction: skips known ids, stores rows, folds them into totals
+outage     a batch that is not committed in time goes to the spool on disk, and is replayed in order later
+verdict    each row is stored, known, spooled or refused; the handler words the answer
+NOTIFY     after a commit, `live/channel.py` tells every server which stream changed
+client     `live/topics.py` runs one query for a snapshot and sends it to every client of the topic
 """

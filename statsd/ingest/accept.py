@@ -1,6 +1,7 @@
-"""The one way in: the events of a request are read, decoded, given ids, stored, and each gets its verdict.
+"""The one way in: read, decode and store the events of a request, and return a verdict for each.
 
-A key that was used before means the same event again, or a mistake: the stream's query `known` tells which.
+An event whose id is known is a repeat, or another event under a used key. The stream's query `known` compares it with
+the stored row.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ E_co = TypeVar("E_co", covariant=True)
 
 
 class Decodes(Protocol[E_co]):
-    """Turns a body into an event, or into many (an array, or one a line): each the event, or its faults."""
+    """Decodes a body: into an event, or into a batch (an array, or one event a line) of events and their errors."""
 
     def decode(self, body: bytes, lines: bool) -> E_co | list[E_co | InvalidEvent]: ...
 
 
-async def events(  # noqa: PLR0913 - what differs between the streams
+async def events(  # noqa: PLR0913 - the differences between the streams
     request: web.Request,
     stream: Stream,
     decoder: Decodes[E],
@@ -44,42 +45,42 @@ async def events(  # noqa: PLR0913 - what differs between the streams
     empty: bool = False,
     ask_first: bool = False,
 ) -> Verdict | list[Verdict]:
-    """Store the events of a request; return the verdict on one event, or a verdict for each of many.
+    """Store the events of a request; return the verdict on a single event, or a verdict for each event of a batch.
 
-    `row` makes the row of an event out of the request's key, if it has one, and the event's place in a batch (None: it
-    came alone). `admit` may refuse events that are right by themselves. `empty` allows a batch of none. `ask_first`
-    asks whether a key is known before the event is stored, for a table whose key is more than the id.
+    `row` makes a row of the event, the request's key (None: it has none) and the event's index in the batch (None: it
+    came alone). `admit` may replace valid events by an InvalidEvent. `empty` allows an empty batch. `ask_first` checks
+    whether the key is known before the event is stored, for tables whose primary key has more columns than the id.
 
-    Raises for one event whatever refused it: InvalidEvent, KeyReused, Overloaded, DatabaseAway. Raises for many only
-    what refused the request as a whole: InvalidEvent for a batch of none, BadRequest, and Overloaded or DatabaseAway
-    where some were not stored; under the same keys the whole batch may come again.
+    Raises for a single event whatever refused it: InvalidEvent, KeyReused, Overloaded or DatabaseAway. Raises for a
+    batch what refused the request as a whole: BadRequest, InvalidEvent for an empty batch, and Overloaded or
+    DatabaseAway if some events were not stored. The client may then send the whole batch again under the same keys.
     """
     decoded = decoder.decode(await read_body(request, types=types), request.content_type in LINES)
     key = idempotency_key(request)
-    many = isinstance(decoded, list)
-    batch = cast("list[E | InvalidEvent]", decoded if many else [decoded])
+    is_batch = isinstance(decoded, list)
+    batch = cast("list[E | InvalidEvent]", decoded if is_batch else [decoded])
     if not batch and not empty:
         raise InvalidEvent(["the batch must hold at least one event"])
     if admit:
         batch = await admit(batch)
     rows = [
-        event if isinstance(event, InvalidEvent) else row(event, key, place if many else None)
-        for place, event in enumerate(batch)
+        event if isinstance(event, InvalidEvent) else row(event, key, index if is_batch else None)
+        for index, event in enumerate(batch)
     ]
-    good = [row for row in rows if not isinstance(row, InvalidEvent)]
+    valid = [row for row in rows if not isinstance(row, InvalidEvent)]
     if ask_first and key:
-        for verdict in await _known(request, stream, good):
-            _raised(verdict)
-    stored = iter(await _store(request, stream, good))
+        for verdict in await _known(request, stream, valid):
+            _raise_for_error(verdict)
+    stored = iter(await _store(request, stream, valid))
     verdicts = [Verdict("refused", error=row) if isinstance(row, InvalidEvent) else next(stored) for row in rows]
-    return verdicts if many else _raised(verdicts[0])
+    return verdicts if is_batch else _raise_for_error(verdicts[0])
 
 
 def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:
-    """Return the key in the header `name`, if there is one.
+    """Return the key in the header `name`, or None without that header.
 
-    Raises BadRequest (400) for an empty or too long one, and for characters that are not ASCII: in a header, programs
-    and proxies read those differently (RFC 9110 §5.5).
+    Raises BadRequest (400) unless it has 1 to 255 printable ASCII characters: programs and proxies decode others
+    differently (RFC 9110 §5.5).
     """
     key = request.headers.get(name)
     if key is not None and not (1 <= len(key) <= KEY_CHARACTERS and key.isascii() and key.isprintable()):
@@ -87,14 +88,14 @@ def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str 
     return key
 
 
-def _raised(verdict: Verdict) -> Verdict:
+def _raise_for_error(verdict: Verdict) -> Verdict:
     if verdict.error:
         raise verdict.error
     return verdict
 
 
 async def _store(request: web.Request, stream: Stream, rows: Sequence[Row]) -> list[Verdict]:
-    """Store rows; raise what kept some of many from being stored though nothing is wrong with them."""
+    """Store rows. Raises the error of a valid row that could not be stored."""
     verdicts = await request.app[WRITERS][stream.name].store(rows)
     repeats = []
     for verdict in verdicts:
@@ -104,27 +105,27 @@ async def _store(request: web.Request, stream: Stream, rows: Sequence[Row]) -> l
             raise verdict.error
     if not repeats:
         return verdicts
-    # Of two rows with one id each has its own verdict: the first may be a repeat, and the second another event.
+    # Two rows with the same id may get different verdicts: one is a repeat, the other another event.
     known = iter(await _known(request, stream, repeats))
     return [next(known) if verdict.state == "known" else verdict for verdict in verdicts]
 
 
 async def _known(request: web.Request, stream: Stream, rows: Sequence[Row]) -> list[Verdict]:
-    """Return for each row whether it is stored as it is here; while the database is away nobody can tell.
+    """Return for each row whether it repeats the stored row or is another event under its id (KeyReused).
 
-    Raises DatabaseAway.
+    During an outage every row counts as a repeat. Raises DatabaseAway if the query fails otherwise.
     """
     records: dict[int, asyncpg.Record] = {}
     if not request.app[OUTAGE].away:
         columns = [list(column) for column in zip(*rows, strict=True)]
         try:
-            found = await ask("the event", request.app[POOL].fetch(sql.load(stream.name)["known"], *columns))
+            matches = await ask("the event", request.app[POOL].fetch(sql.load(stream.name)["known"], *columns))
         except DatabaseAway:
             if not request.app[OUTAGE].away:
-                raise  # else it left just now; the replay will keep the first
+                raise
         else:
-            records = {record["place"]: record for record in found}
-    return [_verdict_on_known(row, records.get(place)) for place, row in enumerate(rows, 1)]
+            records = {record["place"]: record for record in matches}
+    return [_verdict_on_known(row, records.get(number)) for number, row in enumerate(rows, 1)]
 
 
 def _verdict_on_known(row: Row, record: asyncpg.Record | None) -> Verdict:

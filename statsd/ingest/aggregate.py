@@ -1,4 +1,4 @@
-"""Folding what our own writer did not: the sweep of rows that other programs inserted, and the rebuild."""
+"""The aggregation: fold rows that other programs inserted, rebuild totals, delete what is too old."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from statsd.database import sql
 from statsd.database.pool import ATTEMPTS, again
 from statsd.stream import Stream
 
-SWEEP_ROWS = 10_000  # the limit that stands in every `sweep`
-REBUILD_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
+SWEEP_ROWS = 10_000  # the limit in every `sweep`
+REBUILD_SECONDS = 86_400.0  # one day; with None asyncpg uses the connection's ten seconds
 CLAIM = sql.load("aggregation")["claim"]
 EXPIRE = sql.load("bins")["expire"]
 
@@ -26,9 +26,9 @@ log = logging.getLogger("statsd.aggregate")
 
 
 async def sweep(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record], stream: str) -> int:
-    """Fold the rows of a stream that nobody has folded yet, in steps; return how many."""
+    """Fold the rows of a stream that are not folded yet, 10,000 at a time; return their number."""
     statement = sql.load(stream)["sweep"]
-    attempts = ATTEMPTS if isinstance(database, asyncpg.Pool) else 1  # a transaction cannot go on after a deadlock
+    attempts = ATTEMPTS if isinstance(database, asyncpg.Pool) else 1  # after a deadlock a transaction cannot continue
     total = 0
     while True:
         rows: int = await again(partial(database.fetchval, statement), attempts)
@@ -39,25 +39,25 @@ async def sweep(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asy
 
 
 async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
-    """Make the totals of a stream anew from its raw rows, in one transaction; return how many rows they hold.
+    """Rebuild the totals of a stream from its raw rows, in one transaction; return the number of rows.
 
-    Writers wait meanwhile; readers see the old totals until the new ones are committed.
+    Writers wait meanwhile; readers see the old totals until the commit.
     """
     queries = sql.load(stream)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("set local statement_timeout = 0")
         await connection.execute(queries["lock"], timeout=REBUILD_SECONDS)
-        await sweep(connection, stream)  # what is not folded yet must not be folded again after the rebuild
+        await sweep(connection, stream)  # else these rows would be folded again after the rebuild
         await connection.execute(queries["empty"], timeout=REBUILD_SECONDS)
         rows: int = await connection.fetchval(queries["rebuild"], timeout=REBUILD_SECONDS)
-    log.info("%s: totals rebuilt from %d rows ", stream, rows)
+    log.info("%s: totals rebuilt from %d rows", stream, rows)
     return rows
 
 
 async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> int:
-    """Delete, in small steps, the raw rows of a stream that came more than `days` days ago; return how many.
+    """Delete the raw rows of a stream received over `days` days ago, in small steps; return their number.
 
-    Streams without a `prune` keep theirs. Totals stay, and no rebuild touches them.
+    A stream without the query `prune` keeps its rows, as `days` = 0 does. The totals stay, and a rebuild keeps them.
     """
     query = sql.load(stream).get("prune")
     if query is None or days == 0:
@@ -71,7 +71,7 @@ async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> i
 
 
 async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
-    """Delete, in small steps, the totals of a stream that are too fine to be kept any longer; return how many."""
+    """Delete the totals of a stream in time bins past their retention, in small steps; return their number."""
     total = 0
     for query, *arguments in ((EXPIRE, stream), (sql.load(stream).get("expire"),)):
         while query and (rows := await pool.fetchval(query, *arguments)):
@@ -80,15 +80,15 @@ async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
 
 
 async def claim(pool: asyncpg.Pool[asyncpg.Record], seconds: float) -> bool:
-    """Whether this server does the round of this tick: of all on one database, one does."""
+    """Claim this round for this server; return False if a server on the database began one less than `seconds` ago."""
     return await pool.fetchval(CLAIM, seconds) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """The periodic round over all streams, every `seconds`: sweep, prune what is older than `retention_days`, expire.
+    """A round over all streams every `seconds`: sweep, prune rows older than `retention_days`, expire bins.
 
-    Of several servers on one database one does it, and each says that it is done.
+    Of all servers on one database, one does the round. Each calls `done` after it.
     """
 
     pool: asyncpg.Pool[asyncpg.Record]
@@ -97,19 +97,19 @@ class Aggregation:
     retention_days: int
 
     async def run(self, swept: Callable[[str], None], done: Callable[[], None]) -> None:
-        """Call `swept` for each stream that had rows of other programs, and `done` after each round."""
+        """Run until cancelled. Call `swept` for each stream that had rows to fold, and `done` after each round."""
         while True:
             await asyncio.sleep(self.seconds)
             try:
                 claimed = await claim(self.pool, self.seconds)
             except Exception as error:
-                log.warning("aggregation waits for the database: %s: %s", type(error).__name__, error)
+                log.warning("no aggregation, trying again: %s: %s", type(error).__name__, error)
                 continue
             for stream in self.streams if claimed else ():
                 try:
                     await self._round(stream.name, swept)
-                except Exception as error:  # whatever it was, the next round may succeed; the other streams do now
-                    log.warning("%s: aggregation waits: %s: %s", stream.name, type(error).__name__, error)
+                except Exception as error:  # the next round may succeed, and the other streams this one
+                    log.warning("%s: no aggregation, trying again: %s: %s", stream.name, type(error).__name__, error)
             done()
 
     async def _round(self, stream: str, swept: Callable[[str], None]) -> None:

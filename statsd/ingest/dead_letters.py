@@ -1,4 +1,4 @@
-"""Rows that were accepted and that PostgreSQL refused at their replay: kept with the reason, and tried again."""
+"""Dead letters: accepted rows that PostgreSQL refused at their replay. Each is kept with the reason, for a retry."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ QUERIES = sql.load("dead_letters")
 REASON_CHARACTERS = 500
 
 Deliver = Callable[[Sequence[Row]], Awaitable[None]]
-"""Stores rows of a stream; those that are refused become dead letters."""
+"""Stores rows of a stream; rows that PostgreSQL refuses become dead letters."""
 
-log = logging.getLogger("statsd.deadletters")
+log = logging.getLogger("statsd.dead_letters")
 
 
 async def keep_dead(
     pool: asyncpg.Pool[asyncpg.Record], id: UUID, stream: str, payload: bytes, error: Exception
 ) -> None:
-    """Keep what cannot be stored as a dead letter, with what PostgreSQL or we have against it."""
+    """Keep a payload as a dead letter, with the reason; one that is kept already counts a further attempt."""
     state = getattr(error, "sqlstate", None) or ""
-    await pool.execute(QUERIES["bury"], id, stream, payload, state, reason(error)[:REASON_CHARACTERS])
+    await pool.execute(QUERIES["keep_dead"], id, stream, payload, state, reason(error)[:REASON_CHARACTERS])
 
 
 def reason(error: BaseException) -> str:
-    """Why a row was refused, in a sentence that names the rule it broke and repeats nothing a client sent."""
+    """Return why a row was refused: the constraint it broke, if there is one, and nothing that a client sent."""
     rule = getattr(error, "constraint_name", None)
     if rule:
         return f"breaks the rule {rule}"
@@ -44,26 +44,29 @@ async def retry(
     streams: Sequence[Stream],
     deliver: Mapping[str, Deliver],
 ) -> list[asyncpg.Record]:
-    """Deliver letters once more, what others refer to first; return those that were not refused again."""
+    """Deliver letters again, in the order of `streams`, and return those that were stored.
+
+    A stream that others refer to stands before them.
+    """
     for stream in streams:
-        mine = [one for one in letters if one["stream"] == stream.name]
-        await deliver[stream.name]([_row(stream, one["id"], one["payload"]) for one in mine])
-    tried = await pool.fetch(QUERIES["attempts"], [one["id"] for one in letters])
-    attempts = {one["id"]: one["attempts"] for one in tried}
-    done = [one for one in letters if attempts.get(one["id"]) == one["attempts"]]
-    await pool.execute(QUERIES["drop"], [one["id"] for one in done])
-    return done
+        rows = [_row(stream, letter["id"], letter["payload"]) for letter in letters if letter["stream"] == stream.name]
+        await deliver[stream.name](rows)
+    records = await pool.fetch(QUERIES["attempts"], [letter["id"] for letter in letters])
+    attempts = {record["id"]: record["attempts"] for record in records}
+    stored = [letter for letter in letters if attempts.get(letter["id"]) == letter["attempts"]]  # no further attempt
+    await pool.execute(QUERIES["drop"], [letter["id"] for letter in stored])
+    return stored
 
 
 async def retry_orphans(
     pool: asyncpg.Pool[asyncpg.Record], streams: Sequence[Stream], deliver: Mapping[str, Deliver]
 ) -> None:
-    """Deliver letters that referred to a row that was not there, for when more rows have come."""
+    """Deliver letters that referred to a missing row (SQLSTATE 23503) again, until none can be stored."""
     while letters := await pool.fetch(QUERIES["orphans"]):
-        done = await retry(pool, letters, streams, deliver)
-        if not done:
+        stored = await retry(pool, letters, streams, deliver)
+        if not stored:
             return
-        log.warning("%d dead letters were delivered: what they refer to is there now", len(done))
+        log.warning("%d dead letters were stored: the rows they refer to exist now", len(stored))
 
 
 def _row(stream: Stream, id: UUID, payload: str) -> Row:

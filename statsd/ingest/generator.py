@@ -1,4 +1,4 @@
-"""Synthetic traffic for any stream: at a rate, or as fast as the writer takes it."""
+"""Synthetic events for any stream: at a rate, or as fast as the writer stores them."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from statsd.ingest.ids import new_id
 from statsd.ingest.writer import BATCH_ROWS, Writer
 from statsd.stream import Stream
 
-MOST_PER_SECOND = 10  # batches: below ten events a second each goes alone
+MOST_PER_SECOND = 10  # batches; at a rate below ten events a second, each event is a batch
 RETRY_SECONDS = 1.0
-PART_SHARE = 0.2
-BULK_IN_FLIGHT = 2  # one batch is made while the other commits
+PART_SHARE = 0.2  # of the events, for each part
+BULK_IN_FLIGHT = 2  # one batch is generated while the other commits
 
 
-async def set_scenery(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
-    """Store what samples of a stream refer to, where there is such a thing."""
-    if stream.scenery:
-        await pool.execute(sql.load(stream.name)["scenery"])
+async def store_fixtures(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
+    """Store the rows that samples of a stream refer to, if its SQL has any; may run any number of times."""
+    if query := sql.load(stream.name).get("fixtures"):
+        await pool.execute(query)
 
 
 class Generator:
-    """Makes events of one stream and stores them with its writer. `total` counts what was stored.
+    """Generates events of a stream and stores them with its writer; `total` counts the stored ones.
 
-    A fifth of them are events of its `parts`, where it has some: these are stored first, for the others to refer to.
+    A fifth of them belong to its `parts`, if it has any. Those are stored first, because the others refer to them.
     """
 
     def __init__(
         self, stream: Stream, writer: Writer, seed: int | None = None, parts: Sequence[tuple[Stream, Writer]] = ()
     ) -> None:
-        self._makers = [*parts, (stream, writer)]
+        self._writers = [*parts, (stream, writer)]
         self._rng = random.Random(seed)
         self.total = 0
 
     async def at_rate(self, rate: float, count: int | None = None) -> None:
-        """Store `rate` events a second until `count` are stored (None: for ever), outages of the database included."""
-        start, made = time.monotonic(), 0
-        while count is None or made < count:
-            due = int((time.monotonic() - start) * rate) + 1 - made
+        """Store `rate` events a second until `count` are stored (None: for ever); wait for the end of an outage."""
+        start, stored = time.monotonic(), 0
+        while count is None or stored < count:
+            due = int((time.monotonic() - start) * rate) + 1 - stored
             if due > 0:
-                size = min(due, BATCH_ROWS, count - made if count is not None else due)
+                size = min(due, BATCH_ROWS, count - stored if count is not None else due)
                 await self._store(size)
-                made += size
+                stored += size
             await asyncio.sleep(max(1 / MOST_PER_SECOND if rate > MOST_PER_SECOND else 1 / rate, 0))
 
     async def in_bulk(self, count: int, progress: Callable[[int], None]) -> None:
-        """Store `count` events as fast as they are taken; call `progress` with the total after every batch."""
+        """Store `count` events as fast as the writer can; call `progress` with the total after every batch."""
         sizes = iter([BATCH_ROWS] * (count // BATCH_ROWS) + [count % BATCH_ROWS] * (count % BATCH_ROWS > 0))
 
         async def store_batches() -> None:
@@ -61,17 +61,17 @@ class Generator:
                 progress(self.total)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(BULK_IN_FLIGHT if len(self._makers) == 1 else 1):
+            for _ in range(BULK_IN_FLIGHT if len(self._writers) == 1 else 1):
                 group.create_task(store_batches())
 
     async def _store(self, size: int) -> None:
-        for stream, writer in self._makers[:-1]:
-            some = sum(self._rng.random() < PART_SHARE for _ in range(size))
-            await self._store_one(stream, writer, some)
-            size -= some
-        await self._store_one(*self._makers[-1], size)
+        for part, writer in self._writers[:-1]:
+            share = sum(self._rng.random() < PART_SHARE for _ in range(size))
+            await self._store_batch(part, writer, share)
+            size -= share
+        await self._store_batch(*self._writers[-1], size)
 
-    async def _store_one(self, stream: Stream, writer: Writer, size: int) -> None:
+    async def _store_batch(self, stream: Stream, writer: Writer, size: int) -> None:
         rows = [stream.row(stream.sample(self._rng), new_id()) for _ in range(size)]
         while rows:
             try:
@@ -79,10 +79,10 @@ class Generator:
             except Overloaded:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            wrong = next((verdict.error for verdict in verdicts if isinstance(verdict.error, InvalidEvent)), None)
-            if wrong:
-                raise wrong  # a sample that breaks the contract is a defect of the sample
-            # Rows whose fate is unknown go again under the same ids: what did arrive is not stored twice.
+            for verdict in verdicts:
+                if isinstance(verdict.error, InvalidEvent):
+                    raise verdict.error  # a defect of the sample
+            # Rows that may be stored or not go again under the same ids, so that none is stored twice.
             unknown = [verdict.row for verdict in verdicts if isinstance(verdict.error, DatabaseAway)]
             self.total += len(rows) - len(unknown)
             rows = unknown

@@ -1,7 +1,7 @@
-"""While the database is away: batches wait in the spool, and go where they belong when it is back.
+"""While the database is away, batches wait in the spool; when it is back, they are replayed.
 
-An outage begins when a batch could not be committed in time and ends when a probe is answered. Then what waits is
-replayed in order, while new events go straight to the database: ids make a row that did arrive before free.
+An outage begins when a batch cannot be committed in time, and ends when a probe succeeds. Then the spool is replayed in
+order while new events go straight to the database. A row that was committed before has a known id and counts once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from statsd.ingest.spool import Spool, SpoolFull
 from statsd.stream import Row, Stream
 
 PROBE_SECONDS = 1.0
-PAUSE_SECONDS = 0.25  # events wait no longer than they must
-PROBE = "insert into dead_letters select * from dead_letters where false"  # what a read-only server refuses, too
-UNREADABLE = UUID("b0b7a4fd-7a5e-4f35-8ac6-4e7ea9d3c4a5")  # namespace of ids for records whose own cannot be read
+PAUSE_SECONDS = 0.25  # between replays that left something in the spool
+PROBE = "insert into dead_letters select * from dead_letters where false"  # a write: a read-only server counts as away
+UNREADABLE = UUID("b0b7a4fd-7a5e-4f35-8ac6-4e7ea9d3c4a5")  # namespace of ids for records that cannot be decoded
 REPLAY_ROWS = 500
 WARNING_SECONDS = 60.0
 
@@ -37,13 +37,13 @@ log = logging.getLogger("statsd.outage")
 
 
 class Outage:
-    """Whether the database is away, and the way back. `run` is its task."""
+    """Knows whether the database is away, spools meanwhile and replays afterwards. `run` is its task."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], spool: Spool, streams: Sequence[Stream]) -> None:
         self.spool = spool
         self.away = False
         self.prepare: Callable[[], Awaitable[Any]] | None = None
-        """What must be done before the database is used: its migrations, where it was away at the start."""
+        """Runs before the first replay: the migrations, if the database was away when the program started."""
         self._pool = pool
         self._streams = streams
         self._rows = {stream.name: type_of(stream) for stream in streams}
@@ -61,14 +61,14 @@ class Outage:
         return "filling" if self.away else "draining" if self.spool.rows else "empty"
 
     def begin(self, reason: str) -> None:
-        """Say that the database did not store what it was given."""
+        """Report that the database failed to store a batch: it is away."""
         if not self.away:
             log.error("the database is away, events wait on disk: %s", reason)
             self.away, self._began = True, time.monotonic()
         self._wake.set()
 
     def examine(self, reason: str) -> None:
-        """Say that a batch was not stored in time: the database is away, or the rows wait for somebody's lock."""
+        """Report that a batch was late: probe whether the database is away, or the rows only wait for a lock."""
         if self._examining is None or self._examining.done():
             self._examining = asyncio.create_task(self._examine(reason), name="examine the database")
 
@@ -80,12 +80,12 @@ class Outage:
         try:
             await ask("the database", self._pool.execute(PROBE), PROBE_SECONDS)
         except Exception as error:
-            self._remind(error)
+            self._warn(error)
             return False
         return True
 
-    async def set_aside(self, stream: str, rows: Sequence[Row]) -> None:
-        """Return when the rows are synced to disk. Raises SpoolFull with nothing promised."""
+    async def spool_rows(self, stream: str, rows: Sequence[Row]) -> None:
+        """Append rows to the spool; return once they are synced to disk. Raises SpoolFull, with none accepted."""
         try:
             await self.spool.append([_encode(stream, row) for row in rows])
         except SpoolFull:
@@ -96,7 +96,7 @@ class Outage:
         self._wake.set()
 
     async def run(self, deliver: Mapping[str, Deliver]) -> None:
-        """Deliver what waits, by stream; while the database is away, try again and again whether it is back."""
+        """Probe while the database is away, and replay the spool with the `deliver` of each stream, until cancelled."""
         try:
             await self._run(deliver)
         finally:
@@ -118,9 +118,9 @@ class Outage:
                 await self.prepare()
                 self.prepare = None
         except SchemaTooNew:
-            raise  # waiting would not help
+            raise  # a newer program migrated it: waiting does not help
         except Exception as error:
-            self._remind(error)
+            self._warn(error)
             return False
         if not await self._answers():
             return False
@@ -128,39 +128,39 @@ class Outage:
         return True
 
     async def _replay(self, deliver: Mapping[str, Deliver]) -> bool:
-        """Whether what waited was delivered."""
-        held = 0
+        """Replay the spool; return whether it is empty now."""
+        requeued = 0
 
         async def batch(payloads: list[bytes]) -> None:
-            nonlocal held
+            nonlocal requeued
             by_stream = await self._by_stream(payloads)
-            for stream in self._rows:  # in the order they are declared in: what others refer to comes first
+            for stream in self._rows:  # in the order of STREAMS: a stream comes before those that refer to it
                 if stream in by_stream and not await self._deliver(stream, by_stream[stream], deliver[stream]):
-                    held += len(by_stream[stream])
-            self._end()  # with the first batch: new events need not wait behind the rest
+                    requeued += len(by_stream[stream])
+            self._end()  # after the first batch: new events need not wait behind the rest
 
         try:
             count = await self.spool.replay(batch, REPLAY_ROWS)
-            await retry_orphans(self._pool, self._streams, deliver)  # another server's events may refer to ours
+            await retry_orphans(self._pool, self._streams, deliver)  # letters of other servers may refer to our events
         except Exception as error:
             self.begin(f"{type(error).__name__}: {error}")
-            self._remind(error)
+            self._warn(error)
             return False
         finally:
             self._measure()
-        if count > held:
-            log.warning("%d events that waited on disk are in the database", count - held)
+        if count > requeued:
+            log.warning("%d events were replayed from disk into the database", count - requeued)
         return not self.spool.rows
 
     async def _deliver(self, stream: str, rows: Sequence[Row], deliver: Deliver) -> bool:
-        """Whether rows were delivered; those that somebody's lock keeps from their table wait behind the others."""
+        """Deliver rows and return True. If they wait for a lock, append them to the spool again and return False."""
         try:
             await deliver(rows)
         except Exception as error:
             if not is_late(error) or not await self._answers():
                 raise
-            await self.set_aside(stream, rows)
-            self._remind(error)
+            await self.spool_rows(stream, rows)
+            self._warn(error)
             return False
         return True
 
@@ -176,23 +176,19 @@ class Outage:
             try:
                 stream, *values = msgspec.json.decode(payload)
                 row = msgspec.convert(values, self._rows[stream])
-            except (
-                KeyError,
-                TypeError,
-                ValueError,
-                msgspec.MsgspecError,
-            ) as error:  # written by another version of the program
+            except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+                # another version of the program wrote it
                 await keep_dead(self._pool, uuid5(UNREADABLE, payload.decode()), "", payload, error)
             else:
                 rows.setdefault(stream, []).append(row)
         return rows
 
-    def _remind(self, error: Exception) -> None:
+    def _warn(self, error: Exception) -> None:
         if time.monotonic() - self._warned >= WARNING_SECONDS:
             self._warned = time.monotonic()
-            share = 100 * self.spool.size / self.spool.max_bytes
-            why = str(error) or type(error).__name__
-            log.warning("%d events wait on disk (%.0f %% of what may): %s", self.spool.rows, share, why)
+            percent = 100 * self.spool.size / self.spool.max_bytes
+            reason = str(error) or type(error).__name__
+            log.warning("%d events wait on disk (the spool is %.0f %% full): %s", self.spool.rows, percent, reason)
 
     def _measure(self) -> None:
         metrics.SPOOL_ROWS.set(self.spool.rows)

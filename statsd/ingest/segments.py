@@ -1,9 +1,9 @@
-"""The file format of the spool: records that can be read again whatever happened to the file around them.
+"""The file format of the spool: a record stays readable if the file around it is damaged.
 
-    file     "STSPOOL1" | u64 the number in the file's name: the time of its making in microseconds
+    file     "STSPOOL1" | u64 the number in the file's name: its creation time in microseconds
     record   A5 5A | u32 length | u32 crc32(length, payload) | payload: 1 byte to 1 MiB of ASCII     (all big-endian)
 
-ASCII cannot hold the mark A5 5A, so a reader finds the next record behind a damaged one by searching for the mark.
+ASCII cannot contain the mark A5 5A, so a reader finds the record after a damaged one by searching for the mark.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 MARK = b"\xa5\x5a"
 FRAME = struct.Struct(">2sII")  # mark, length, checksum
 RECORD_BYTES = 1 << 20
-READ_BYTES = 4 << 20  # what a reader holds at a time; the largest record must fit
+READ_BYTES = 4 << 20  # read at a time; the largest record must fit
 HEADER_BYTES = 16
 
 Reader = Generator[bytes | None, None, None]
@@ -32,16 +32,16 @@ def frame(payload: bytes) -> bytes:
 
 
 def records(path: Path) -> Reader:
-    """Yield every payload of a file that verifies, in order, and None once for each span that does not.
+    """Yield every valid payload of a file, in order, and None for each damaged span.
 
-    A last record that was never finished is neither: nobody was told that it is safe. Raises OSError.
+    An unfinished last record yields nothing: it was never acknowledged. Raises OSError.
     """
-    file = os.open(path, os.O_RDONLY)  # read, not mapped: a bad sector must be an error, not a SIGBUS
+    file = os.open(path, os.O_RDONLY)  # read, not mapped: a bad sector must raise OSError, not SIGBUS
     try:
-        window, begin = _fill(file, b""), header(path)
-        if begin.startswith(window):
+        window, start = _fill(file, b""), header(path)
+        if start.startswith(window):
             return
-        at = len(begin) if window.startswith(begin) else 0
+        at = len(start) if window.startswith(start) else 0
         ended, skipping, torn = len(window) < READ_BYTES, False, False
         while at < len(window):
             if not ended and len(window) - at < FRAME.size + RECORD_BYTES:
@@ -62,12 +62,12 @@ def records(path: Path) -> Reader:
 
 
 def sequence(path: Path) -> int:
-    """Return the number in a file's name, or 0 where there is none."""
+    """Return the number in a file's name, or 0 if it has none."""
     return int(path.stem) if len(path.stem) == 16 and path.stem.isdecimal() else 0
 
 
 def header(path: Path) -> bytes:
-    """Return the bytes a file of this name begins with."""
+    """Return the first bytes of a file of this name."""
     return b"STSPOOL1" + sequence(path).to_bytes(8, "big")
 
 
@@ -86,17 +86,17 @@ def _record(window: bytes, at: int) -> bytes | None:
 
 
 def _next_mark(window: bytes, at: int) -> int:
-    found = window.find(MARK, at + 1)
-    return found if found >= 0 else max(at + 1, len(window) - 1)  # the last byte may be half a mark
+    mark = window.find(MARK, at + 1)
+    return mark if mark >= 0 else max(at + 1, len(window) - 1)  # the last byte may be half a mark
 
 
 def _is_torn(rest: bytes) -> bool:
-    """Tell whether the end of a file is the beginning of one record, rather than a whole one with a damaged length."""
+    """Whether the end of a file is an unfinished record, and not a finished one with a damaged length."""
     if len(rest) < FRAME.size:
         return rest.startswith(MARK) or MARK.startswith(rest)
     (mark, length, checksum), payload = FRAME.unpack_from(rest), rest[FRAME.size :]
-    begins = mark == MARK and len(payload) < length <= RECORD_BYTES and payload.isascii()
-    return begins and _checksum(payload) != checksum
+    is_start = mark == MARK and len(payload) < length <= RECORD_BYTES and payload.isascii()
+    return is_start and _checksum(payload) != checksum
 
 
 def _fill(file: int, window: bytes) -> bytes:
@@ -106,6 +106,6 @@ def _fill(file: int, window: bytes) -> bytes:
 
 
 def close(file: int) -> None:
-    """Close a descriptor, whatever it says: what counts was synced before."""
+    """Close a descriptor and ignore errors: all that matters was synced before."""
     with contextlib.suppress(OSError):
         os.close(file)

@@ -1,10 +1,10 @@
-"""The waiting room on local disk: what was accepted while PostgreSQL is away.
+"""The spool on local disk: events that are accepted while PostgreSQL is away.
 
-A record is in the spool once `append` has returned, and stays until the batch it was delivered in has succeeded. Files
-are appended to and, when all they hold was delivered, deleted. Nothing is edited, and nothing notes how far a replay
-came: one that is cut off starts its file again, which is free because records carry the ids of their events.
+A record is in the spool once `append` has returned, and stays until the batch that delivers it has succeeded. Files are
+only appended to, and deleted once all their records are delivered. No position is kept: a replay that is interrupted
+starts its file again, which is harmless because records have the ids of their events.
 
-    <folder>/room-0/1763692800000000.seg   one room per process, held by a lock; `segments.py` has the format
+    <folder>/room-0/1763692800000000.seg   one slot per process, held by a lock; `segments.py` has the format
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger("statsd.spool")
 
 
 class SpoolFull(Overloaded):
-    """The spool took none of the batch: its bound is reached, or the disk refuses."""
+    """The spool took none of the batch: its limit is reached, or the disk failed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retry_after=5)
@@ -52,75 +52,75 @@ class _Segment:
 class Spool:
     """The spool of this process in `folder`, which any number of processes may share.
 
-    `max_bytes` bounds what waits in the rooms it holds, `min_free` is what it leaves of the disk, both in bytes.
-    Whatever touches files runs in one thread, in turn: no locks, and a cancelled caller leaves nothing half done.
+    `max_bytes` limits the size of the slots it holds, `min_free` is the disk space it leaves free, both in bytes. One
+    thread does all work on files, in order: this needs no locks, and a cancelled caller leaves nothing half done.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int = 1 << 30, min_free: int = 256 << 20) -> None:
         self._folder, self.max_bytes, self._min_free = folder, max_bytes, min_free
-        self._thread = ThreadPoolExecutor(1, "spool")  # not the shared pool: password hashing may fill that
+        self._thread = ThreadPoolExecutor(1, "spool")  # its own: password hashing may fill the shared one
         self._replaying = asyncio.Lock()
         self._own = folder
-        self._locks: dict[Path, int] = {}  # the rooms we hold: descriptors of their folders
+        self._locks: dict[Path, int] = {}  # the slots we hold: their folder, and its descriptor
         self._segments: list[_Segment] = []
         self._current: tuple[_Segment, int] | None = None  # the file that grows, and its descriptor
         self._number = 0
         self.corrupt = 0
-        """Files kept as `.corrupt`: those found at `open` in all rooms, and those this process put there."""
+        """Files kept as `.corrupt`: those in all slots at `open`, and those that this process added."""
 
     @property
     def rows(self) -> int:
-        """Records waiting. A file counts whole until all of it was delivered."""
+        """Records in the spool. A file counts in full until all its records are delivered."""
         return sum(segment.rows for segment in tuple(self._segments))
 
     @property
     def size(self) -> int:
-        """Bytes on disk that wait."""
+        """Bytes in the spool."""
         return sum(segment.size for segment in tuple(self._segments))
 
     @property
     def oldest_seconds(self) -> float:
-        """Age of the oldest waiting file, by its name; 0.0 when nothing waits."""
+        """Age of the oldest file, by its name; 0.0 when the spool is empty."""
         now = time.time()
         began = [segments.sequence(segment.path) / 1e6 for segment in tuple(self._segments) if segment.rows]
         return max(0.0, now - min(filter(None, began), default=now))
 
     async def open(self) -> None:
-        """Claim a room and count what earlier processes left. Raises OSError when the folder cannot be used at all."""
+        """Claim a slot and count the records of earlier processes. Raises OSError when the folder cannot be used."""
         await self._do(self._open)
 
     async def append(self, payloads: Sequence[bytes]) -> None:
-        """Make all payloads durable, or none of them is promised.
+        """Return once all payloads are synced to disk.
 
-        Raises SpoolFull when a bound would be passed or the disk refuses, ValueError for a payload that is not
-        1 byte to 1 MiB of ASCII.
+        Raises SpoolFull, with none accepted, when a limit is reached or the disk fails, and ValueError for a payload
+        that is not 1 byte to 1 MiB of ASCII.
         """
         if payloads:
             await self._do(self._append, payloads)
 
     async def replay(self, deliver: Callable[[list[bytes]], Awaitable[None]], batch: int = 500) -> int:
-        """Deliver what waits now, oldest file first, and return how many records that were.
+        """Deliver all records, oldest file first, in batches of up to `batch`; return their number.
 
-        What `deliver` raises ends the replay and is raised; the file it came from is delivered again from its start. A
-        file that cannot be read or deleted stays for the next replay: pause between replays. Raises OSError when the
-        folder cannot be listed.
+        An error of `deliver` ends the replay and is raised; the next replay starts that file again. A file that cannot
+        be read or deleted stays for the next replay, so pause between replays. Raises OSError when the folder cannot be
+        listed.
         """
         async with self._replaying:
             delivered = 0
             for segment in await self._do(self._seal_and_list):
                 delivered += await self._replay(segment, deliver, batch)
-            await self._do(self._leave_empty_rooms)
+            await self._do(self._leave_empty_slots)
             return delivered
 
     async def contains(self, needle: bytes) -> bool:
-        """Tell whether the bytes stand in a waiting file of any process.
+        """Return whether the bytes are in a file of any process.
 
-        Ask the spool first and PostgreSQL second: a record that is on its way is then seen in one of them.
+        Ask the spool first and PostgreSQL second: a record that is being delivered is then in one of them.
         """
         return await asyncio.to_thread(lambda: any(_holds(path, needle) for path in self._folder.glob("room-*/*.seg")))
 
     async def close(self) -> None:
-        """Leave the room; what waits in it waits for the next process. Cancel a replay before."""
+        """Leave the slot, with its records, to the next process. Cancel a replay before."""
         await self._do(self._close)
         self._thread.shutdown()
 
@@ -131,7 +131,7 @@ class Spool:
         _make(self._folder)
         for number in count():
             self._own = self._folder / f"room-{number}"
-            with contextlib.suppress(BlockingIOError, FileExistsError):  # another process is in it, or it is no folder
+            with contextlib.suppress(BlockingIOError, FileExistsError):  # held by another process, or no folder
                 _make(self._own)
                 self._locks[self._own] = _lock(self._own)
                 break
@@ -139,30 +139,30 @@ class Spool:
         self._adopt()
 
     def _adopt(self) -> None:
-        """Hold every room whose owner is gone, and know every file in the rooms we hold."""
+        """Claim every slot whose owner is gone, and register every file in the slots we hold."""
         for name in filter(re.compile(r"room-\d+").fullmatch, sorted(os.listdir(self._folder))):
-            room = self._folder / name
+            slot = self._folder / name
             try:
-                if room not in self._locks:
-                    self._locks[room] = _lock(room)
-                self._look_into(room)
+                if slot not in self._locks:
+                    self._locks[slot] = _lock(slot)
+                self._register_files(slot)
             except (BlockingIOError, NotADirectoryError):
-                continue  # its owner lives, or it is not ours
+                continue  # its owner lives, or it is no folder
             except OSError as error:
-                log.warning("%s cannot be listed, what waits there stays: %s", room, error)
-        self._leave_empty_rooms()
+                log.warning("%s cannot be listed, its events stay for the next replay: %s", slot, error)
+        self._leave_empty_slots()
 
-    def _look_into(self, room: Path) -> None:
-        with os.scandir(room) as entries:
+    def _register_files(self, slot: Path) -> None:
+        with os.scandir(slot) as entries:
             names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
-        gone = [s for s in self._segments if s.path.parent == room and s.path.name not in names]
+        gone = [s for s in self._segments if s.path.parent == slot and s.path.name not in names]
         self._segments = [segment for segment in self._segments if segment not in gone]
         known = {segment.path for segment in self._segments}
-        for path in (room / name for name in sorted(names) if name.endswith(".seg")):
+        for path in (slot / name for name in sorted(names) if name.endswith(".seg")):
             if path not in known:
-                self._take_in(_Segment(path))
+                self._register(_Segment(path))
 
-    def _take_in(self, segment: _Segment) -> None:
+    def _register(self, segment: _Segment) -> None:
         self._segments.append(segment)
         damaged = False
         try:
@@ -176,10 +176,10 @@ class Spool:
         if not segment.rows:
             self._finish(segment, damaged)
 
-    def _leave_empty_rooms(self) -> None:
+    def _leave_empty_slots(self) -> None:
         used = {segment.path.parent for segment in self._segments} | {self._own}
-        for room in self._locks.keys() - used:
-            segments.close(self._locks.pop(room))
+        for slot in self._locks.keys() - used:
+            segments.close(self._locks.pop(slot))
 
     def _append(self, payloads: Sequence[bytes]) -> None:
         data = b"".join(map(segments.frame, payloads))
@@ -212,7 +212,7 @@ class Spool:
         self._current = segment, file
         _write(file, segments.header(segment.path))
         os.fsync(file)
-        os.fsync(self._locks[self._own])  # else a power loss may forget the name, and with it what was acknowledged
+        os.fsync(self._locks[self._own])  # else a power loss may lose the name, and with it acknowledged records
         segment.size = segments.HEADER_BYTES
         return self._current
 
@@ -222,11 +222,11 @@ class Spool:
             segments.close(file)
 
     def _abandon(self) -> None:
-        """Never touch the descriptor again: a sync after one that failed may succeed although pages were lost."""
+        """Give up the current file. After a failed sync, a second one may succeed although pages were lost."""
         if not self._current:
             return
         segment, file = self._current
-        with contextlib.suppress(OSError):  # what may stay is records nobody was told of
+        with contextlib.suppress(OSError):  # records that stay were never acknowledged: a duplicate at worst
             os.ftruncate(file, segment.size)
         self._seal()
         if not segment.rows:
@@ -247,13 +247,13 @@ class Spool:
                     await deliver(payloads)
                 delivered += len(payloads)
         finally:
-            self._thread.submit(reader.close)  # in turn: the thread may still read for a caller that was cancelled
+            self._thread.submit(reader.close)  # in order: a cancelled caller's read may still run
         if read is not None:
             await self._do(self._finish, segment, damaged)
         return delivered
 
     def _finish(self, segment: _Segment, damaged: bool) -> None:
-        """Let go of a file that has nothing left to deliver; one with something unreadable in it is never deleted."""
+        """Delete a file that is delivered, or keep it as `.corrupt` if a part of it could not be read."""
         try:
             if damaged:
                 self._quarantine(segment.path)
@@ -262,7 +262,7 @@ class Spool:
             self._segments.remove(segment)
             os.fsync(self._locks[segment.path.parent])
         except OSError as error:
-            log.warning("%s has nothing left to deliver but may come again: %s", segment.path, error)
+            log.warning("%s is delivered but cannot be deleted, and may be delivered again: %s", segment.path, error)
 
     def _quarantine(self, path: Path) -> None:
         kept = path.with_suffix(".corrupt")
@@ -270,7 +270,7 @@ class Spool:
             kept = path.with_suffix(f".{time.time_ns()}.corrupt")
         os.rename(path, kept)
         self.corrupt += 1
-        log.error("%s holds something unreadable; what could be read was delivered, the file is kept", kept)
+        log.error("%s is damaged: its readable records were delivered, the file is kept", kept)
 
     def _close(self) -> None:
         self._seal()
@@ -288,8 +288,8 @@ def _read_some(reader: segments.Reader, batch: int, path: Path) -> list[bytes | 
 
 def _holds(path: Path, needle: bytes) -> bool:
     tail = b""
-    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # delivered meanwhile: no longer waiting
-        while chunk := file.read(1 << 20):  # small steps: a search holds the interpreter
+    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # deleted meanwhile: delivered
+        while chunk := file.read(1 << 20):  # in steps: a search holds the interpreter's lock
             window = tail + chunk
             if needle in window:
                 return True
@@ -298,7 +298,7 @@ def _holds(path: Path, needle: bytes) -> bool:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder that a power loss cannot take away; one that is there may have been left before its sync."""
+    """Make a folder and sync its parent, also if it exists: its maker may have died before the sync."""
     if not os.path.isdir(folder):
         _make(folder.parent)
         os.mkdir(folder, 0o700)
@@ -309,8 +309,8 @@ def _make(folder: Path) -> None:
         segments.close(parent)
 
 
-def _lock(room: Path) -> int:
-    folder = os.open(room, os.O_RDONLY | os.O_DIRECTORY)
+def _lock(slot: Path) -> int:
+    folder = os.open(slot, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

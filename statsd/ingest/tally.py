@@ -1,4 +1,4 @@
-"""What became of the events of a stream, counted, and logged once a second."""
+"""Counts of what became of the events of a stream, logged once a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger("statsd.ingest")
 
 
 class Tally:
-    """Counts what became of events and logs one line a second while there is something to say."""
+    """Counts events by outcome, and logs one line a second while there are any."""
 
     SECONDS = 1.0
 
@@ -20,8 +20,8 @@ class Tally:
         self._stream = stream
         self._counts: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
-        self.trouble = ""
-        """Why the latest rows failed."""
+        self.last_error = ""
+        """Why the latest rows were not stored."""
 
     def add(self, **counts: int) -> None:
         """Count `stored`, `duplicate`, `refused`, `spooled`, `replayed`, `dead` or `failed` events."""
@@ -33,14 +33,14 @@ class Tally:
             self._timer = asyncio.get_running_loop().call_later(self.SECONDS, self.report)
 
     def report(self) -> None:
-        """Log what was counted since the last line, in the words people search their logs for."""
+        """Log the counts since the last line, in the words that people search their logs for."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         counts, self._counts = self._counts, Counter()
-        if self.trouble:
-            log.error("%s: %d events not stored: %s", self._stream, counts["failed"] + counts["dead"], self.trouble)
-            self.trouble = ""
+        if self.last_error:
+            log.error("%s: %d events not stored: %s", self._stream, counts["failed"] + counts["dead"], self.last_error)
+            self.last_error = ""
         if counts:
             rest = "".join(f", {count} {how}" for how, count in sorted(counts.items()) if how != "stored")
             log.info(

@@ -13,12 +13,12 @@ from statsd.stream import Row
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """`stored`: committed now. `known`: its id was stored before. `spooled`: on disk until the database is back.
-    `refused`: not stored, and `error` says why.
+    `refused`: not stored, and `error` is the reason.
     """
 
     state: Literal["stored", "known", "spooled", "refused"]
     row: Row = ()
-    """The values of the stream's columns, as they were stored or spooled; empty for what was no event."""
+    """The values of the stream's columns, as stored or spooled; empty for an event that could not be decoded."""
     record: asyncpg.Record | None = None
-    """What the statement says of a stored row; of a known one, what the query `known` says, if it could be asked."""
+    """What `insert` returned for a stored row, or the query `known` for a known one, if the database answered."""
     error: StatsError | None = None

@@ -1,7 +1,7 @@
-"""The writer: group commit through a bounded queue; a bad row fails alone; a stop loses nothing.
+"""The writer: group commit through a bounded queue. A bad row fails alone, and a stop loses nothing.
 
-One task per stream takes whatever is waiting, without a timer: while one batch commits the next one gathers. Callers
-hear of their rows only after the commit.
+One task per stream takes all rows that wait, without a timer: while one batch commits, the next one gathers. Callers
+get their verdicts after the commit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aiohttp import web
 from statsd import metrics
 from statsd.database import sql
 from statsd.database.pool import again, is_bad_data, is_late
-from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
+from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest.dead_letters import keep_dead, reason
 from statsd.ingest.outage import Outage
 from statsd.ingest.tally import Tally
@@ -29,14 +29,15 @@ from statsd.ingest.verdict import Verdict
 from statsd.stream import Row, Stream
 
 BATCH_ROWS = 5_000
-QUEUE_ROWS = 20_000  # memory stays bounded whatever comes in; two of the largest arrays fit
-COMMIT_SECONDS = 5.0  # what the statement itself may take
-PATIENCE_SECONDS = 0.75  # how long a caller waits for it before its rows go to the spool
-PATIENCE_SECONDS_PER_ROW = 0.0002  # a batch of 5,000 is given a second more, or a slow disk would look like an outage
-MOST_LATE = 2  # statements of a stream that wait for somebody's lock: each has a connection that others need
-
+QUEUE_ROWS = 20_000  # bounds the memory; room for two of the largest batches
+COMMIT_SECONDS = 5.0  # timeout of the statement
+PATIENCE_SECONDS = 0.75  # how long a caller waits for the commit before its rows go to the spool
+PATIENCE_SECONDS_PER_ROW = 0.0002  # 5,000 rows get a second more: a slow disk is no outage
+MOST_LATE = 2  # statements of a stream past their patience, such as behind a lock; each occupies a connection
 
 T = TypeVar("T")
+Submission = tuple[Sequence[Row], asyncio.Future[list[Verdict]]]
+"""The rows of one call of `store`, and the future that gets their verdicts."""
 
 log = logging.getLogger("statsd.ingest")
 
@@ -58,29 +59,29 @@ class Writer:
         self._committed = committed
         self._outage = outage
         self._late: set[asyncio.Task[list[asyncpg.Record]]] = set()
-        self._waiting: deque[tuple[Sequence[Row], asyncio.Future[list[Verdict]]]] = deque()
+        self._waiting: deque[Submission] = deque()
         self._rows = 0
         self._wake = asyncio.Event()
         self._closing = False
         self.stored = 0
-        """Rows this writer stored, whether or not their callers still waited."""
+        """Rows stored so far, with or without a caller still waiting for them."""
         self._tally = Tally(stream.name)
         self._commit_seconds = metrics.COMMIT_SECONDS.labels(stream.name)
         self._batch_rows = metrics.BATCH_ROWS.labels(stream.name)
         metrics.QUEUE_ROWS.labels(stream.name).set_function(lambda: self._rows)
 
     async def store(self, rows: Sequence[Row]) -> list[Verdict]:
-        """Return what became of each row, in order, once it is committed.
+        """Return a verdict for each row, in order, once all are committed, spooled or refused.
 
-        Raises Overloaded, with nothing taken, when the queue is full or the writer is stopping.
+        Raises Overloaded, with nothing stored, when the queue is full or the writer is stopping.
         """
         if not rows:
             return []
         if self._closing:
             raise Overloaded("the server is stopping: nothing was stored, send it again", retry_after=5)
         if self._rows + len(rows) > QUEUE_ROWS:
-            raise Overloaded(f"{self._rows} rows are waiting already: nothing was stored, send it again")
-        # A client that hangs up cancels its own future; the batch and its neighbours go on.
+            raise Overloaded(f"the queue is full ({self._rows} rows): nothing was stored, send it again")
+        # A client that disconnects cancels its own future only; the batch goes on.
         if len(rows) <= BATCH_ROWS:
             return await self._submit(rows)
         chunks = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
@@ -95,7 +96,7 @@ class Writer:
         return future
 
     async def run(self) -> None:
-        """Commit batch after batch until `stop` was called and nothing is waiting."""
+        """Commit batch after batch until `stop` was called and the queue is empty."""
         while self._waiting or not self._closing:
             self._wake.clear()
             if not self._waiting:
@@ -105,11 +106,11 @@ class Writer:
         self._tally.report()
 
     def stop(self) -> None:
-        """Take nothing more; `run` ends after what is waiting is committed."""
+        """Refuse further rows; `run` ends once the queue is empty."""
         self._closing = True
         self._wake.set()
 
-    def _take(self) -> list[tuple[Sequence[Row], asyncio.Future[list[Verdict]]]]:
+    def _take(self) -> list[Submission]:
         batch = [self._waiting.popleft()]
         size = len(batch[0][0])
         while self._waiting and size + len(self._waiting[0][0]) <= BATCH_ROWS:
@@ -118,15 +119,15 @@ class Writer:
         self._rows -= size
         return batch
 
-    async def _commit(self, batch: list[tuple[Sequence[Row], asyncio.Future[list[Verdict]]]]) -> None:
+    async def _commit(self, batch: list[Submission]) -> None:
         verdicts = iter(await self._halving([row for rows, _ in batch for row in rows], self._write, self._refuse))
         for rows, future in batch:
-            mine = list(islice(verdicts, len(rows)))
+            own = list(islice(verdicts, len(rows)))
             if not future.done():
-                future.set_result(mine)
+                future.set_result(own)
 
     async def _write(self, rows: Sequence[Row]) -> list[Verdict]:
-        """Store the rows in one statement, or spool them. Raises only where PostgreSQL refuses the values."""
+        """Store the rows in one statement, or spool them. Raises only if PostgreSQL refuses the values."""
         if self._outage is not None and (self._outage.away or len(self._late) >= MOST_LATE):
             return await self._spool(rows, self._outage)
         try:
@@ -135,19 +136,17 @@ class Writer:
             if is_bad_data(error):
                 raise
             if self._outage is not None:
-                begin = self._outage.examine if is_late(error) else self._outage.begin
-                begin(f"{type(error).__name__}: {error}")
+                report = self._outage.examine if is_late(error) else self._outage.begin
+                report(f"{type(error).__name__}: {error}")
                 return await self._spool(rows, self._outage)
-            self._tally.add(failed=len(rows))
-            self._tally.trouble = f"{type(error).__name__}: {error}"
             away = DatabaseAway("the database is away: nothing was stored, send it again")
-            return [Verdict("refused", row, error=away) for row in rows]
+            return self._fail(rows, away, f"{type(error).__name__}: {error}")
         self.stored += len(stored)
         self._tally.add(stored=len(stored), duplicate=len(rows) - len(stored))
         if stored:
             self._committed(self._stream)
         records = {record["id"]: record for record in stored}
-        # Of two rows with one id the first was stored, and the second is known.
+        # Of two rows with the same id, the first is stored and the second is known.
         return [
             Verdict("stored", row, record) if (record := records.pop(row[0], None)) else Verdict("known", row)
             for row in rows
@@ -158,21 +157,24 @@ class Writer:
         rule = getattr(error, "constraint_name", None) or ""
         return [Verdict("refused", row, error=InvalidEvent([reason(error)], rule))]
 
+    def _fail(self, rows: Sequence[Row], error: StatsError, reason: str) -> list[Verdict]:
+        self._tally.add(failed=len(rows))
+        self._tally.last_error = reason
+        return [Verdict("refused", row, error=error) for row in rows]
+
     async def _spool(self, rows: Sequence[Row], outage: Outage) -> list[Verdict]:
         rows = [self._as_spooled(row) for row in rows]
         try:
-            await outage.set_aside(self._stream, rows)
-        except Overloaded as full:
-            self._tally.add(failed=len(rows))
-            self._tally.trouble = str(full)
-            return [Verdict("refused", row, error=full) for row in rows]
+            await outage.spool_rows(self._stream, rows)
+        except Overloaded as error:
+            return self._fail(rows, error, str(error))
         self._tally.add(spooled=len(rows))
         return [Verdict("spooled", row) for row in rows]
 
     async def replay(self, rows: Sequence[Row]) -> None:
-        """Store rows that waited in the spool; one that PostgreSQL refuses becomes a dead letter.
+        """Store rows from the spool; a row that PostgreSQL refuses becomes a dead letter.
 
-        Raises whatever else keeps them from being stored.
+        Raises every other error of the database.
         """
         if rows:
             await self._halving(rows, self._replay, self._keep_dead)
@@ -180,13 +182,13 @@ class Writer:
     async def _replay(self, rows: Sequence[Row]) -> list[None]:
         stored = await self._execute(rows)
         self._tally.add(replayed=len(stored))
-        self._committed(self._stream)  # also where all were known: nobody heard of those yet
+        self._committed(self._stream)  # even if all rows were known: their own commit was not announced
         return []
 
     async def _keep_dead(self, row: Row, error: Exception) -> list[None]:
         await keep_dead(self._pool, row[0], self._stream, msgspec.json.encode(row[1:]), error)
         self._tally.add(dead=1)
-        self._tally.trouble = f"dead letter: {reason(error)}"
+        self._tally.last_error = f"dead letter: {reason(error)}"
         return []
 
     async def _halving(
@@ -195,7 +197,7 @@ class Writer:
         store: Callable[[Sequence[Row]], Awaitable[list[T]]],
         refuse: Callable[[Row, Exception], Awaitable[list[T]]],
     ) -> list[T]:
-        """Store rows at once; where PostgreSQL refuses the values, halve until the guilty row stands alone."""
+        """Store rows at once. If PostgreSQL refuses a value, halve them until the bad row is alone; refuse that one."""
         try:
             return await store(rows)
         except Exception as error:
@@ -210,7 +212,7 @@ class Writer:
         ]
 
     async def _execute_in_time(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
-        """Run the statement, but wait no longer than a caller should. Late, it may still commit: ids make that free."""
+        """Run the statement. Raises TimeoutError if it is late: it may still commit, and the replay skips known ids."""
         task = asyncio.create_task(self._execute(rows))
         patience = PATIENCE_SECONDS + PATIENCE_SECONDS_PER_ROW * len(rows)
         if self._outage is None or (await asyncio.wait((task,), timeout=patience))[0]:
@@ -222,7 +224,7 @@ class Writer:
     def _forget(self, task: asyncio.Task[list[asyncpg.Record]]) -> None:
         self._late.discard(task)
         if not task.cancelled():
-            task.exception()  # said already, in another way
+            task.exception()  # the timeout was reported instead
 
     async def _execute(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         columns = [list(column) for column in zip(*rows, strict=True)]

@@ -1,4 +1,4 @@
-"""When people do things: the rhythm of a day, for samples of any stream."""
+"""Times of realistic events: the rhythm of a day, for the samples of any stream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 DAYS = 30
 RHYTHM = (2, 1, 1, 1, 1, 2, 4, 7, 10, 11, 11, 10, 9, 10, 11, 11, 10, 10, 11, 13, 14, 13, 9, 5)
-"""What people do at each local hour of the day, relative."""
+"""The share of events in each local hour of the day."""
 
 
 def moment(rng: random.Random, utc_offset: int) -> datetime:

@@ -63,7 +63,7 @@ async def fill(folder: Path, transfers: int) -> None:
     async with embedded.running(folder / "data") as server:
         await migrations.migrate(server.dsn)
         async with await open_pool(server.dsn) as pool:
-            await generator.set_scenery(pool, TRANSFERS)
+            await generator.store_fixtures(pool, TRANSFERS)
             connection = await connect(server.dsn, statement_timeout="0", session_replication_role="replica")
             await connection.execute(FILL_ITEMS, ITEMS, timeout=3600)
             indexes = await connection.fetch(INDEXES)

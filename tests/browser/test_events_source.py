@@ -139,7 +139,7 @@ async def test_page_of_another_origin_transfers_and_listens(
     start: Callable[..., Any], visit: Visits, pool: Any
 ) -> None:
     """As the dashboard that the contract comes with: its own server, and buttons that create and transfer."""
-    await pool.execute(sql.load("transfers")["demo"])
+    await pool.execute(sql.load("transfers")["seed"])
     client = await start()
     visit.expected = re.escape(str(client.make_url("/")))
 

@@ -96,7 +96,7 @@ async def test_empty_page_says_how_to_begin_and_fills_by_itself(start: Start, vi
 
 async def test_copied_command_of_the_guide_stores_a_login(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"), permissions=["clipboard-read", "clipboard-write"])
-    copy = panel(page).get_by_role("button", name="Copy: One login of your own")
+    copy = panel(page).get_by_role("button", name="Copy: One of your own")
     await copy.click()
     await expect(copy).to_have_text("Copied")
     command = await page.evaluate("() => navigator.clipboard.readText()")

@@ -124,7 +124,7 @@ async def test_bar_is_picked_by_keyboard_and_found_again_by_its_address(
     await page.keyboard.press("Enter")
     heading = panel.locator("[data-card=trend] h2")
     await expect(heading).to_have_text("Time trend - other")
-    await expect(panel.locator("[data-handles] [aria-pressed=true]")).to_have_text("other, 2")
+    await expect(panel.locator("[data-values] [aria-pressed=true]")).to_have_text("other, 2")
     await tracked(pool, "bar_chart_zoom")
     assert page.url.endswith("#usage/trend/other")
     await page.reload()

@@ -170,7 +170,7 @@ async def test_items_and_transfers_are_tracked_but_not_what_was_picked_or_typed(
     for _ in range(2):  # the second time, the first one is under way
         await card.locator("[data-form=transfer] [type=submit]").dispatch_event("click")
     released.set()
-    await expect(card.locator("[data-said]")).to_contain_text("Transferred")
+    await expect(card.locator("[data-result]")).to_contain_text("Transferred")
     await panel.locator("[data-new] summary").click()
     await panel.locator("[data-select=base-item]").select_option(index=1)
     await panel.locator("[data-form=item] [type=submit]").click()

@@ -14,7 +14,7 @@ import pytest
 from waiting import until
 
 from statsd.errors import DatabaseAway
-from statsd.ingest.generator import Generator, set_scenery
+from statsd.ingest.generator import Generator, store_fixtures
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import Row, Writer
 from statsd.stream import Stream
@@ -73,7 +73,7 @@ async def test_rate_is_kept(pool: Any) -> None:
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
 async def test_bulk_stores_exactly_what_was_asked_for(pool: Any, stream: Stream) -> None:
-    await set_scenery(pool, stream)
+    await store_fixtures(pool, stream)
     writer = Writer(stream, pool)
     writing = asyncio.create_task(writer.run())
     source = Generator(stream, writer, seed=1)

@@ -35,7 +35,7 @@ CREATIONS = "/statistics/item-creation/minute"
 @pytest.fixture
 async def pool(pool: Any) -> Any:
     """The database of the test, with the well-known rows."""
-    await pool.execute(sql.load("transfers")["demo"])
+    await pool.execute(sql.load("transfers")["seed"])
     return pool
 
 

@@ -37,7 +37,7 @@ OTHERS = {"/items": {"base_item_id": read.LEGO}, "/items/{item}/ownership": {"to
 @pytest.fixture
 async def client(client: Any, pool: Any) -> Any:
     """The server, asked by the person of the documented login, with the documented rows."""
-    await pool.execute(sql.load("transfers")["demo"])
+    await pool.execute(sql.load("transfers")["seed"])
     known = signin.NEW | signin.KNOWN
     response = await client.post("/register", json=known)
     client.session.headers["Authorization"] = f"Bearer {(await response.json())['token']}"

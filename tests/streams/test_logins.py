@@ -172,6 +172,50 @@ async def test_eight_column_insert_of_the_contract_works_unchanged(client: Any, 
     assert {row["hour"]: row["loginCount"] for row in payload["peakHours"] if row["loginCount"]} == {0: 1, 8: 1, 18: 1}
 
 
+async def test_what_a_login_leaves_out_is_filled_in_and_matches_what_it_became(pool: Any) -> None:
+    now = datetime.now(UTC)
+    start, end = now - timedelta(minutes=2), now + timedelta(minutes=1, seconds=5.9)
+    rest = ("203.0.113.7", "Estonia", "Mobile", "Firefox")
+    times = [
+        (start, end, 7),
+        (start, end, None),
+        (start, None, None),
+        (None, end, None),
+        (None, now, None),
+        (None,) * 3,
+    ]
+    rows = [(ids.new_id(), 7, *given, *rest) for given in times]
+    queries = sql.load("logins")
+    stored = await pool.fetch(queries["insert"], *map(list, zip(*rows, strict=True)))
+    began, ended, seconds = zip(
+        *((row["login_time"], row["logout_time"], row["session_duration_seconds"]) for row in stored), strict=True
+    )
+    assert began[:3] == (start, start, start)
+    assert began[3] == began[5] >= now == began[4]  # of the fourth the logout came before the statement
+    assert ended == tuple(logout for _, logout, _ in times)
+    assert seconds == (7, 185, None, int((end - began[3]).total_seconds()), 0, None)
+
+    async def same(rows: list[Any]) -> list[bool]:
+        found = await pool.fetch(queries["known"], *map(list, zip(*rows, strict=True)))
+        assert sorted(dict(row)["id"] for row in found) == sorted(row[0] for row in rows)
+        return [row["same"] for row in sorted(found, key=lambda row: row["place"])]
+
+    assert await same(rows) == [True] * 6
+    as_stored = [(row["id"], 7, *times, *rest) for row, *times in zip(stored, began, ended, seconds, strict=True)]
+    assert await same(as_stored) == [True] * 6
+    others = [
+        (rows[0][0], 7, start, end, 8, *rest),
+        (rows[1][0], 7, end, end, None, *rest),
+        (rows[2][0], 7, start, end, None, *rest),
+        (rows[3][0], 7, None, None, None, *rest),
+        (rows[4][0], 8, None, now, None, *rest),
+        (rows[5][0], 7, None, None, 0, *rest),
+    ]
+    assert await same(others) == [False] * 6
+    (known,) = await pool.fetch(queries["known"], *([value] for value in rows[0]))
+    assert {**known, "place": 0} == {**stored[0], "place": 0, "same": True}
+
+
 async def test_sample_data_counts_once(client: Any, pool: Any) -> None:
     await pool.execute((ROOT / "sample_data.sql").read_text())
     assert (await stats(client))["totalSessions"] == 0

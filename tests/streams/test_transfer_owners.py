@@ -29,7 +29,7 @@ Start = Callable[..., Awaitable[Any]]
 @pytest.fixture
 async def pool(pool: Any) -> Any:
     """The database of the test, with the well-known rows."""
-    await pool.execute(sql.load("transfers")["demo"])
+    await pool.execute(sql.load("transfers")["seed"])
     return pool
 
 
@@ -137,7 +137,7 @@ async def test_of_two_transfers_at_the_same_time_the_greater_id_decides(pool: An
 
 
 async def test_owners_equal_a_recount_whatever_comes_at_once(client: Any, pool: Any) -> None:
-    await generator.set_scenery(pool, transfers.TRANSFERS)
+    await generator.store_fixtures(pool, transfers.TRANSFERS)
     writer = client.app[WRITERS]["transfers"]
 
     async def store(seed: int) -> None:

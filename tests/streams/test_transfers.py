@@ -27,7 +27,7 @@ from statsd.ingest.writer import WRITERS
 from statsd.live.topics import HUB
 from statsd.streams import transfers
 from statsd.streams.transfers.event import item_row
-from statsd.streams.transfers.sample import THERE_ALREADY, sample_item
+from statsd.streams.transfers.sample import FIXTURE_ITEMS, sample_item
 from statsd.streams.transfers.series import UNITS
 
 Start = Callable[..., Awaitable[Any]]
@@ -36,7 +36,7 @@ Start = Callable[..., Awaitable[Any]]
 @pytest.fixture
 async def pool(pool: Any) -> Any:
     """The database of the test, with the well-known rows."""
-    await pool.execute(sql.load("transfers")["demo"])
+    await pool.execute(sql.load("transfers")["seed"])
     return pool
 
 
@@ -205,7 +205,7 @@ async def test_pages_that_cannot_be_are_400(client: Any, pool: Any, path: str, q
 
 
 async def test_statistics_equal_a_recount_in_every_unit(client: Any, pool: Any) -> None:
-    await generator.set_scenery(pool, transfers.ITEMS)
+    await generator.store_fixtures(pool, transfers.ITEMS)
     rng = random.Random(4)
     samples = [sample_item(rng) for _ in range(600)]
     old = datetime(2024, 12, 31, 23, 59, 59, 999_900, UTC)  # with a week that begins in the year before
@@ -300,7 +300,7 @@ async def test_item_and_transfer_accepted_while_the_database_is_away_are_stored_
     connection = await outside.ready()
     program = run("serve", "--port", "0", DATABASE_URL=outside.dsn)
     async with aiohttp.ClientSession(await program.address()) as session:
-        await connection.execute(sql.load("transfers")["demo"])
+        await connection.execute(sql.load("transfers")["seed"])
         await connection.close()
         outside.stop()
         items = [await post(session, "/items", {"base_item_id": BIKE}, 202) for _ in range(3)]
@@ -356,7 +356,7 @@ async def test_generator_makes_items_and_moves_them(run: Callable[..., Program],
     assert json.loads(program.process.stdout.read()) == {"stream": "transfers", "stored": 1000}
     connection = await asyncpg.connect(database_url)
     moved, made = await connection.fetchrow("select (select count(*) from transfers), (select count(*) from items)")
-    assert 150 < made < 260 and moved + made == 1000 + len(THERE_ALREADY)
+    assert 150 < made < 260 and moved + made == 1000 + len(FIXTURE_ITEMS)
     owned = await connection.fetchval("select count(*) from items where owner_id is not null")
     assert owned > made / 2
     before = "select count(*) from transfers join items on items.id = item_id where timestamp < created_at"

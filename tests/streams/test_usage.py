@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from outside import Outside
 from waiting import until
 
+from statsd.commands import seed
 from statsd.database.pool import POOL
 from statsd.ingest import aggregate
-from statsd.live.channel import Channel
 from statsd.streams import usage
-from statsd.streams.usage import features, people
+from statsd.streams.usage import features
 
 Start = Callable[..., Awaitable[Any]]
 Person = Callable[..., Awaitable[dict[str, str]]]
@@ -461,15 +461,16 @@ async def test_page_is_served_where_its_views_are(client: Any, path: str) -> Non
     assert (response.status, response.content_type) == (200, "text/html")
 
 
-async def test_documented_call_answers_over_the_sample_clicks(client: Any, pool: Any, database_url: str) -> None:
-    assert await people.store(pool, Channel(database_url, pool)) == 100
-    assert await people.store(pool, Channel(database_url, pool)) == 0
+async def test_documented_call_answers_over_the_sample_clicks(client: Any, pool: Any) -> None:
+    for clicks in (100, 0):
+        await seed.store(pool, "usage")
+        assert await aggregate.sweep(pool, "usage") == clicks
     response = await client.post("/login", json={"username": "user1", "password": "password123"})
     user = (await response.json())["user"]
     assert (user["age"], user["gender"]) == (16, "Male")
     everything = await analytics(client, {})
     assert sum(count for _, count in bars(everything)) == 100
-    assert {name for name, _ in bars(everything)} <= set(usage.sample.SAMPLES)
+    assert {name for name, _ in bars(everything)} <= set(usage.sample.FEATURES)
     asked = {"startDate": "2025-01-01", "endDate": "2026-01-01", "ageGroup": "18-40", "gender": "Male"}
     assert (await analytics(client, {}, **asked, feature="date_filter")).keys() == {"barChartData", "lineChartData"}
 
@@ -478,5 +479,5 @@ def test_samples_are_clicks_of_the_ten_people() -> None:
     rng = random.Random(2)
     clicks = [usage.sample.sample(rng) for _ in range(2_000)]
     assert {(click.age, click.gender) for click in clicks} == {(age, gender) for _, age, gender in usage.sample.PEOPLE}
-    assert {click.feature_name for click in clicks} == set(usage.sample.SAMPLES)
+    assert {click.feature_name for click in clicks} == set(usage.sample.FEATURES)
     assert {click.user_id for click in clicks} == {None}

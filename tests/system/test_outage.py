@@ -374,7 +374,7 @@ async def test_lock_on_one_row_keeps_nobody_else_waiting(served: tuple[Any, Outs
     """Somebody holds an item: its transfer waits on disk, everything else is stored at once."""
     client, outside = served
     admin = await outside.ready()
-    await admin.execute(sql.load("transfers")["demo"])
+    await admin.execute(sql.load("transfers")["seed"])
     lock = admin.transaction()
     await lock.start()
     await admin.execute("select from items where id = $1 for update", ITEM)

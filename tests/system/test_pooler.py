@@ -125,7 +125,7 @@ async def total(ws: aiohttp.ClientWebSocketResponse, count: int) -> None:
 async def test_every_stream_takes_events_and_answers_their_statistics(serve: Serve, outside: Outside) -> None:
     program, server = await serve()
     direct = await outside.ready()
-    await direct.execute(sql.load("transfers")["demo"])
+    await direct.execute(sql.load("transfers")["seed"])
     await post(server, "/logins", LOGIN, 201)
     await post(server, "/webhook", WEBHOOK, 200)
     await post(server, "/event", VIEW, 202)

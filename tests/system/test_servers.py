@@ -67,7 +67,7 @@ async def three(run: Callable[..., Program], outside: Outside) -> AsyncIterator[
             session = await sessions.enter_async_context(aiohttp.ClientSession(address, timeout=patience))
             servers.append(Server(program, session))
         connection = await outside.ready()
-        await connection.execute(sql.load("transfers")["demo"])
+        await connection.execute(sql.load("transfers")["seed"])
         await connection.close()
         for server in servers:
             await server.listen(sessions)
@@ -252,7 +252,7 @@ async def test_what_a_killed_server_had_just_stored_is_seen_by_clients_of_the_ot
         for n in range(2)
     ]
     addresses = [await program.address() for program in programs]
-    await connection.execute(sql.load("transfers")["demo"])
+    await connection.execute(sql.load("transfers")["seed"])
     async with (
         aiohttp.ClientSession(addresses[0]) as killed,
         aiohttp.ClientSession(addresses[1]) as other,

@@ -17,7 +17,8 @@ from statsd.errors import BadRequest, InvalidEvent
 from statsd.streams import webhooks
 from statsd.streams.logins.event import DECODER, Login
 from statsd.streams.transfers.event import NEW_ITEM, NewItem
-from statsd.streams.webhooks.event import WebhookEvent, exceeded
+from statsd.streams.webhooks import metadata
+from statsd.streams.webhooks.event import WebhookEvent
 from statsd.web.decode import BATCH_EVENTS, Decoder, parse
 from statsd.web.times import instant
 
@@ -224,11 +225,10 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 async def test_bytes_are_those_that_the_database_gives_back(pool: Any, value: dict[str, Any]) -> None:
     stored = await pool.fetchval("select $1::jsonb::text", msgspec.json.encode(value).decode())
     size = len(compact(stored))
-    limits = {"depth": 12, "nodes": 2_000}
     back = parse(stored)
     assert all(_is_same(value[name], back[name]) for name in value)
-    assert exceeded(value, size=size, **limits) is None
-    assert "numbers written without exponents" in (exceeded(value, size=size - 1, **limits) or "")
+    assert metadata.fault(value, size) is None
+    assert "numbers written without exponents" in (metadata.fault(value, size - 1) or "")
 
 
 def _is_same(sent: Any, back: Any) -> bool:
@@ -241,7 +241,7 @@ def _is_same(sent: Any, back: Any) -> bool:
 )
 def test_nul_is_refused_and_its_escape_as_text_is_not(text: str, is_refused: bool) -> None:
     for value in ({"a": [text]}, {text: 1}):
-        fault = exceeded(value, size=100, depth=3, nodes=3)
+        fault = metadata.fault(value)
         assert fault == ("must not hold the character NUL" if is_refused else None)
 
 

@@ -1,44 +1,46 @@
 // @ts-check
-/** One subject on the page: a chart, the table behind it, and the table as a file. All three come from the same rows. */
+/** A card is one subject: a chart, the table behind it, and the table as a file, all made of the same rows. */
 
 import { makeExport } from "../widgets/csv.js";
-import { button, element, setText } from "../widgets/element.js";
-import { makeHandles } from "./chart_keyboard.js";
+import { button, element, setText, showEach } from "../widgets/element.js";
+import { makeChartKeyboard } from "./chart_keyboard.js";
 import { makeChart } from "./charts.js";
 import { makeLegend } from "./legend.js";
-import { makeTable, tableLines } from "./table.js";
+import { makeSheet, tableLines } from "./table.js";
 
 /** @import { Drawing } from "../figures/drawings.js" */
 /** @import { Row } from "../figures/rows.js" */
+/** @import { Tone } from "../widgets/form.js" */
 /** @import { Json } from "../wire/read.js" */
 /** @import { Column } from "./table.js" */
 /**
  * @typedef {object} Frame
  * @property {string} id
  * @property {string} title
- * @property {(payload: Json) => string} [heading] the title, with what the numbers are about
+ * @property {(payload: Json) => string} [heading] the title, with the subject of these numbers
  * @property {string | ((payload: Json) => string)} hint
- * @property {"third" | "side" | "half" | "wide" | "full"} width a `side` is a third beside a wide one, or below it
+ * @property {"third" | "side" | "half" | "wide" | "full"} width a `side` is a third beside a wide card, or below it
  */
 /**
  * @typedef {object} Sheet
  * @property {Column[]} columns
  * @property {(payload: Json) => Row[]} rows
  * @property {boolean} [footed] the last row sums up the others
- * @property {Drawing} [drawing] without one the card is its table
- * @property {(payload: Json) => Lead[]} [lead] what the rows come to, above them
- * @property {string | ((payload: Json) => string)} [bare] what stands there without rows
- * @property {HTMLElement[]} [tools] what can be done with it beside turning and saving it
+ * @property {Drawing} [drawing] without one the card is only a table
+ * @property {(payload: Json) => Lead[]} [lead] sentences above the table
+ * @property {string | ((payload: Json) => string)} [bare] stands in place of no rows
+ * @property {HTMLElement[]} [tools] further buttons
  */
-/** @typedef {{words: string, tone: "good" | "warn" | "bad" | "none"}} Lead */
+/** @typedef {{words: string, tone: Tone}} Lead */
 /** @typedef {{node: HTMLElement, show: (payload: Json) => void, tools?: HTMLElement[]}} Content */
 /** @typedef {Frame & Sheet} SheetCard */
-/** @typedef {Frame & {content: () => Content}} ContentCard no rows, but something of its own */
+/** @typedef {Frame & {content: () => Content}} ContentCard a card with content of its own instead of rows */
 /** @typedef {SheetCard | ContentCard} Card */
-/** @typedef {{show: (payload: Json) => void, discard: () => void}} Shown `discard` takes its charts away, for good */
+/** @typedef {{show: (payload: Json) => void, discard: () => void}} Shown `discard` removes its charts for good */
+/** @typedef {{section: HTMLElement, body: HTMLElement, tools: HTMLElement}} Parts */
 
 /**
- * @param {string} panel the panel's id, for the file's name
+ * @param {string} panel the panel's id
  * @param {Card} card
  * @returns {Shown & {section: HTMLElement}}
  */
@@ -55,7 +57,8 @@ export function makeCard(panel, card) {
     element("header", { class: "card-top" }, element("div", {}, heading, hint), tools),
     body,
   );
-  const inside = "content" in card ? fill(section, body, tools, card.content()) : lay(panel, card, section, body, tools);
+  const parts = { section, body, tools };
+  const inside = "content" in card ? fillWithContent(parts, card.content()) : fillWithSheet(parts, panel, card);
   return {
     section,
     discard: inside.discard,
@@ -67,37 +70,22 @@ export function makeCard(panel, card) {
   };
 }
 
-/**
- * @param {HTMLElement} section
- * @param {HTMLElement} body
- * @param {HTMLElement} tools
- * @param {Content} content
- * @returns {Shown}
- */
-function fill(section, body, tools, content) {
+/** @param {Parts} parts @param {Content} content @returns {Shown} */
+function fillWithContent({ section, body, tools }, content) {
   section.dataset.own = "";
   body.append(content.node);
   tools.append(...(content.tools ?? []));
   return { show: content.show, discard() {} };
 }
 
-/**
- * Chart and table into the body, their buttons into the tools.
- * @param {string} panel
- * @param {SheetCard} card
- * @param {HTMLElement} section
- * @param {HTMLElement} body
- * @param {HTMLElement} tools
- * @returns {Shown}
- */
-function lay(panel, card, section, body, tools) {
-  const { table, show: showTable } = makeTable(card.title, card.columns);
-  const sheet = element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": `${card.title}, table` }, table);
+/** @param {Parts} parts @param {string} panel @param {SheetCard} card @returns {Shown} */
+function fillWithSheet({ section, body, tools }, panel, card) {
+  const { sheet, show: showTable } = makeSheet(card.title, card.columns);
   body.append(sheet);
   const showLead = card.lead && makeLead(body);
+  const drawing = card.drawing && makeDrawing(card.drawing, body);
   /** @type {Row[]} */
   let rows = [];
-  const drawing = card.drawing && makeDrawing(card.drawing, body);
 
   function render() {
     if (section.dataset.view === "table") showTable(rows);
@@ -111,18 +99,14 @@ function lay(panel, card, section, body, tools) {
   }
 
   section.toggleAttribute("data-footed", card.footed ?? false);
-  tools.append(...(card.tools ?? []));
   turn(drawing ? "chart" : "table");
-  if (drawing) {
-    const toggle = button({ class: "tool", "data-toggle": "", "aria-label": `Table: ${card.title}` }, "Table", () => {
-      turn(section.dataset.view === "table" ? "chart" : "table");
-      toggle.setAttribute("aria-pressed", String(section.dataset.view === "table"));
-      render();
-    });
-    toggle.setAttribute("aria-pressed", "false");
-    tools.append(toggle);
-  }
-  tools.append(makeExport(`${panel}-${card.id}`, card.title, () => tableLines(card.columns, rows)));
+  const toggle = button({ class: "tool", "data-toggle": "", "aria-label": `Table: ${card.title}`, "aria-pressed": "false" }, "Table", () => {
+    turn(section.dataset.view === "table" ? "chart" : "table");
+    toggle.setAttribute("aria-pressed", String(section.dataset.view === "table"));
+    render();
+  });
+  const save = makeExport(`${panel}-${card.id}`, card.title, () => tableLines(card.columns, rows));
+  tools.append(...(card.tools ?? []), ...(drawing ? [toggle] : []), save);
 
   return {
     show(payload) {
@@ -136,49 +120,37 @@ function lay(panel, card, section, body, tools) {
   };
 }
 
-/**
- * @param {HTMLElement} body
- * @returns {(leads: Lead[]) => void}
- */
+/** @param {HTMLElement} body @returns {(leads: Lead[]) => void} */
 function makeLead(body) {
   const list = element("ul", { class: "lead", "data-lead": "" });
   body.prepend(list);
-  return (leads) => {
-    while (list.children.length > leads.length) list.lastElementChild?.remove();
-    leads.forEach(({ words, tone }, at) => {
-      const item = list.children[at] ?? list.appendChild(element("li"));
+  return (leads) =>
+    showEach(list, leads, () => element("li"), (item, { words, tone }) => {
       item.setAttribute("data-tone", tone);
       setText(item, words);
     });
-  };
 }
 
-/**
- * @param {Drawing} drawing
- * @param {HTMLElement} body
- * @returns {{show: (rows: Row[]) => void, discard: () => void}}
- */
+/** @param {Drawing} drawing @param {HTMLElement} body @returns {{show: (rows: Row[]) => void, discard: () => void}} */
 function makeDrawing(drawing, body) {
+  const { kind, choice } = drawing;
   const canvas = element("canvas", { role: "img", "aria-label": "No numbers yet" });
-  const legend = drawing.legend ? makeLegend(drawing.kind === "doughnut") : null;
-  const picture = element("div", { class: "picture", "data-kind": drawing.kind }, element("div", { class: "canvas" }, canvas));
-  if (legend) picture.append(legend.list);
-  body.prepend(picture);
+  const legend = drawing.legend ? makeLegend(kind === "doughnut") : null;
   /** @type {ReturnType<typeof makeChart> | null} */
   let chart = null;
   let drawn = "";
-  const { choice } = drawing;
-  const handles = choice && makeHandles(choice.label, choice.pick, (at) => chart?.point(at));
-  if (handles) picture.append(handles.node);
+  const keyboard = choice && makeChartKeyboard(choice, (at) => chart?.point(at));
+  const beside = [...(legend ? [legend.list] : []), ...(keyboard ? [keyboard.node] : [])];
+  body.prepend(element("div", { class: "picture", "data-kind": kind }, element("div", { class: "canvas" }, canvas), ...beside));
   if (drawing.entered) canvas.addEventListener("pointerenter", drawing.entered);
   return {
     show(rows) {
       const figure = drawing.figure(rows);
-      if (choice) handles?.show(choice.names(rows), figure);
-      const now = JSON.stringify(figure);
-      if (now === drawn) return;
-      drawn = now;
-      chart ??= makeChart(canvas, drawing.kind, handles?.choose);
+      keyboard?.show(rows, figure);
+      const content = JSON.stringify(figure);
+      if (content === drawn) return;
+      drawn = content;
+      chart ??= makeChart(canvas, kind, keyboard?.choose);
       chart.show(figure);
       legend?.show(figure);
       canvas.setAttribute("aria-label", drawing.summary(rows));

@@ -1,28 +1,27 @@
 // @ts-check
 /**
- * The values of a chart as buttons that are heard and not seen: what the pointer picks in the picture, the keyboard picks
- * here. Tab comes to one of them, the arrow keys lead from it to the others.
+ * A chart's values as invisible buttons: what the pointer picks in the chart, the keyboard and screen readers pick here.
+ * Tab enters the group, the arrow keys move within it.
  */
 
 import { count } from "../figures/format.js";
-import { button, element, setText } from "../widgets/element.js";
+import { button, element, setText, showEach } from "../widgets/element.js";
 
-/** @import { Figure } from "../figures/drawings.js" */
-/** @import { Pick } from "../figures/rows.js" */
+/** @import { Choice, Figure } from "../figures/drawings.js" */
+/** @import { Row } from "../figures/rows.js" */
 
 /**
- * @param {string} label
- * @param {Pick} pick
- * @param {(index: number | null) => void} point shows in the picture which one has the focus
- * @returns {{node: HTMLElement, choose: (index: number) => void, show: (names: string[], figure: Figure) => void}}
+ * @param {Choice} choice
+ * @param {(index: number | null) => void} point shows in the chart which value has the focus
+ * @returns {{node: HTMLElement, choose: (index: number) => void, show: (rows: Row[], figure: Figure) => void}}
  */
-export function makeHandles(label, pick, point) {
-  const node = element("div", { class: "hidden-text", role: "group", "aria-label": label, "data-handles": "" });
+export function makeChartKeyboard({ label, names: namesOf, pick }, point) {
+  const node = element("div", { class: "hidden-text", role: "group", "aria-label": label, "data-values": "" });
   /** @type {string[]} */
   let names = [];
 
-  const all = () => /** @type {HTMLElement[]} */ ([...node.children]);
-  const focused = () => all().findIndex((handle) => handle === document.activeElement);
+  const buttons = () => /** @type {HTMLElement[]} */ ([...node.children]);
+  const focused = () => buttons().findIndex((value) => value === document.activeElement);
 
   /** @param {number} index */
   function choose(index) {
@@ -30,9 +29,9 @@ export function makeHandles(label, pick, point) {
     if (name !== undefined) pick.choose(name);
   }
 
-  /** @param {number} index the one that Tab comes to */
-  function lead(index) {
-    all().forEach((handle, at) => (handle.tabIndex = at === index ? 0 : -1));
+  /** @param {number} index of the button that Tab reaches */
+  function setTabStop(index) {
+    buttons().forEach((value, at) => (value.tabIndex = at === index ? 0 : -1));
   }
 
   node.addEventListener("keydown", (event) => {
@@ -40,10 +39,10 @@ export function makeHandles(label, pick, point) {
     const to = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    all().at(to % names.length)?.focus();
+    buttons().at(to % names.length)?.focus();
   });
   node.addEventListener("focusin", () => {
-    lead(focused());
+    setTabStop(focused());
     point(focused());
   });
   node.addEventListener("focusout", () => point(null));
@@ -51,15 +50,14 @@ export function makeHandles(label, pick, point) {
   return {
     node,
     choose,
-    show(given, figure) {
-      names = given;
-      while (node.children.length > names.length) node.lastElementChild?.remove();
-      names.forEach((name, at) => {
-        const handle = node.children[at] ?? node.appendChild(button({ tabindex: "-1" }, "", () => choose(at)));
-        setText(handle, `${name}, ${count(figure.series[0]?.values[at] ?? null)}`);
-        handle.setAttribute("aria-pressed", String(pick.chosen() === name));
+    show(rows, figure) {
+      names = namesOf(rows);
+      const make = (/** @type {number} */ at) => button({ tabindex: "-1" }, "", () => choose(at));
+      showEach(node, names, make, (value, name, at) => {
+        setText(value, `${name}, ${count(figure.series[0]?.values[at] ?? null)}`);
+        value.setAttribute("aria-pressed", String(pick.chosen() === name));
       });
-      if (focused() < 0) lead(Math.max(0, names.indexOf(pick.chosen())));
+      if (focused() < 0) setTabStop(Math.max(0, names.indexOf(pick.chosen())));
     },
   };
 }

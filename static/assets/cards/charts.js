@@ -1,51 +1,31 @@
 // @ts-check
-/** Drawing figures with Chart.js: made once, then updated in place; colours are read from CSS at every draw. */
+/** Draws figures with Chart.js. A chart is updated in place, and reads its colours from CSS whenever it draws. */
 
 import { compact, count, cut, percent, percentage, shorten } from "../figures/format.js";
 import { cssValue, motionReduced, onThemeChange } from "./theme.js";
 
-/** @import { Figure, Kind, Series } from "../figures/drawings.js" */
-/** @typedef {{dataIndex?: number, dataset: Series, raw: number, label: string, p1DataIndex?: number}} Point */
-/** @typedef {Point & {dataset: {label: string, unit?: [string, string]}}} Named */
+/** @import { Figure, Kind } from "../figures/drawings.js" */
+/** @typedef {{raw: number, dataset: {data: number[], label: string, unit?: [string, string]}}} Point */
 
 const CALM = {
   duration: 500,
   easing: "easeOutQuart",
-  // A new size that arrives in the last frame waits for a draw that never comes: the chart would keep the old one.
+  // A resize in the last frame would otherwise wait for a next frame that never comes.
   onComplete: (/** @type {{chart: Chart}} */ { chart }) => chart.draw(),
 };
-/** Updates closer together than this are small: moving on every one would never come to rest. */
+/** More frequent updates are not animated: the chart would never rest. */
 const REST_MS = 2_000;
 const LONGEST_TICK = 14;
 const SHORTEST_TICK = 3;
 /** Pixels between a tick and its bar. */
 const TICK_GAP = 12;
 
-/** @type {Set<Chart>} */
-const charts = new Set();
-
-onThemeChange(() => {
-  for (const chart of charts) {
-    chart.options.animation = motionReduced() ? false : CALM;
-    settle(chart);
-  }
-});
-
-/**
- * Shows the newest values at once. A movement still under way has to be stopped first: it would go on to the older ones.
- * @param {Chart} chart
- */
-function settle(chart) {
-  chart.stop();
-  chart.update("none");
-}
-
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {Kind} kind
- * @param {(index: number) => void} [choose] a value was clicked, or its name beside it
- * @returns {{show: (figure: Figure) => void, point: (index: number | null) => void, discard: () => void}} `show` draws, the
- *   first time and every time after; `point` is the pointer of who has none; `discard` leaves an empty canvas, for good
+ * @param {(index: number) => void} [choose] is called when a value, or its name beside it, is clicked
+ * @returns {{show: (figure: Figure) => void, point: (index: number | null) => void, discard: () => void}} `point` highlights
+ *   a value as the pointer would; `discard` empties the canvas for good
  */
 export function makeChart(canvas, kind, choose) {
   /** @type {Figure} */
@@ -57,9 +37,20 @@ export function makeChart(canvas, kind, choose) {
     data: { labels: [], datasets: [] },
     options: options(kind, tick),
   });
-  charts.add(chart);
+  const discarded = new AbortController();
   if (choose) onClick(canvas, chart, kind, choose);
-  let updatedAt = Infinity; // the first figure is drawn at once: it would move in from a canvas that had no size yet
+  let updatedAt = Infinity; // the first figure is not animated: the canvas has had no size before
+
+  onThemeChange(() => {
+    chart.options.animation = motionReduced() ? false : CALM;
+    settle();
+  }, discarded.signal);
+
+  /** Shows the newest values at once. An animation under way is stopped: it would go on to the older ones. */
+  function settle() {
+    chart.stop();
+    chart.update("none");
+  }
 
   /** @param {number} index */
   function tick(index) {
@@ -71,15 +62,9 @@ export function makeChart(canvas, kind, choose) {
   /** @param {Figure} figure */
   function show(figure) {
     shown = figure;
-    chart.data.labels = figure.labels;
-    const before = chart.data.datasets;
-    chart.data.datasets = figure.series.flatMap((series, at) => {
-      const same = before.filter((dataset) => dataset.label === series.name);
-      const sets = same.length ? same : datasets(kind, series.name, at === 0);
-      return sets.map((set) => Object.assign(set, { data: series.values, colours: series.colours, open: figure.open, unit: figure.unit }));
-    });
+    Object.assign(chart.data, dataOf(chart, kind, figure));
     if (performance.now() - updatedAt > REST_MS) chart.update();
-    else settle(chart);
+    else settle();
     updatedAt = performance.now();
   }
 
@@ -92,7 +77,7 @@ export function makeChart(canvas, kind, choose) {
   }
 
   function discard() {
-    charts.delete(chart);
+    discarded.abort();
     chart.destroy();
   }
 
@@ -100,10 +85,10 @@ export function makeChart(canvas, kind, choose) {
 }
 
 /**
- * As much of a name as has room: Chart.js leaves those beside bars half of the width, and lets the rest run off the edge.
+ * Cuts a name so that it fits: Chart.js gives names beside bars half of the width, and lets the rest run off the edge.
  * @param {Chart} chart
  * @param {string} words
- * @param {number} characters of the words, at most
+ * @param {number} characters the most there may be
  */
 function fitted({ ctx, width }, words, characters) {
   ctx.font = `${Chart.defaults.font.size}px ${Chart.defaults.font.family}`;
@@ -114,7 +99,7 @@ function fitted({ ctx, width }, words, characters) {
 }
 
 /**
- * The whole row or column of a value counts, with its name: a small one is as easy to hit as a large one.
+ * A click anywhere in the row or column of a value counts, so that small ones are as easy to hit as large ones.
  * @param {HTMLCanvasElement} canvas
  * @param {Chart} chart
  * @param {Kind} kind
@@ -129,18 +114,32 @@ function onClick(canvas, chart, kind, choose) {
 }
 
 /**
+ * Keeps the data sets of series that are there already: Chart.js animates from their old values to the new ones.
+ * @param {Chart} chart
+ * @param {Kind} kind
+ * @param {Figure} figure
+ */
+function dataOf(chart, kind, { labels, series, open, unit }) {
+  const sets = series.flatMap(({ name, values, colours }, at) => {
+    const same = chart.data.datasets.filter(({ label }) => label === name);
+    return (same.length ? same : datasets(kind, name, at === 0)).map((set) => Object.assign(set, { data: values, colours, open, unit }));
+  });
+  return { labels, datasets: sets };
+}
+
+/**
  * @param {Kind} kind
  * @param {string} name
  * @param {boolean} first of the figure's series
  */
 function datasets(kind, name, first) {
-  const shared = { label: name, backgroundColor: own, hoverBackgroundColor: own };
+  const shared = { label: name, backgroundColor: colourOf, hoverBackgroundColor: colourOf };
   if (kind === "doughnut") return [{ ...shared, borderWidth: 2, borderColor: () => cssValue("--surface"), hoverOffset: 4 }];
   if (kind === "line") return first ? [{ label: name, ...LINE }, { label: name, ...AREA }] : [{ label: name, ...LINE }];
   return [{ ...shared, borderRadius: 3, maxBarThickness: kind === "bars" ? 18 : 26, categoryPercentage: 0.82 }];
 }
 
-/** A set of its own, below all lines: filled together with one, the dashed stretch would leave a seam. */
+/** A data set of its own, below the lines: as part of one, the dashed segment would leave a seam. */
 const AREA = {
   order: 1,
   backgroundColor: () => cssValue("--accent-soft"),
@@ -150,16 +149,16 @@ const AREA = {
   pointHoverRadius: 0,
 };
 
-/** A last stretch that leads to a day that is not over is dashed. */
+/** The last segment is dashed if its day goes on. */
 const LINE = {
-  borderColor: own,
+  borderColor: colourOf,
   borderWidth: 2,
   borderJoinStyle: "round",
   pointRadius: (/** @type {{dataIndex: number, dataset: {data: number[]}}} */ point) =>
     point.dataIndex === point.dataset.data.length - 1 ? 4 : 0,
   pointHoverRadius: 5,
-  pointBackgroundColor: own,
-  pointHoverBackgroundColor: own,
+  pointBackgroundColor: colourOf,
+  pointHoverBackgroundColor: colourOf,
   pointBorderColor: () => cssValue("--surface"),
   pointHoverBorderColor: () => cssValue("--surface"),
   pointBorderWidth: 2,
@@ -170,25 +169,22 @@ const LINE = {
 };
 
 /** @param {{dataIndex?: number, dataset: {colours?: string[]}}} point */
-function own(point) {
+function colourOf(point) {
   const colours = point.dataset.colours ?? [];
   return cssValue(colours[point.dataIndex ?? 0] ?? colours[0] ?? "--series-rest");
 }
 
-/** A ring grows where it is pointed at; a tick near the end of a line would be cut. */
+/** Room for a ring's segment to grow under the pointer, and for the last tick of a line. */
 const PADDING = { doughnut: 6, line: { right: 12 }, columns: 0, bars: 0 };
 
-/**
- * @param {Kind} kind
- * @param {(index: number) => string} tick
- */
+/** @param {Kind} kind @param {(index: number) => string} tick */
 function options(kind, tick) {
   const across = kind === "bars";
   return {
     responsive: true,
     maintainAspectRatio: false,
     animation: motionReduced() ? false : CALM,
-    transitions: { attach: { animation: { duration: 0 } } }, // a panel that comes into view is there, and does not unroll
+    transitions: { attach: { animation: { duration: 0 } } }, // a panel that comes into view does not unroll
     indexAxis: across ? "y" : "x",
     interaction: kind === "doughnut" ? { mode: "nearest" } : { mode: "index", intersect: false, axis: across ? "y" : "x" },
     layout: { padding: PADDING[kind] },
@@ -198,10 +194,7 @@ function options(kind, tick) {
   };
 }
 
-/**
- * @param {Kind} kind
- * @param {(index: number) => string} tick
- */
+/** @param {Kind} kind @param {(index: number) => string} tick */
 function nameAxis(kind, tick) {
   return {
     stacked: kind !== "line",
@@ -230,8 +223,6 @@ function valueAxis(kind) {
 /** @param {Kind} kind */
 function tooltip(kind) {
   const ink = () => cssValue("--tooltip-text");
-  const whole = (/** @type {Point} */ { dataset }) =>
-    /** @type {{data: number[]}} */ (/** @type {unknown} */ (dataset)).data.reduce((sum, value) => sum + value, 0);
   return {
     backgroundColor: () => cssValue("--tooltip"),
     titleColor: ink,
@@ -246,21 +237,24 @@ function tooltip(kind) {
     displayColors: (/** @type {{chart: Chart}} */ { chart }) => kind !== "line" || new Set(chart.data.datasets.map(({ label }) => label)).size > 1,
     filter: (/** @type {{dataset: {fill?: boolean}}} */ point) => !point.dataset.fill,
     callbacks: {
-      labelColor: (/** @type {Parameters<typeof own>[0]} */ point) => ({
-        backgroundColor: own(point),
+      labelColor: (/** @type {Parameters<typeof colourOf>[0]} */ point) => ({
+        backgroundColor: colourOf(point),
         borderColor: "transparent",
       }),
-      label: (/** @type {Named} */ point) =>
-        kind === "doughnut"
-          ? ` ${count(point.raw)} (${percent(percentage(point.raw, whole(point)))})`
-          : said(point),
+      label: kind === "doughnut" ? shareLabel : label,
     },
   };
 }
 
-/** @param {Named} point */
-function said({ dataset, raw }) {
+/** @param {Point} point */
+function shareLabel({ dataset, raw }) {
+  const whole = dataset.data.reduce((sum, value) => sum + value, 0);
+  return ` ${count(raw)} (${percent(percentage(raw, whole))})`;
+}
+
+/** @param {Point} point */
+function label({ dataset, raw }) {
   if (!dataset.unit) return ` ${dataset.label}: ${count(raw)}`;
-  const [one, several] = dataset.unit;
-  return ` ${count(raw)} ${raw === 1 ? one : several}`;
+  const [singular, plural] = dataset.unit;
+  return ` ${count(raw)} ${raw === 1 ? singular : plural}`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** One panel on screen: heading, pickers, message, guide, tiles and cards, in the state its numbers are in. */
+/** A panel on screen: heading, pickers, message, guide, tiles and cards, in the state that its numbers are in. */
 
 import { button, element, setText } from "../widgets/element.js";
 import { makeGuide } from "../widgets/guide.js";
@@ -8,7 +8,7 @@ import { makeCard } from "./card.js";
 import { panelState, stateMessage } from "./states.js";
 import { makeTiles } from "./tiles.js";
 
-/** @import { Step } from "../widgets/guide.js" */
+/** @import { Guide } from "../widgets/guide.js" */
 /** @import { Source } from "../wire/feed.js" */
 /** @import { Json } from "../wire/read.js" */
 /** @import { Link, Snapshot, Store } from "../wire/store.js" */
@@ -16,7 +16,14 @@ import { makeTiles } from "./tiles.js";
 /** @import { Message } from "./states.js" */
 /** @import { Tile } from "./tiles.js" */
 /**
- * @typedef {object} Panel a file in panels/ exports one
+ * @callback MakePanel what a file or folder in panels/ exports
+ * @param {Store} store
+ * @param {() => void} changed asks for a new drawing
+ * @param {() => void} clear removes the numbers on screen at once
+ * @returns {Panel}
+ */
+/**
+ * @typedef {object} Panel
  * @property {string} id also its address: `/#logins`
  * @property {string} title
  * @property {string} hint
@@ -24,102 +31,42 @@ import { makeTiles } from "./tiles.js";
  * @property {Tile[]} tiles
  * @property {Card[]} cards
  * @property {(payload: Json) => boolean} isEmpty whether nothing was ever stored
- * @property {(store: Store, changed: () => void, clear: () => void) => Detail} [detail] `clear` leaves
- *   nothing of the numbers that were shown
- * @property {(payload: Json) => string} [remark] what is special about these numbers; empty where nothing is
- * @property {(payload: Json) => string} summary the panel in a sentence, for who listens
- * @property {{title: string, steps: Step[]}} guide
- */
-/**
- * @typedef {object} Detail what the reader picks in a panel, and the numbers fetched for it
- * @property {HTMLElement} bar where it is picked
- * @property {HTMLElement} [corner] what stands opposite the heading
+ * @property {(payload: Json) => string} summary the panel in a sentence, for screen readers
+ * @property {Guide} guide
+ * @property {(payload: Json) => string} [remark] what is special about these numbers, or nothing
+ * @property {HTMLElement} [bar] where the reader picks what to see
+ * @property {HTMLElement} [corner] stands opposite the heading
  * @property {Gate} [gate]
- * @property {() => Source[]} [sources] what is wanted beside the panel's own
- * @property {() => void} enter the panel comes on screen
- * @property {(known: Known, now: number) => Known} complete adds the fetched numbers; no snapshot while there are none
+ * @property {() => Source[]} [sources] further topics it needs
+ * @property {() => void} [read] follows the address
+ * @property {() => void} [enter] the panel comes on screen
+ * @property {(known: Known, now: number) => Known} [complete] adds the numbers that it queries itself
  */
 /**
  * @typedef {object} Known
  * @property {Link} link
  * @property {Snapshot | undefined} snapshot
- * @property {boolean} [turning] these are the numbers of what was picked before, while the others are on their way
+ * @property {boolean} [turning] these numbers are of the previous choice; those of the present one are on their way
  */
 /**
- * @typedef {object} Gate what stands in place of the numbers for who may not see them yet
+ * @typedef {object} Gate stands in place of the numbers for readers who may not see them yet
  * @property {HTMLElement} node
  * @property {() => boolean} isClosed
- * @property {() => string} sentence for who listens
+ * @property {() => string} sentence for screen readers
  */
+/** @typedef {{snapshot: Snapshot | undefined, sentence: string}} View what is shown, and its state in a sentence */
 
-/**
- * @param {Panel} panel
- * @param {Store} store
- * @param {() => void} changed
- * @param {() => void} retry
- */
-export function makePanel(panel, store, changed, retry) {
-  const detail = panel.detail?.(store, changed, clear);
-  const gate = detail?.gate;
+/** @param {MakePanel} make @param {Store} store @param {() => void} changed @param {() => void} retry */
+export function makePanel(make, store, changed, retry) {
+  const panel = make(store, changed, clear);
+  const message = makeMessage(retry);
   let numbers = makeNumbers(panel);
-  const title = element("strong");
-  const words = element("span");
-  const message = element(
-    "div",
-    { class: "message", "data-message": "" },
-    element("p", {}, title, " ", words),
-    button({ class: "action", "data-retry": "" }, "Retry now", retry),
-  );
-  const section = element(
-    "section",
-    { class: "panel", id: `panel-${panel.id}`, role: "tabpanel", "aria-labelledby": `tab-${panel.id}`, "data-panel": panel.id },
-    element(
-      "header",
-      { class: "panel-top" },
-      element("h1", {}, panel.title),
-      element("p", { class: "hint" }, panel.hint),
-      ...(detail?.corner ? [detail.corner] : []),
-    ),
-    ...(detail ? [detail.bar] : []),
-    message,
-    ...(gate ? [gate.node] : []),
-    makeGuide(panel.guide.title, panel.guide.steps),
-    numbers.node,
-  );
+  const section = makeSection(panel, message.node, numbers.node);
   /** @type {Json | undefined} */
   let shown;
-  let since = 0;
+  let enteredAt = 0;
 
-  const sources = () => [panel.source, ...(detail?.sources?.() ?? [])];
-
-  /** @param {number} now */
-  function known(now) {
-    const link = { ...store.link, since: Math.max(store.link.since, since) };
-    /** @type {Known} */
-    const all = { link, snapshot: store.snapshot(panel.source.topic) };
-    return detail ? detail.complete(all, now) : all;
-  }
-
-  /** @param {Message | null} said */
-  function say(said) {
-    message.hidden = said === null;
-    setText(title, said?.title ?? "");
-    setText(words, said?.words ?? "");
-  }
-
-  /**
-   * @param {Gate} gate
-   * @param {Known} known
-   * @param {number} now
-   */
-  function close(gate, { link }, now) {
-    section.dataset.state = "closed";
-    section.dataset.numbers = "none";
-    say(link.connection === "offline" ? stateMessage("offline", link, undefined, now) : null);
-    return { snapshot: undefined, sentence: gate.sentence() };
-  }
-
-  /** They are made anew: so nothing of them can be forgotten to be emptied. */
+  /** New nodes: so no number can be left behind in an old one. */
   function clear() {
     const next = makeNumbers(panel);
     numbers.node.replaceWith(next.node);
@@ -128,37 +75,90 @@ export function makePanel(panel, store, changed, retry) {
     shown = undefined;
   }
 
+  const sources = () => [panel.source, ...(panel.sources?.() ?? [])];
+
+  /** @param {number} now */
+  function known(now) {
+    const link = { ...store.link, since: Math.max(store.link.since, enteredAt) };
+    /** @type {Known} */
+    const own = { link, snapshot: store.snapshot(panel.source.topic) };
+    return panel.complete?.(own, now) ?? own;
+  }
+
+  function enter() {
+    enteredAt = Date.now();
+    panel.read?.();
+    panel.enter?.();
+    if (store.link.connection === "live") for (const { topic } of sources()) store.forgetOlder(topic, enteredAt - STALE_MS);
+  }
+
+  /** @param {number} now @returns {View} */
+  function show(now) {
+    const all = known(now);
+    const view = panel.gate?.isClosed() ? viewClosed(panel.gate, all.link, now) : viewOf(panel, all, now);
+    section.dataset.state = view.state;
+    section.dataset.numbers = view.numbers;
+    section.setAttribute("aria-busy", String(all.turning ?? false));
+    message.show(view.message);
+    const payload = view.snapshot?.payload;
+    if (payload && view.numbers === "some" && payload !== shown) {
+      shown = payload;
+      numbers.show(payload);
+    }
+    return view;
+  }
+
+  window.addEventListener("hashchange", () => {
+    panel.read?.();
+    changed();
+  });
+  return { id: panel.id, title: panel.title, section, sources, enter, show };
+}
+
+/** @param {Gate} gate @param {Link} link @param {number} now */
+function viewClosed(gate, link, now) {
+  const message = link.connection === "offline" ? stateMessage("offline", link, undefined, now) : null;
+  return { state: "closed", numbers: "none", message, snapshot: undefined, sentence: gate.sentence() };
+}
+
+/** @param {Panel} panel @param {Known} known @param {number} now */
+function viewOf(panel, { link, snapshot }, now) {
+  const payload = snapshot?.payload;
+  const isEmpty = payload !== undefined && panel.isEmpty(payload);
+  const state = panelState(link, snapshot, isEmpty, now);
+  const message = stateMessage(state, link, snapshot, now);
+  const numbers = payload ? (isEmpty ? "empty" : "some") : "none";
+  const sentence = { none: "", empty: `${panel.guide.title}.`, some: payload ? panel.summary(payload) : "" }[numbers];
+  return { state, numbers, message, snapshot, sentence: message ? `${message.title}.` : sentence };
+}
+
+/** @param {Panel} panel @param {HTMLElement} message @param {HTMLElement} numbers */
+function makeSection({ id, title, hint, bar, corner, gate, guide }, message, numbers) {
+  const heading = [element("h1", {}, title), element("p", { class: "hint" }, hint), ...(corner ? [corner] : [])];
+  return element(
+    "section",
+    { class: "panel", id: `panel-${id}`, role: "tabpanel", "aria-labelledby": `tab-${id}`, "data-panel": id },
+    element("header", { class: "panel-top" }, ...heading),
+    ...(bar ? [bar] : []),
+    message,
+    ...(gate ? [gate.node] : []),
+    makeGuide(guide),
+    numbers,
+  );
+}
+
+/** @param {() => void} retry @returns {{node: HTMLElement, show: (message: Message | null) => void}} */
+function makeMessage(retry) {
+  const title = element("strong");
+  const words = element("span");
+  const again = button({ class: "action", "data-retry": "" }, "Retry now", retry);
+  const node = element("div", { class: "message", "data-message": "" }, element("p", {}, title, " ", words), again);
   return {
-    section,
-    sources,
-    /** The panel comes on screen. */
-    enter() {
-      since = Date.now();
-      detail?.enter();
-      if (store.link.connection === "live") for (const { topic } of sources()) store.forgetOlder(topic, since - STALE_MS);
-    },
-    /**
-     * @param {number} now
-     * @returns {{snapshot: Snapshot | undefined, sentence: string}} what is shown, and the state in words
-     */
-    show(now) {
-      const { link, snapshot, turning = false } = known(now);
-      if (gate?.isClosed()) return close(gate, { link, snapshot }, now);
-      const payload = snapshot?.payload;
-      const empty = payload !== undefined && panel.isEmpty(payload);
-      const state = panelState(link, snapshot, empty, now);
-      const said = stateMessage(state, link, snapshot, now);
-      section.dataset.state = state;
-      section.dataset.numbers = payload ? (empty ? "empty" : "some") : "none";
-      section.setAttribute("aria-busy", String(turning));
-      say(said);
-      if (payload && !empty && payload !== shown) {
-        shown = payload;
-        numbers.show(payload);
-      }
-      if (said) return { snapshot, sentence: `${said.title}.` };
-      if (empty) return { snapshot, sentence: `${panel.guide.title}.` };
-      return { snapshot, sentence: payload ? panel.summary(payload) : "" };
+    node,
+    show(message) {
+      node.hidden = message === null;
+      setText(title, message?.title ?? "");
+      setText(words, message?.words ?? "");
     },
   };
 }
@@ -172,14 +172,9 @@ function makeNumbers(panel) {
   const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });
   const tiles = makeTiles(panel.tiles);
   const cards = panel.cards.map((card) => makeCard(panel.id, card));
+  const grid = element("div", { class: "cards" }, ...cards.map((card) => card.section));
   return {
-    node: element(
-      "div",
-      { class: "numbers" },
-      remark,
-      tiles.list,
-      element("div", { class: "cards" }, ...cards.map((card) => card.section)),
-    ),
+    node: element("div", { class: "numbers" }, remark, tiles.list, grid),
     show(payload) {
       setText(remark, panel.remark?.(payload) ?? "");
       remark.hidden = !remark.textContent;

@@ -1,5 +1,5 @@
 // @ts-check
-/** In which state a panel is, and what it says about it. */
+/** The state of a panel, and its message about that. */
 
 import { ago, count } from "../figures/format.js";
 import { STALE_MS } from "../wire/store.js";
@@ -8,21 +8,21 @@ import { STALE_MS } from "../wire/store.js";
 /** @typedef {"loading" | "empty" | "ready" | "stale" | "offline"} State */
 /** @typedef {{title: string, words: string}} Message */
 
-/** By then a connected server has sent something, unless it is in trouble. */
+/** A connected server that has sent nothing by then is in trouble. */
 const PATIENCE_MS = 10_000;
 
 /**
  * @param {Link} link
  * @param {Snapshot | undefined} snapshot
- * @param {boolean} empty nothing was ever stored
+ * @param {boolean} isEmpty whether nothing was ever stored
  * @param {number} now
  * @returns {State}
  */
-export function panelState(link, snapshot, empty, now) {
+export function panelState(link, snapshot, isEmpty, now) {
   if (link.connection === "offline") return "offline";
   if (!snapshot) return "loading";
   if (now - snapshot.receivedAt > STALE_MS) return "stale";
-  return empty ? "empty" : "ready";
+  return isEmpty ? "empty" : "ready";
 }
 
 /**
@@ -30,7 +30,7 @@ export function panelState(link, snapshot, empty, now) {
  * @param {Link} link
  * @param {Snapshot | undefined} snapshot
  * @param {number} now
- * @returns {Message | null} null when there is nothing to say
+ * @returns {Message | null} null if there is nothing to say
  */
 export function stateMessage(state, link, snapshot, now) {
   const age = snapshot ? `These numbers arrived ${ago(now - snapshot.receivedAt)}. ` : "";
@@ -43,10 +43,7 @@ export function stateMessage(state, link, snapshot, now) {
   return null;
 }
 
-/**
- * @param {Link} link
- * @param {number} now
- */
+/** @param {Link} link @param {number} now */
 function retryWords({ retryAt }, now) {
   const seconds = Math.ceil((retryAt - now) / 1000);
   return seconds > 0 ? `Next try in ${count(seconds)} s.` : "Trying now…";

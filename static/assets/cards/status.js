@@ -1,5 +1,5 @@
 // @ts-check
-/** The header's right side: how the server is reached, and how old the numbers are. */
+/** The right side of the header: the connection's state, and the age of the numbers. */
 
 import { ago } from "../figures/format.js";
 import { hooked, setText } from "../widgets/element.js";
@@ -10,11 +10,7 @@ import { STALE_MS } from "../wire/store.js";
 /** @type {Record<Connection, string>} */
 const WORDS = { live: "Live", connecting: "Connecting", polling: "Polling", offline: "Offline" };
 
-/**
- * @param {Link} link
- * @param {Snapshot | undefined} snapshot
- * @param {number} now
- */
+/** @param {Link} link @param {Snapshot | undefined} snapshot @param {number} now */
 export function showStatus(link, snapshot, now) {
   hooked("data-connection").dataset.connection = link.connection;
   setText(hooked("data-connection-label"), WORDS[link.connection]);

@@ -1,31 +1,27 @@
 // @ts-check
-/** The table behind a chart: patched in place, so that scrolling and selecting survive an update. */
+/** Tables that are changed in place, so that scrolling and selections survive an update. */
 
 import { count, day, dayAndTime, hour, length, NONE, percent, shorten, toTheSecond } from "../figures/format.js";
-import { button, element, setText } from "../widgets/element.js";
+import { button, element, setText, showEach } from "../widgets/element.js";
 
 /** @import { Cell, Pick, Row } from "../figures/rows.js" */
 /**
- * @typedef {object} Column the first column names its row
+ * @typedef {object} Column the first one has the rows' names
  * @property {string} key
  * @property {string} label
  * @property {"text" | "name" | "id" | "json" | "day" | "hour" | "time" | "instant" | "count" | "percent" | "seconds"} kind a
- *   `name` may be long, and wraps; an `id` is cut, and whole in the file; a `time` is to the minute, an `instant` to the second
- * @property {(row: Row) => string} [write] where its kind does not say how
+ *   `name` may be long, and wraps; an `id` is cut, but whole in the file; a `time` is to the minute, an `instant` to the second
+ * @property {(row: Row) => string} [write] formats the cells, instead of the kind
  * @property {Pick} [pick] makes the cells buttons
- * @property {string} [bar] the key of the percentage that is drawn behind the cells
+ * @property {string} [bar] the key of a percentage that is drawn behind the cells
  */
 
-/** Of a text in a cell of JSON; the file has it whole. */
+/** Longer JSON is cut; the file has it whole. */
 const LONGEST_JSON = 200;
-/** Its beginning and its end are told apart at a glance. */
+/** Beginning and end are enough to tell ids apart. */
 export const LONGEST_ID = 13;
 
-/**
- * @param {Column["kind"]} kind
- * @param {Cell} cell
- * @returns {string}
- */
+/** @param {Column["kind"]} kind @param {Cell} cell @returns {string} */
 export function written(kind, cell) {
   if (kind === "text" || kind === "name") return cell === null || cell === "" ? NONE : String(cell);
   if (kind === "id") return cell === null ? NONE : shorten(String(cell), LONGEST_ID);
@@ -38,11 +34,21 @@ export function written(kind, cell) {
 }
 
 /**
+ * A table in a box that scrolls.
+ * @param {string} title
+ * @param {Column[]} columns
+ */
+export function makeSheet(title, columns) {
+  const { table, show } = makeTable(title, columns);
+  return { sheet: element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": `${title}, table` }, table), show };
+}
+
+/**
  * @param {string} caption
  * @param {Column[]} columns
  * @returns {{table: HTMLTableElement, show: (rows: Row[]) => void}}
  */
-export function makeTable(caption, columns) {
+function makeTable(caption, columns) {
   const body = element("tbody");
   const headings = columns.map((column) => element("th", { scope: "col", ...marks(column) }, column.label));
   const table = element(
@@ -54,33 +60,35 @@ export function makeTable(caption, columns) {
   );
   const picked = columns.find(({ pick }) => pick);
   const pickedKey = picked?.pick?.by ?? picked?.key ?? "";
-  const own = (/** @type {Row} */ row) => row.id ?? row[pickedKey] ?? null;
+  const identity = (/** @type {Row} */ row) => row.id ?? row[pickedKey] ?? null;
   /** @type {Cell[]} */
   let order = [];
   return {
     table,
-    show(given) {
-      const rows = picked && isPointedAt(table) ? inOrder(given, own, order) : given;
-      if (picked) order = rows.map(own);
-      while (body.rows.length > rows.length) body.deleteRow(-1);
-      rows.forEach((row, index) => {
-        const line = body.rows[index] ?? body.appendChild(emptyLine(columns));
+    show(newest) {
+      const rows = picked && isPointedAt(table) ? inOrder(newest, identity, order) : newest;
+      if (picked) order = rows.map(identity);
+      showEach(body, rows, () => emptyLine(columns), (line, row) => {
         line.toggleAttribute("data-composed", Boolean(row.composed));
-        columns.forEach(({ key, kind, write, pick, bar }, at) => {
-          const cell = line.cells[at];
-          if (bar) cell?.style.setProperty("--bar", `${row[bar] ?? 0}%`);
-          const where = pick ? cell?.firstElementChild : cell;
-          if (where) setText(where, write?.(row) ?? written(kind, row[key] ?? null));
-          if (pick && where instanceof HTMLElement) showPick(where, pick, String(row[pickedKey] ?? ""));
-        });
+        columns.forEach((column, at) => showCell(/** @type {HTMLElement} */ (line.children[at]), column, row));
       });
     },
   };
 }
 
+/** @param {HTMLElement} cell @param {Column} column @param {Row} row */
+function showCell(cell, { key, kind, write, pick, bar }, row) {
+  const choose = pick ? cell.querySelector("button") : null;
+  if (bar) cell.style.setProperty("--bar", `${row[bar] ?? 0}%`);
+  setText(choose ?? cell, write?.(row) ?? written(kind, row[key] ?? null));
+  if (!pick || !choose) return;
+  choose.dataset.pick = String(row[pick.by ?? key] ?? "");
+  choose.setAttribute("aria-current", String(pick.chosen() === choose.dataset.pick));
+}
+
 /**
  * @param {Column} column
- * @returns {Record<string, string>} what its cells look like
+ * @returns {Record<string, string>} how its cells look
  */
 const marks = ({ kind, bar }) => (bar ? { "data-kind": kind, "data-bar": "" } : { "data-kind": kind });
 
@@ -98,34 +106,24 @@ function emptyLine(columns) {
   return element("tr", {}, ...cells);
 }
 
-/**
- * @param {HTMLElement} where
- * @param {Pick} pick
- * @param {string} name what a click chooses
- */
-function showPick(where, pick, name) {
-  where.dataset.pick = name;
-  where.setAttribute("aria-current", String(pick.chosen() === name));
-}
-
 /** @param {HTMLTableElement} table */
 const isPointedAt = (table) => table.matches(":hover") || table.querySelector(":focus-visible") !== null;
 
 /**
- * What one is about to pick must not move away under the pointer.
+ * Keeps the order, so that no row moves away under the pointer.
  * @param {Row[]} rows
- * @param {(row: Row) => Cell} own what tells a row from the others
+ * @param {(row: Row) => Cell} identity
  * @param {Cell[]} order
- * @returns {Row[]} as in `order`, those not in it last
+ * @returns {Row[]} new ones last
  */
-function inOrder(rows, own, order) {
-  const place = new Map(order.map((name, at) => [name, at]));
-  const at = (/** @type {Row} */ row) => place.get(own(row)) ?? order.length;
+function inOrder(rows, identity, order) {
+  const place = new Map(order.map((id, at) => [id, at]));
+  const at = (/** @type {Row} */ row) => place.get(identity(row)) ?? order.length;
   return [...rows].sort((a, b) => at(a) - at(b));
 }
 
 /**
- * What the table says, as lines for a CSV file: numbers stay numbers.
+ * The table as lines of a CSV file: numbers stay numbers.
  * @param {Column[]} columns
  * @param {Row[]} rows
  * @returns {Cell[][]}

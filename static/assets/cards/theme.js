@@ -1,31 +1,22 @@
 // @ts-check
-/** The colours of theme.css, for canvases; and what the reader's system asks for. */
+/** The colours of theme.css, for canvases; and what the reader's system prefers. */
 
-/** @type {Map<string, string>} */
-const known = new Map();
 const styles = getComputedStyle(document.documentElement);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 /**
  * @param {string} variable for example `--accent`
- * @returns {string} its value in the colour scheme of this moment
+ * @returns {string} its value in the present colour scheme
  */
-export function cssValue(variable) {
-  const value = known.get(variable) ?? styles.getPropertyValue(variable).trim();
-  known.set(variable, value);
-  return value;
-}
+export const cssValue = (variable) => styles.getPropertyValue(variable).trim();
 
-dark.addEventListener("change", () => known.clear());
+export const motionReduced = () => still.matches;
 
-/** Whether the reader asked for less motion. */
-export function motionReduced() {
-  return still.matches;
-}
-
-/** @param {() => void} act when the colour scheme or the wish for less motion changes */
-export function onThemeChange(act) {
-  dark.addEventListener("change", act);
-  still.addEventListener("change", act);
+/**
+ * @param {() => void} act after the colour scheme or the preference for less motion has changed
+ * @param {AbortSignal} signal ends it
+ */
+export function onThemeChange(act, signal) {
+  for (const query of [dark, still]) query.addEventListener("change", act, { signal });
 }

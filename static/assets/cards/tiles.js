@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The row of single numbers above the charts. A change is marked by colour; a number is never counted up
- * through values nobody measured.
+ * The row of single numbers above the cards. A change is marked by colour; numbers are not animated, as the values in
+ * between were never measured.
  */
 
 import { clock, count, decimal, length, lengthParts, NONE, percent } from "../figures/format.js";
@@ -13,22 +13,19 @@ import { cssValue, motionReduced } from "./theme.js";
  * @typedef {object} Tile
  * @property {string} id
  * @property {string | ((payload: Json) => string)} label
- * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} kind a `clock` is an instant, in milliseconds
+ * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} kind a `clock` is a moment in milliseconds
  * @property {(payload: Json) => number | null} value
  * @property {(payload: Json) => string} note a smaller fact beside the number
  */
 
 const FLASH_MS = 900;
-/** Where numbers change all the time, a highlight on each change would be a colour. */
+/** If numbers change all the time, they are not marked every time. */
 const FLASH_PACE_MS = 4_000;
 
-/**
- * @param {Tile[]} tiles
- * @returns {{list: HTMLElement, show: (payload: Json) => void}}
- */
+/** @param {Tile[]} tiles @returns {{list: HTMLElement, show: (payload: Json) => void}} */
 export function makeTiles(tiles) {
   let flashedAt = -FLASH_PACE_MS;
-  const made = tiles.map((tile) => {
+  const views = tiles.map((tile) => {
     const value = element("dd", { class: "tile-value" }, NONE);
     const note = element("dd", { class: "tile-note" });
     const label = element("dt", {}, typeof tile.label === "string" ? tile.label : "");
@@ -36,10 +33,10 @@ export function makeTiles(tiles) {
     return { tile, group, label, value, note };
   });
   return {
-    list: element("dl", { class: "tiles" }, ...made.map(({ group }) => group)),
+    list: element("dl", { class: "tiles" }, ...views.map(({ group }) => group)),
     show(payload) {
       const flash = !motionReduced() && performance.now() - flashedAt > FLASH_PACE_MS;
-      for (const { tile, label, value, note } of made) {
+      for (const { tile, label, value, note } of views) {
         if (typeof tile.label === "function") setText(label, tile.label(payload));
         const changed = showValue(value, tile.kind, tile.value(payload));
         setText(note, tile.note(payload));
@@ -52,18 +49,18 @@ export function makeTiles(tiles) {
 }
 
 /**
- * @param {HTMLElement} where
+ * @param {HTMLElement} node
  * @param {Tile["kind"]} kind
  * @param {number | null} value
- * @returns {boolean} whether another number stood there before
+ * @returns {boolean} whether it replaced another number
  */
-function showValue(where, kind, value) {
-  const before = where.dataset.value;
+function showValue(node, kind, value) {
+  const before = node.dataset.value;
   const raw = value === null ? "" : String(value);
   if (before === raw) return false;
-  where.dataset.value = raw;
-  if (kind === "seconds" && value !== null) where.replaceChildren(...lengthNodes(value));
-  else setText(where, { count, decimal, percent, seconds: length, clock }[kind](value));
+  node.dataset.value = raw;
+  if (kind === "seconds" && value !== null) node.replaceChildren(...lengthNodes(value));
+  else setText(node, { count, decimal, percent, seconds: length, clock }[kind](value));
   return Boolean(before);
 }
 

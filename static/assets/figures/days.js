@@ -2,15 +2,15 @@
 /** UTC days as YYYY-MM-DD, and counts per day without gaps: the server leaves out days without events, a line must not. */
 
 /** @typedef {{date: string, clicks: number}} Day */
-/** @typedef {{from: string, until: string, today: string}} Span `from` and `until` are empty where they are open */
+/** @typedef {{from: string, until: string, today: string}} Span `from` and `until` may be empty: open */
 
 /** The first day that can be picked. */
 export const FIRST_DAY = "1970-01-01";
 
-/** Days without anything before the first one, at most: a span may begin decades earlier. */
+/** The most empty days drawn before the first click: a span may begin decades earlier. */
 const LEAD_DAYS = 366;
 
-/** By the clock of this browser. */
+/** Today, by this browser's clock. */
 export const today = () => new Date().toISOString().slice(0, 10);
 
 /**
@@ -32,8 +32,8 @@ export const isDay = (text) =>
   /^(19[7-9]\d|20\d\d)-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) && daysAfter(text, 0) === text;
 
 /**
- * From the beginning of the span, or else from the first day, until its end or today. Where that is a single day, it has
- * an empty one on both sides: a point alone is no line.
+ * The days of the span, without gaps. If `from` is open it begins with the first day, if `until` is open it ends today. A
+ * single day gets an empty one on each side: a lone point draws no line.
  * @param {Day[]} counted oldest first
  * @param {Span} span
  * @returns {Day[]}
@@ -43,13 +43,13 @@ export function everyDay(counted, { from, until, today }) {
   if (!oldest || !newest) return [];
   const begins = earlier(oldest, from ? later(from, daysAfter(oldest, -LEAD_DAYS)) : oldest);
   const ends = later(newest, until ? earlier(until, today) : today);
-  const aside = begins === ends ? 1 : 0;
-  const last = daysAfter(ends, aside);
-  const found = new Map(counted.map(({ date, clicks }) => [date, clicks]));
+  const margin = begins === ends ? 1 : 0;
+  const last = daysAfter(ends, margin);
+  const clicksOf = new Map(counted.map(({ date, clicks }) => [date, clicks]));
   const days = [];
-  for (let date = daysAfter(begins, -aside); date <= last; date = daysAfter(date, 1)) days.push({ date, clicks: found.get(date) ?? 0 });
+  for (let date = daysAfter(begins, -margin); date <= last; date = daysAfter(date, 1)) days.push({ date, clicks: clicksOf.get(date) ?? 0 });
   return days;
 }
 
-const earlier = (/** @type {string} */ one, /** @type {string} */ other) => (one < other ? one : other);
-const later = (/** @type {string} */ one, /** @type {string} */ other) => (one > other ? one : other);
+const earlier = (/** @type {string} */ a, /** @type {string} */ b) => (a < b ? a : b);
+const later = (/** @type {string} */ a, /** @type {string} */ b) => (a > b ? a : b);

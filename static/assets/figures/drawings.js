@@ -1,5 +1,5 @@
 // @ts-check
-/** The drawings panels share: from a card's rows to a figure, and to the sentence that says the same. */
+/** Drawings that panels share. Each makes two things out of a card's rows: a figure, and a sentence that says the same. */
 
 import { number } from "../wire/read.js";
 import { today } from "./days.js";
@@ -7,7 +7,7 @@ import { count, day, hour, shorten } from "./format.js";
 import { REST, seriesColour } from "./palette.js";
 import { amount, highest, inWords, largest, OTHERS, sum } from "./rows.js";
 
-/** @import { Pick, Row } from "./rows.js" */
+/** @import { Part, Pick, Row } from "./rows.js" */
 /** @typedef {"line" | "columns" | "bars" | "doughnut"} Kind */
 /**
  * @typedef {object} Series
@@ -18,20 +18,20 @@ import { amount, highest, inWords, largest, OTHERS, sum } from "./rows.js";
 /**
  * @typedef {object} Figure what a chart shows
  * @property {string[]} labels one per value, in full: the tooltip's title
- * @property {string[]} ticks one per value, for the axis; empty where it shall stay free
+ * @property {string[]} ticks one per value, for the axis; may be empty
  * @property {Series[]} series
- * @property {boolean} [open] the last value of a line is of a time that is not over
- * @property {number} [longest] characters of a tick; without it LONGEST_TICK
- * @property {[string, string]} [unit] what one value is a number of, and what several are
+ * @property {boolean} [open] the last value of a line belongs to a time that goes on
+ * @property {number} [longest] characters of a tick
+ * @property {[string, string]} [unit] what is counted, singular and plural
  */
 /**
- * @typedef {object} Drawing how the rows become a chart
+ * @typedef {object} Drawing how rows become a chart
  * @property {Kind} kind
  * @property {(rows: Row[]) => Figure} figure
- * @property {(rows: Row[]) => string} summary what the chart shows, in a sentence, for who cannot see it
+ * @property {(rows: Row[]) => string} summary the chart in a sentence, for readers who cannot see it
  * @property {boolean} [legend]
  * @property {Choice} [choice] makes the values something to pick
- * @property {() => void} [entered] the pointer comes to it
+ * @property {() => unknown} [entered] the pointer enters the chart
  */
 /**
  * @typedef {object} Choice
@@ -40,11 +40,10 @@ import { amount, highest, inWords, largest, OTHERS, sum } from "./rows.js";
  * @property {Pick} pick
  */
 
-/** A tick a week, or every few of them where there are too many; a tick every three hours. */
-const DAYS = 7;
-const TICKS = 6;
-const HOURS = 3;
-/** Of a name that is cut out of its middle, beside its bar and in the tooltip. */
+const DAYS_PER_WEEK = 7;
+const MOST_TICKS = 6;
+const HOURS_PER_TICK = 3;
+/** Longer names lose their middle, beside the bar and in the tooltip. */
 const LONGEST_NAME = 22;
 const LONGEST_LABEL = 60;
 
@@ -83,8 +82,14 @@ export function perDay(value, name, ...others) {
   };
 }
 
-/** @param {number} days */
-const daysPerTick = (days) => (days <= TICKS ? 1 : days <= 2 * TICKS ? 2 : DAYS * Math.ceil(days / (TICKS * DAYS)));
+/**
+ * A tick per day, per two days, or per so many weeks.
+ * @param {number} days
+ */
+function daysPerTick(days) {
+  if (days <= MOST_TICKS) return 1;
+  return days <= 2 * MOST_TICKS ? 2 : DAYS_PER_WEEK * Math.ceil(days / (MOST_TICKS * DAYS_PER_WEEK));
+}
 
 /**
  * A column per `hour` of the day; the highest stands out.
@@ -96,16 +101,11 @@ export function perHour(value, name) {
     kind: "columns",
     figure: (rows) => {
       const peak = highest(rows, value);
+      const values = rows.map((row) => number(row[value]));
       return {
         labels: rows.map((row) => `${hour(number(row.hour))} to ${hour((amount(row, "hour") + 1) % 24)} UTC`),
-        ticks: rows.map((row, at) => (at % HOURS ? "" : hour(number(row.hour)).slice(0, 2))),
-        series: [
-          {
-            name,
-            values: rows.map((row) => number(row[value])),
-            colours: rows.map((row) => (row === peak ? "--accent" : "--accent-light")),
-          },
-        ],
+        ticks: rows.map((row, at) => (at % HOURS_PER_TICK ? "" : hour(number(row.hour)).slice(0, 2))),
+        series: [{ name, values, colours: rows.map((row) => (row === peak ? "--accent" : "--accent-light")) }],
       };
     },
     summary: (rows) => {
@@ -115,99 +115,98 @@ export function perHour(value, name) {
   };
 }
 
+/** @param {string} name @param {Part[]} parts @param {string[]} colours @returns {Figure} */
+function figureOf(name, parts, colours) {
+  const names = parts.map((part) => part.name);
+  return { labels: names, ticks: names, series: [{ name, values: parts.map((part) => part.value), colours }] };
+}
+
 /**
- * A ring of the shares of the largest.
+ * A ring of the largest shares.
  * @param {string} key @param {string} value @param {string} name @param {number} limit
  * @returns {Drawing}
  */
-export function ring(key, value, name, limit) {
-  return {
-    kind: "doughnut",
-    legend: true,
-    figure: (rows) => {
-      const parts = largest(rows, key, value, limit);
-      const names = parts.map((part) => part.name);
-      const colours = parts.map((part) => (part.rest ? REST : seriesColour(part.name)));
-      return { labels: names, ticks: names, series: [{ name, values: parts.map((part) => part.value), colours }] };
-    },
-    summary: (rows) => `Ring, ${name} per ${key}: ${inWords(largest(rows, key, value, limit))}.`,
-  };
-}
+export const ring = (key, value, name, limit) => ({
+  kind: "doughnut",
+  legend: true,
+  figure: (rows) => {
+    const parts = largest(rows, key, value, limit);
+    return figureOf(name, parts, parts.map((part) => (part.rest ? REST : seriesColour(part.name))));
+  },
+  summary: (rows) => `Ring, ${name} per ${key}: ${inWords(largest(rows, key, value, limit))}.`,
+});
 
 /**
  * A bar for each of the largest.
  * @param {string} key @param {string} value @param {string} name @param {number} limit
  * @returns {Drawing}
  */
-export function ranking(key, value, name, limit) {
-  return {
-    kind: "bars",
-    figure: (rows) => {
-      const parts = largest(rows, key, value, limit);
-      const names = parts.map((part) => part.name);
-      return { labels: names, ticks: names, series: [{ name, values: parts.map((part) => part.value), colours: ["--accent"] }] };
-    },
-    summary: (rows) => `Bars, ${name} per ${key}: ${inWords(largest(rows, key, value, limit))}.`,
-  };
-}
+export const ranking = (key, value, name, limit) => ({
+  kind: "bars",
+  figure: (rows) => figureOf(name, largest(rows, key, value, limit), ["--accent"]),
+  summary: (rows) => `Bars, ${name} per ${key}: ${inWords(largest(rows, key, value, limit))}.`,
+});
 
 /**
- * A bar for each of the first, and none for the others: of what the rows already leave out, the rest has no sum. Where
- * one can be picked, it is among them, and the others step back.
+ * A bar for each of the first rows. There is none for the rest: the server sends only part of it. A picked row is always
+ * shown, and stands out.
  * @param {string} key @param {string} value @param {string} name @param {number} limit
  * @param {{unit?: [string, string], pick?: Pick}} [more]
  * @returns {Drawing}
  */
-export function first(key, value, name, limit, { unit, pick } = {}) {
+export function topBars(key, value, name, limit, { unit, pick } = {}) {
   /** @param {Row[]} rows */
-  function firstRows(rows) {
+  function shown(rows) {
     const at = pick ? rows.findIndex((row) => row[key] === pick.chosen()) : -1;
     return at < limit ? rows.slice(0, limit) : [...rows.slice(0, limit - 1), ...rows.slice(at, at + 1)];
   }
-  const colour = (/** @type {string} */ own) => (!pick?.chosen() || pick.chosen() === own ? "--accent" : "--accent-light");
+  /** @param {Row[]} rows */
+  const namesOf = (rows) => shown(rows).map((row) => String(row[key]));
+  const colour = (/** @type {string} */ bar) => (!pick?.chosen() || pick.chosen() === bar ? "--accent" : "--accent-light");
   return {
     kind: "bars",
-    ...(pick && { choice: { label: `${name}: pick one`, pick, names: (rows) => firstRows(rows).map((row) => String(row[key])) } }),
+    ...(pick && { choice: { label: `${name}: pick one`, pick, names: namesOf } }),
     figure: (rows) => {
-      const shown = firstRows(rows);
-      const names = shown.map((row) => String(row[key]));
+      const names = namesOf(rows);
       return {
         labels: names.map((words) => shorten(words, LONGEST_LABEL)),
         ticks: names.map((words) => shorten(words, LONGEST_NAME)),
         longest: LONGEST_NAME,
         unit,
-        series: [{ name, values: shown.map((row) => number(row[value])), colours: names.map(colour) }],
+        series: [{ name, values: shown(rows).map((row) => number(row[value])), colours: names.map(colour) }],
       };
     },
     summary: (rows) => {
-      const parts = firstRows(rows).map((row) => ({ name: String(row[key]), value: amount(row, value) }));
+      const parts = shown(rows).map((row) => ({ name: String(row[key]), value: amount(row, value) }));
       return `Bars, ${name} per ${key}: ${inWords(parts)}.`;
     },
   };
 }
 
 /**
- * A bar for each of the first of `key`, made of pieces per `piece`.
+ * A bar for each of the first names in `key`, made of pieces per `piece`.
  * @param {string} key @param {string} piece @param {string} value @param {string} name @param {number} limit
  * @returns {Drawing}
  */
-export function stacked(key, piece, value, name, limit) {
+export function stackedBars(key, piece, value, name, limit) {
   /** @param {Row[]} rows */
-  const firstNames = (rows) => [...new Set(rows.map((row) => String(row[key])))].slice(0, limit);
+  const namesOf = (rows) => [...new Set(rows.map((row) => String(row[key])))].slice(0, limit);
+  /** @param {Row[]} rows @param {string} bar */
+  const total = (rows, bar) => sum(rows.filter((row) => row[key] === bar), value);
   return {
     kind: "bars",
     legend: true,
     figure: (rows) => {
-      const names = firstNames(rows);
-      const series = byColour(rows, piece).map(({ label, colour, held }) => ({
+      const names = namesOf(rows);
+      const series = byColour(rows, piece).map(({ label, colour, group }) => ({
         name: label,
-        values: names.map((own) => sum(held.filter((row) => row[key] === own), value)),
+        values: names.map((bar) => total(group, bar)),
         colours: [colour],
       }));
       return { labels: names, ticks: names, series };
     },
     summary: (rows) => {
-      const parts = firstNames(rows).map((own) => ({ name: own, value: sum(rows.filter((row) => row[key] === own), value) }));
+      const parts = namesOf(rows).map((bar) => ({ name: bar, value: total(rows, bar) }));
       return `Bars, ${name} per ${key}, split by ${piece}: ${inWords(parts)}.`;
     },
   };
@@ -216,18 +215,18 @@ export function stacked(key, piece, value, name, limit) {
 /**
  * @param {Row[]} rows
  * @param {string} piece
- * @returns {{label: string, colour: string, held: Row[]}[]} in the palette's order, those without a colour together and last
+ * @returns {{label: string, colour: string, group: Row[]}[]} in the palette's order, all without a colour together and last
  */
 function byColour(rows, piece) {
   /** @type {Map<string, Row[]>} */
   const groups = new Map();
   for (const row of rows) {
     const colour = seriesColour(String(row[piece]));
-    const group = groups.get(colour);
-    if (group) group.push(row);
-    else groups.set(colour, [row]);
+    const group = groups.get(colour) ?? [];
+    group.push(row);
+    groups.set(colour, group);
   }
   return [...groups]
     .sort(([a], [b]) => a.localeCompare(b))
-    .map(([colour, held]) => ({ label: colour === REST ? OTHERS : String(held[0]?.[piece]), colour, held }));
+    .map(([colour, group]) => ({ label: colour === REST ? OTHERS : String(group[0]?.[piece]), colour, group }));
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** How numbers, times and lengths are written: in the language of the page, days and hours in UTC. */
+/** Formats numbers, times and durations in the language of the page; days and hours are UTC. */
 
 const language = document.documentElement.lang;
 const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
@@ -23,10 +23,10 @@ const monthLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "l
 const dayName = new Intl.DateTimeFormat(language, { timeZone: "UTC", weekday: "short" });
 const segmenter = "Segmenter" in Intl ? new Intl.Segmenter(language) : null;
 
-/** In UTF-16 units, more than any emoji has. What is longer is no character that one can read, but many marks on one. */
+/** UTF-16 units: more than any emoji has. Anything longer is a pile of marks on one letter. */
 const LONGEST_CHARACTER = 32;
 
-/** What stands where there is no number. */
+/** Stands in place of a missing number. */
 export const NONE = "–";
 
 /** @param {number | null} value */
@@ -35,24 +35,24 @@ export const count = (value) => (value === null ? NONE : whole.format(value));
 /** @param {number | null} value */
 export const decimal = (value) => (value === null ? NONE : tenths.format(value));
 
-/** @param {number | null} value of a store */
+/** @param {number | null} value */
 export const bytes = (value) => (value === null ? NONE : size.format(value));
 
-/** @param {number} value for chart axes: 12K */
+/** @param {number} value written as on chart axes: 12K */
 export const compact = (value) => short.format(value);
 
-/** @param {number | null} value of a hundred */
+/** @param {number | null} value 0 to 100 */
 export const percent = (value) => (value === null ? NONE : share.format(value / 100));
 
 /**
  * @param {number | null} part
  * @param {number | null} total
- * @returns {number | null} of a hundred, to two decimals
+ * @returns {number | null} 0 to 100, to two decimals
  */
 export const percentage = (part, total) => (part === null || !total ? null : Math.round((10_000 * part) / total) / 100);
 
 /**
- * A length of time in at most three units.
+ * A duration in at most three units.
  * @param {number | null} seconds
  * @returns {[string, string][]} value and unit, largest first
  */
@@ -72,7 +72,7 @@ export function lengthParts(seconds) {
   return parts.slice(first, first + 3).map(([value, unit]) => [whole.format(value), unit]);
 }
 
-/** @param {number | null} at milliseconds; the time of its day, UTC */
+/** @param {number | null} at milliseconds; written as the time of its day, UTC */
 export const clock = (at) => (at === null ? NONE : new Date(at).toISOString().slice(11, 19));
 
 /** @param {number | null} seconds */
@@ -92,16 +92,13 @@ export function day(date, style = "short") {
   return { short: dayShort, medium: dayMedium, long: dayLong }[style].format(at);
 }
 
-/**
- * @param {string} instant
- * @param {(at: Date) => string} write
- */
+/** @param {string} instant @param {(at: Date) => string} write */
 function written(instant, write) {
   const at = new Date(instant);
   return Number.isNaN(at.getTime()) ? instant || NONE : write(at);
 }
 
-/** @param {string} instant as ISO 8601 has it; all of these write UTC */
+/** @param {string} instant ISO 8601; all of these write UTC */
 export const time = (instant) => written(instant, (at) => at.toISOString().slice(11, 16));
 
 /** @param {string} instant */
@@ -110,21 +107,18 @@ export const weekday = (instant) => written(instant, (at) => dayName.format(at))
 /** @param {string} instant to the minute */
 export const dayAndTime = (instant) => written(instant, (at) => dayMinute.format(at));
 
-/** @param {string} instant to the second, the same width for all of them */
+/** @param {string} instant to the second, always the same width */
 export const toTheSecond = (instant) => written(instant, (at) => at.toISOString().slice(0, 19).replace("T", " "));
 
 /** @param {string} instant */
 export const toTheMillisecond = (instant) => written(instant, (at) => at.toISOString().slice(0, 23).replace("T", " "));
 
-/**
- * @param {string} instant
- * @param {"short" | "long"} [style]
- */
+/** @param {string} instant @param {"short" | "long"} [style] */
 export const monthOf = (instant, style = "short") =>
   written(instant, (at) => (style === "long" ? monthLong : monthShort).format(at));
 
 /**
- * A length of time in one unit.
+ * A duration in one unit.
  * @param {number} seconds
  */
 export function about(seconds) {
@@ -141,12 +135,12 @@ export function ago(milliseconds) {
 
 /**
  * @param {string} words
- * @returns {string[]} what a reader takes for one character each; code points where the browser cannot tell
+ * @returns {string[]} characters as a reader sees them; in old browsers, code points
  */
 function characters(words) {
   if (!segmenter) return [...words];
-  const found = Array.from(segmenter.segment(words), ({ segment }) => segment);
-  return found.flatMap((character) => (character.length > LONGEST_CHARACTER ? [...character] : [character]));
+  const segments = Array.from(segmenter.segment(words), ({ segment }) => segment);
+  return segments.flatMap((character) => (character.length > LONGEST_CHARACTER ? [...character] : [character]));
 }
 
 /**
@@ -161,13 +155,13 @@ export function cut(words, longest) {
 }
 
 /**
- * Cuts out the middle: beginning and end tell most about a path.
+ * Cuts out the middle: the beginning and the end say most about a path.
  * @param {string} words
  * @param {number} longest
  */
 export function shorten(words, longest) {
   if (words.length <= longest) return words;
-  const room = longest * LONGEST_CHARACTER; // of a text far longer than that, only the ends are looked at
+  const room = longest * LONGEST_CHARACTER; // of a much longer text, only the ends are read
   const all = characters(words.length > 2 * room ? words.slice(0, room) + words.slice(-room) : words);
   if (all.length <= longest) return words;
   const end = Math.floor((longest - 1) / 2);

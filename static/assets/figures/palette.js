@@ -1,9 +1,9 @@
 // @ts-check
-/** One colour per name, the same on every chart. */
+/** Each name has one colour, the same on every chart. */
 
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5", "--series-6"];
 
-/** For everything that has no colour of its own. */
+/** The colour of names that came too late for one of their own. */
 export const REST = "--series-rest";
 
 /** @type {Map<string, string>} */
@@ -14,7 +14,7 @@ const taken = new Map([
 ]);
 
 /**
- * Names not seen before get the next free colour, and keep it.
+ * A new name gets the next free colour, and keeps it.
  * @param {string} name
  * @returns {string} a CSS variable
  */

@@ -1,47 +1,41 @@
 // @ts-check
-/** Sums, peaks and the largest of many, over a card's rows: what charts and their sentences are made of. */
+/** The rows of a card, and their sums, peaks and largest parts, which charts and summaries are made of. */
 
 import { count } from "./format.js";
 
 /** @typedef {string | number | null} Cell */
-/** @typedef {Record<string, Cell>} Row its `id`, where it has one, tells it from the others; `composed` of others, it is no name */
+/** @typedef {Record<string, Cell>} Row `id` identifies it; `composed`: it sums up others, and has no name of its own */
 /**
  * @typedef {object} Pick
  * @property {(name: string) => void} choose
  * @property {() => string} chosen
  * @property {string} [by] the key of what is chosen, where the cells do not say it themselves
  */
-/** @typedef {{name: string, value: number, rest?: boolean}} Part `rest`: everything without a place of its own */
+/** @typedef {{name: string, value: number, rest?: boolean}} Part `rest`: all that are not among the largest */
 
-/** What a `rest` is called; something real may have the same name. */
+/** The name of a `rest`; a real part may have the same name. */
 export const OTHERS = "Other";
 
-/**
- * @param {Row} row
- * @param {string} key
- */
+/** @param {Row} row @param {string} key */
 export const amount = (row, key) => Number(row[key] ?? 0);
 
-/**
- * @param {Row[]} rows
- * @param {string} key
- */
+/** @param {Row[]} rows @param {string} key */
 export const sum = (rows, key) => rows.reduce((total, row) => total + amount(row, key), 0);
 
 /**
  * @param {Row[]} rows
  * @param {string} key
- * @returns {Row} the first of the highest
+ * @returns {Row} the first one with the highest value
  */
 export const highest = (rows, key) =>
   rows.reduce((best, row) => (amount(row, key) > amount(best, key) ? row : best), rows[0] ?? {});
 
 /**
- * Keeps a chart readable; the table has them all.
+ * The largest rows, and the rest as one part: so a chart stays readable. The table has them all.
  * @param {Row[]} rows largest first
  * @param {string} name
  * @param {string} value
- * @param {number} limit how many keep their name
+ * @param {number} limit
  * @returns {Part[]}
  */
 export function largest(rows, name, value, limit) {

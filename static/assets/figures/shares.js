@@ -1,13 +1,13 @@
 // @ts-check
-/** Percentages of a whole that agree with it: each to one decimal, together exactly 100.0. */
+/** Percentages with one decimal that add up to exactly 100.0. */
 
-/** Of a whole. */
+/** 100 % in tenths. */
 const TENTHS = 1_000;
 
 /**
- * By the largest remainder: all are rounded down, and what is missing goes to those that lost most.
+ * The largest remainder method: all are rounded down, and the missing tenths go to those that lost most.
  * @param {number[]} values
- * @returns {(number | null)[]} of a hundred; null where there is no whole
+ * @returns {(number | null)[]} 0 to 100; null if all values are 0
  */
 export function shares(values) {
   const whole = values.reduce((sum, value) => sum + value, 0);

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The units of time that statistics come in, and how a bin of each is named and drawn; all of it UTC. What is in a bin
- * the server decides. It leaves empty ones out, so which those are is found here.
+ * The units of time that statistics come in, and how the bins of each are named and drawn, in UTC. The server counts, and
+ * leaves out empty bins; they are filled in here.
  */
 
 import { number, text } from "../wire/read.js";
@@ -14,17 +14,17 @@ import { amount, highest, sum } from "./rows.js";
 /**
  * @typedef {object} Names
  * @property {(from: string) => string} brief the beginning of a bin
- * @property {(from: string) => string} full the bin, said so that it stands alone
- * @property {(from: string, back: number) => string} tick for the axis, so many bins before the last; empty where it
- *   shall stay free: on a phone there is room for six
+ * @property {(from: string) => string} full the bin's name where it stands alone
+ * @property {(from: string, back: number) => string} tick the label on the axis, `back` bins before the last; mostly
+ *   empty: on a phone there is room for six
  */
 /**
  * @typedef {object} Steps
- * @property {(at: number) => number} start of the bin that a moment is in
- * @property {(start: number, bins: number) => number} before so many bins earlier
+ * @property {(at: number) => number} start of the bin with this moment
+ * @property {(start: number, bins: number) => number} before the start, so many bins earlier
  */
 /** @typedef {Names & {id: string, bins: number, steps: Steps | null}} Shape the newest `bins` are drawn */
-/** @typedef {Shape & {label: string, words: string}} Unit `words`: its bins, in a sentence */
+/** @typedef {Shape & {label: string, words: string}} Unit `words`: the bins drawn, as in a sentence */
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -32,23 +32,16 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 /** Weeks begin on Mondays, and 1970 began on a Thursday. */
 const FIRST_MONDAY = 4 * DAY_MS;
-/** So far the clock of the database may be ahead of the server's. */
+/** The database's clock may be ahead of the server's by so much. */
 const SKEW_MS = 5 * SECOND_MS;
 
-/**
- * @param {number} ms
- * @param {number} [origin]
- * @returns {Steps}
- */
+/** @param {number} ms @param {number} [origin] @returns {Steps} */
 const stepsOf = (ms, origin = 0) => ({
   start: (at) => Math.floor((at - origin) / ms) * ms + origin,
   before: (start, bins) => start - bins * ms,
 });
 
-/**
- * @param {number} months
- * @returns {Steps}
- */
+/** @param {number} months @returns {Steps} */
 const stepsOfMonths = (months) => ({
   start: (at) => {
     const date = new Date(at);
@@ -157,7 +150,7 @@ const second = {
 };
 
 /**
- * A second of them is wider than any screen: those without anything are left out.
+ * Without empty bins: one second of them is wider than any screen.
  * @type {Shape}
  */
 const millisecond = {
@@ -169,10 +162,7 @@ const millisecond = {
   tick: (from, back) => (back % 16 === 7 ? toTheMillisecond(from).slice(11) : ""),
 };
 
-/**
- * @param {Shape} shape
- * @returns {Unit}
- */
+/** @param {Shape} shape @returns {Unit} */
 const unit = (shape) => ({
   ...shape,
   label: shape.id.charAt(0).toUpperCase() + shape.id.slice(1),
@@ -191,13 +181,13 @@ export const unitOf = (id) => UNITS.find((unit) => unit.id === id) ?? HOUR;
 /**
  * The bins to draw, newest first.
  * @param {Unit} unit
- * @param {Json[]} given `{time, count}`, those that are not empty, newest first
- * @param {number} moment up to which they are known; bins of a later time are not drawn
+ * @param {Json[]} counted `{time, count}` of the bins that are not empty, newest first
+ * @param {number} moment up to which the counts are known; later bins are not drawn
  * @returns {Row[]}
  */
-export function binsUpTo(unit, given, moment) {
+export function binsUpTo(unit, counted, moment) {
   const { steps } = unit;
-  const counts = new Map(given.map((bin) => [Date.parse(text(bin.time)), number(bin.count)]));
+  const counts = new Map(counted.map((bin) => [Date.parse(text(bin.time)), number(bin.count)]));
   const times = [...counts.keys()].filter((at) => at <= moment + SKEW_MS);
   const drawn = steps
     ? Array.from({ length: unit.bins }, (_, back) => steps.before(steps.start(Math.max(moment, times[0] ?? moment)), back))
@@ -209,7 +199,7 @@ export function binsUpTo(unit, given, moment) {
  * @param {Row[]} rows that begin at `from`, oldest first
  * @param {Names} names
  * @param {string} value @param {string} name @param {string} colour
- * @param {boolean} [open] whether the last bin is not over
+ * @param {boolean} [open] whether the last bin goes on
  * @returns {Figure}
  */
 export function binsFigure(rows, names, value, name, colour, open = true) {
@@ -226,7 +216,7 @@ export function binsFigure(rows, names, value, name, colour, open = true) {
  * @param {Row[]} rows
  * @param {Names} names
  * @param {string} value
- * @returns {string} where it was most, behind a comma; empty where all are
+ * @returns {string} when it was most, after a comma; empty if all bins are empty
  */
 export function mostIn(rows, names, value) {
   const peak = highest(rows, value);

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The windows of time that a reader looks through, and how the bins they are made of are named and drawn. The last bin
- * is the minute, hour or day that is not over.
+ * The windows of time that the reader can pick, and how their bins are named and drawn. The last bin is the minute, hour
+ * or day that goes on.
  */
 
 import { count, day, weekday } from "./format.js";
@@ -14,8 +14,8 @@ import { binsFigure, hour, minute, mostIn } from "./units.js";
  * @typedef {object} Frame
  * @property {"hour" | "day" | "week"} id
  * @property {string} label
- * @property {string} words in a sentence
- * @property {string} bin what it is made of
+ * @property {string} words its name in a sentence
+ * @property {string} bin the unit of its bins
  */
 /** @typedef {Frame & Names} Window */
 
@@ -39,14 +39,11 @@ const lastWeek = {
 /** @type {[Window, ...Window[]]} */
 export const WINDOWS = [lastHour, lastDay, lastWeek];
 
-/**
- * @param {unknown} id
- * @returns {Window}
- */
+/** @param {unknown} id @returns {Window} */
 export const windowOf = (id) => WINDOWS.find((window) => window.id === id) ?? lastHour;
 
 /**
- * An area over the bins that begin at `from`, oldest first; the rows say of which `window` they are.
+ * An area over the bins that begin at `from`, oldest first; `window` of each row is the window's id.
  * @param {string} value @param {string} name
  * @returns {Drawing}
  */

@@ -1,14 +1,15 @@
 // @ts-check
-/** Logins: who signs in, with what, from where, when and for how long. The payload is `contracts.md` §1.6. */
+/** The panel of logins: who signs in, with what, from where, when and for how long. */
 
 import { today } from "../figures/days.js";
-import { perDay, perHour, ranking, ring, stacked } from "../figures/drawings.js";
+import { perDay, perHour, ranking, ring, stackedBars } from "../figures/drawings.js";
 import { count, decimal, length, percent, percentage } from "../figures/format.js";
 import { sum } from "../figures/rows.js";
+import { curl, synthetic } from "../widgets/guide.js";
 import { list, number, object, text } from "../wire/read.js";
 
 /** @import { Card } from "../cards/card.js" */
-/** @import { Panel } from "../cards/panel.js" */
+/** @import { MakePanel } from "../cards/panel.js" */
 /** @import { Tile } from "../cards/tiles.js" */
 /** @import { Row } from "../figures/rows.js" */
 /** @import { Json } from "../wire/read.js" */
@@ -18,14 +19,14 @@ const REGIONS = 8;
 const BROWSERS = 7;
 
 /**
- * A length over no finished session is not a length.
+ * The server sends 0 if no session has finished.
  * @param {Json} stats
  * @param {string} key
  */
 const finishedLength = (stats, key) => (stats.totalSessions ? number(stats[key]) : null);
 
 /**
- * Sent as 0 where no session has finished.
+ * The server sends 0 if no session has finished.
  * @param {unknown} value
  */
 const average = (value) => number(value) || null;
@@ -95,7 +96,7 @@ const regions = {
       total: number(row.region_total),
       average: average(row.avg_session_duration_seconds),
     })),
-  drawing: stacked("region", "device", "logins", "Logins", REGIONS),
+  drawing: stackedBars("region", "device", "logins", "Logins", REGIONS),
 };
 
 /** @type {Card} */
@@ -152,12 +153,7 @@ const sessions = {
   ],
 };
 
-/**
- * @param {string} device
- * @param {Json} stats
- * @param {unknown} active
- * @returns {Row}
- */
+/** @param {string} device @param {Json} stats @param {unknown} active @returns {Row} */
 function sessionRow(device, stats, active) {
   return {
     device,
@@ -242,8 +238,8 @@ const example = {
   session_duration_seconds: 1800,
 };
 
-/** @type {Panel} */
-export const logins = {
+/** @type {MakePanel} */
+export const makeLogins = () => ({
   id: "logins",
   title: "Logins",
   hint: "Who signs in, with what, from where, and for how long.",
@@ -257,12 +253,6 @@ export const logins = {
   },
   guide: {
     title: "No logins yet",
-    steps: [
-      { words: "Synthetic logins, five a second, from a second terminal:", code: "python -m statsd generate --rate 5" },
-      {
-        words: "One login of your own:",
-        code: `curl -X POST ${location.origin}/logins \\\n  -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(example)}'`,
-      },
-    ],
+    steps: [synthetic("logins", 5), { words: "One of your own:", code: curl("POST", "/logins", example) }],
   },
-};
+});

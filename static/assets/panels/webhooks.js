@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Webhook events: how many of which type, in a window of time that the reader picks. `contracts.md` §2.
- * The topic brings all windows at once; only the list of the newest events is fetched, after every frame.
+ * The panel of webhook events: how many of which type, in a window of time that the reader picks. The topic brings all
+ * windows at once; only the newest events are queried.
  */
 
 import { count, percent, percentage } from "../figures/format.js";
@@ -9,24 +9,22 @@ import { amount, highest, sum } from "../figures/rows.js";
 import { shares } from "../figures/shares.js";
 import { perBin, windowOf, WINDOWS } from "../figures/windows.js";
 import { element } from "../widgets/element.js";
+import { curl, synthetic } from "../widgets/guide.js";
 import { makeMenu } from "../widgets/menu.js";
 import { makeSwitch } from "../widgets/switch.js";
 import { ask } from "../wire/ask.js";
-import { composed, makeFetched } from "../wire/query.js";
+import { makeMemo, Query } from "../wire/query.js";
 import { isObject, list, number, object, text } from "../wire/read.js";
 
 /** @import { Card } from "../cards/card.js" */
-/** @import { Panel } from "../cards/panel.js" */
+/** @import { MakePanel, Panel } from "../cards/panel.js" */
 /** @import { Tile } from "../cards/tiles.js" */
 /** @import { Row } from "../figures/rows.js" */
 /** @import { Json } from "../wire/read.js" */
 
 const NEWEST = 20;
-/** The list costs the server a query: one a second is live enough. */
-const NEWEST_MS = 1_000;
-const EVENTS = "webhooks events";
-/** What rows are called that are made of others: in brackets, as no service names its events. */
-const MADE = { rest: "(other types)", total: "(all types)" };
+/** Names of rows that sum up others, in brackets, which no service uses in its names. */
+const COMPOSED = { rest: "(other types)", total: "(all types)" };
 
 const FORMATS = [
   { id: "csv", name: "CSV", words: "for spreadsheets" },
@@ -34,18 +32,15 @@ const FORMATS = [
   { id: "ndjson", name: "NDJSON", words: "one event a line" },
 ];
 
-// Reading the payload: the topic's, and beside it the picked `window`, the `newest` events, and why it has none.
+// The payload: the topic's, with the picked `window` and the `newest` events, or the reason why there are none.
 
 /** @param {Json} payload */
-const shown = (payload) => windowOf(payload.window);
+const picked = (payload) => windowOf(payload.window);
 
-/**
- * @param {Json} payload
- * @returns {Row[]}
- */
+/** @param {Json} payload @returns {Row[]} */
 const bins = (payload) =>
-  list(object(payload.segmentedData)[shown(payload).id]).map((row) => ({
-    window: shown(payload).id,
+  list(object(payload.segmentedData)[picked(payload).id]).map((row) => ({
+    window: picked(payload).id,
     from: text(row.timestamp),
     events: number(row.count),
   }));
@@ -54,28 +49,28 @@ const bins = (payload) =>
 const inWindow = (payload) => sum(bins(payload), "events");
 
 /**
- * The largest types, what is left, and the total of the window: percentages that add up, of numbers that add up.
+ * The largest types, the rest, and the total of the window. Counts and percentages both add up.
  * @param {Json} payload
  * @returns {Row[]}
  */
 function types(payload) {
   const total = inWindow(payload);
   if (!total) return [];
-  const rows = list(object(payload.segmentedTopEventTypes)[shown(payload).id]).map((row) => ({
+  const rows = list(object(payload.segmentedTopEventTypes)[picked(payload).id]).map((row) => ({
     type: text(row.type),
     events: number(row.count),
   }));
-  const left = total - sum(rows, "events");
-  const all = left > 0 ? [...rows, { type: MADE.rest, events: left, composed: "rest" }] : rows;
+  const rest = total - sum(rows, "events");
+  const all = rest > 0 ? [...rows, { type: COMPOSED.rest, events: rest, composed: "rest" }] : rows;
   const parts = shares(all.map((row) => amount(row, "events")));
   return [
     ...all.map((row, at) => ({ ...row, share: parts[at] ?? null, bar: parts[at] ?? null })),
-    { type: MADE.total, events: total, share: 100, composed: "total" },
+    { type: COMPOSED.total, events: total, share: 100, composed: "total" },
   ];
 }
 
 /**
- * Of the newest events those in the window: the list may be older than the bins, or of a longer window.
+ * The newest events that are in the window: their list may be older than the bins, or be of a longer window.
  * @param {Json} payload
  */
 const received = (payload) =>
@@ -88,7 +83,7 @@ const busiest = (payload) => highest(bins(payload), "events");
 const events = {
   id: "events",
   title: "Events",
-  hint: (payload) => `Per ${shown(payload).bin} in ${shown(payload).words}, UTC`,
+  hint: (payload) => `Per ${picked(payload).bin} in ${picked(payload).words}, UTC`,
   width: "wide",
   columns: [
     { key: "from", label: "From (UTC)", kind: "time" },
@@ -102,9 +97,9 @@ const events = {
 const topTypes = {
   id: "types",
   title: "Top event types",
-  hint: (payload) => `Share of the events in ${shown(payload).words}`,
+  hint: (payload) => `Share of the events in ${picked(payload).words}`,
   width: "side",
-  bare: (payload) => `No events in ${shown(payload).words}`,
+  bare: (payload) => `No events in ${picked(payload).words}`,
   footed: true,
   columns: [
     { key: "type", label: "Event type", kind: "name", bar: "bar" },
@@ -118,11 +113,11 @@ const topTypes = {
 const newest = {
   id: "newest",
   title: "Newest events",
-  hint: (payload) => `The last ${NEWEST} received in ${shown(payload).words}; the export has them all`,
+  hint: (payload) => `The last ${NEWEST} received in ${picked(payload).words}; the export has them all`,
   width: "full",
   bare: (payload) => {
     const { of, reason } = object(payload.newest);
-    return of === payload.window ? `No events in ${shown(payload).words}` : text(reason) || "Asking the server…";
+    return of === payload.window ? `No events in ${picked(payload).words}` : text(reason) || "Asking the server…";
   },
   columns: [
     { key: "type", label: "Event type", kind: "name" },
@@ -159,17 +154,17 @@ const tiles = [
   },
   {
     id: "window",
-    label: (payload) => shown(payload).label,
+    label: (payload) => picked(payload).label,
     kind: "count",
     value: (payload) => (bins(payload).length ? inWindow(payload) : null),
-    note: (payload) => `since ${shown(payload).brief(text(bins(payload)[0]?.from))}`,
+    note: (payload) => `since ${picked(payload).brief(text(bins(payload)[0]?.from))}`,
   },
   {
     id: "busiest",
-    label: (payload) => `Busiest ${shown(payload).bin}`,
+    label: (payload) => `Busiest ${picked(payload).bin}`,
     kind: "count",
     value: (payload) => number(busiest(payload).events) || null,
-    note: (payload) => (busiest(payload).events ? shown(payload).brief(String(busiest(payload).from)) : "no events"),
+    note: (payload) => (busiest(payload).events ? picked(payload).brief(String(busiest(payload).from)) : "no events"),
   },
   {
     id: "top",
@@ -193,88 +188,70 @@ const tiles = [
 /** @param {Json} payload */
 function remark(payload) {
   if (number(payload.totalEvents) === 0) return "Nothing is stored yet: every event that came was refused.";
-  return inWindow(payload) === 0 ? `No events in ${shown(payload).words}. What is stored is older.` : "";
-}
-
-/** @type {NonNullable<Panel["detail"]>} */
-function detail(store, changed) {
-  const picker = makeSwitch("webhooks", "Window", WINDOWS, changed);
-  const menu = makeMenu("Export");
-  const newestOnes = makeFetched(store, changed, {
-    name: EVENTS,
-    pace: NEWEST_MS,
-    picked: () => picker.chosen().id,
-    async find() {
-      const answer = await ask(`/events?filter=${picker.chosen().id}&limit=${NEWEST}`);
-      return { ...answer, payload: answer.payload && { events: object(answer.payload.data).events } };
-    },
-  });
-  const compose = composed((/** @type {Json} */ topic, /** @type {string} */ id, /** @type {Json | undefined} */ found, /** @type {string} */ reason) => ({
-    ...topic,
-    window: id,
-    newest: { ...found, reason },
-  }));
-
-  function showMenu() {
-    const { id, words } = picker.chosen();
-    menu.show(
-      `All events of ${words}`,
-      FORMATS.map((format) => ({ ...format, address: `/export/${format.id}?filter=${id}` })),
-    );
-  }
-
-  window.addEventListener("hashchange", () => {
-    picker.read();
-    changed();
-  });
-
-  return {
-    bar: element("div", { class: "pickers" }, picker.bar, menu.node),
-    enter() {
-      picker.read();
-      newestOnes.enter();
-    },
-    complete({ link, snapshot }, now) {
-      if (newestOnes.follow(snapshot, now)) showMenu();
-      if (!snapshot) return { link, snapshot };
-      // The list of another window stays for a moment, until the one that was asked for is here.
-      const found = newestOnes.isFit(now) ? newestOnes.kept() : undefined;
-      const receivedAt = Math.min(snapshot.receivedAt, found?.receivedAt ?? Infinity);
-      const payload = compose(snapshot.payload, picker.chosen().id, found?.payload, newestOnes.failure().reason);
-      return { link: newestOnes.waiting(link), snapshot: { payload, receivedAt } };
-    },
-  };
+  return inWindow(payload) === 0 ? `No events in ${picked(payload).words}. What is stored is older.` : "";
 }
 
 const example = { eventType: "page_view", userId: "123", timestamp: "2024-01-01T12:00:00Z", metadata: { page: "home" } };
 
-/** @type {Panel} */
-export const webhooks = {
+/** What no choice changes. @type {Panel} */
+const ABOUT = {
   id: "webhooks",
   title: "Webhooks",
   hint: "What other services report, by type and time of receipt.",
   source: { topic: "webhooks", snapshot: "/webhooks" },
   tiles,
   cards: [events, topTypes, newest],
-  detail,
   remark,
   isEmpty: (payload) => number(payload.totalEvents) === 0 && !number(payload.invalidEvents),
   summary: (payload) => {
     const [top] = types(payload);
     const most = top ? `, most of type ${top.type}` : "";
-    return `${count(inWindow(payload))} events in ${shown(payload).words}${most}; ${count(number(payload.eventsThisMinute))} this minute.`;
+    return `${count(inWindow(payload))} events in ${picked(payload).words}${most}; ${count(number(payload.eventsThisMinute))} this minute.`;
   },
   guide: {
     title: "No webhook events yet",
-    steps: [
-      {
-        words: "Synthetic ones, twenty a second, from a second terminal:",
-        code: "python -m statsd generate --stream webhooks --rate 20",
-      },
-      {
-        words: "One of your own:",
-        code: `curl -X POST ${location.origin}/webhook \\\n  -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(example)}'`,
-      },
-    ],
+    steps: [synthetic("webhooks", 20), { words: "One of your own:", code: curl("POST", "/webhook", example) }],
   },
 };
+
+/** @type {MakePanel} */
+export function makeWebhooks(store, changed) {
+  const picker = makeSwitch("webhooks", "Window", WINDOWS, changed);
+  const menu = makeMenu("Export");
+  const query = new Query(store, changed, {
+    name: "webhooks events",
+    key: () => picker.chosen().id,
+    async run(id) {
+      const answer = await ask(`/events?filter=${id}&limit=${NEWEST}`);
+      return { ...answer, payload: answer.payload && { events: object(answer.payload.data).events } };
+    },
+  });
+  const memo = makeMemo();
+
+  function showMenu() {
+    const { id, words } = picker.chosen();
+    const entries = FORMATS.map((format) => ({ ...format, address: `/export/${format.id}?filter=${id}` }));
+    menu.show(`All events of ${words}`, entries);
+  }
+
+  return {
+    ...ABOUT,
+    bar: element("div", { class: "pickers" }, picker.bar, menu.node),
+    read: picker.read,
+    enter: () => query.enter(),
+    complete({ link, snapshot }, now) {
+      if (query.follow(snapshot, now)) showMenu();
+      if (!snapshot) return { link, snapshot };
+      const events = query.held(now);
+      const { reason } = query.failure;
+      const window = picker.chosen().id;
+      const payload = memo([snapshot.payload, window, events?.payload, reason], () => ({
+        ...snapshot.payload,
+        window,
+        newest: { ...events?.payload, reason },
+      }));
+      const receivedAt = Math.min(snapshot.receivedAt, events?.receivedAt ?? Infinity);
+      return { link: query.waiting(link), snapshot: { payload, receivedAt } };
+    },
+  };
+}

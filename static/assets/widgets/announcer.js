@@ -1,12 +1,12 @@
 // @ts-check
-/** Tells a screen reader what changed, at a pace one can listen to. */
+/** Tells screen readers what changed, at a pace that can be followed. */
 
 const PACE_MS = 15_000;
 
 /**
  * @param {HTMLElement} where a polite live region
- * @returns {{say: (sentence: string) => void, clear: () => void}} the newest sentence is said when it is time, older ones
- *   are skipped; `clear` takes back what was said, and what was to be
+ * @returns {{say: (sentence: string) => void, clear: () => void}} only the newest sentence is
+ *   said when it is time; `clear` takes back what was said and what is waiting
  */
 export function makeAnnouncer(where) {
   let next = "";

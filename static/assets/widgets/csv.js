@@ -1,14 +1,15 @@
 // @ts-check
-/** A table as a CSV file (RFC 4180), safe to open in a spreadsheet. */
+/** Saves tables as CSV files (RFC 4180) that are safe to open in a spreadsheet. */
 
 import { button } from "./element.js";
 
-/** A spreadsheet takes a text that starts like this for a formula, and runs it. */
+/** @typedef {(string | number | null)[]} Line */
+
+/** Spreadsheets run a text that begins like this as a formula. */
 const FORMULA = /^[=+\-@\t\r＝＋－＠]/;
 
 /**
- * @param {(string | number | null)[][]} lines the first one holds the headings
- * @returns {string}
+ * @param {Line[]} lines the first one has the headings
  */
 function toCsv(lines) {
   return lines.map((line) => line.map(field).join(",") + "\r\n").join("");
@@ -23,8 +24,8 @@ function field(value) {
 }
 
 /**
- * @param {string} name without the moment and the ending
- * @param {(string | number | null)[][]} lines the first one holds the headings
+ * @param {string} name of the file; the moment and the ending are added
+ * @param {Line[]} lines the first one has the headings
  */
 export function saveCsv(name, lines) {
   const moment = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
@@ -32,18 +33,15 @@ export function saveCsv(name, lines) {
 }
 
 /**
- * A button that downloads lines as they are at the moment.
- * @param {string} name of the file, before that moment
- * @param {string} title of what is in it
- * @param {() => (string | number | null)[][]} lines
+ * A button that saves the present lines.
+ * @param {string} name of the file
+ * @param {string} title of the table
+ * @param {() => Line[]} lines
  */
 export const makeExport = (name, title, lines) =>
   button({ class: "tool", "data-export": "", "aria-label": `CSV: download ${title}` }, "CSV", () => saveCsv(name, lines()));
 
-/**
- * @param {string} name
- * @param {string} content
- */
+/** @param {string} name @param {string} content */
 function download(name, content) {
   const address = URL.createObjectURL(new Blob([content], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");

@@ -1,48 +1,55 @@
 // @ts-check
-/** Making elements. Strings become text nodes, never markup. */
+/** Making and changing elements. Strings become text, never markup. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, string>} [attributes] set with setAttribute
+ * @param {Record<string, string>} [attributes]
  * @param {...(Node | string)} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
 }
 
-/**
- * A button that does something on this page.
- * @param {Record<string, string>} attributes
- * @param {string} label
- * @param {(event: MouseEvent) => void} act
- */
+/** @param {Record<string, string>} attributes @param {string} label @param {(event: MouseEvent) => void} act */
 export function button(attributes, label, act) {
-  const made = element("button", { type: "button", ...attributes }, label);
-  made.addEventListener("click", act);
-  return made;
+  const node = element("button", { type: "button", ...attributes }, label);
+  node.addEventListener("click", act);
+  return node;
 }
 
 /**
- * The one element of the page that carries this `data-` attribute.
- * @param {string} hook for example `data-tabs`
+ * @param {string} hook a `data-` attribute that one element of the page has, for example `data-tabs`
  * @returns {HTMLElement}
  */
 export function hooked(hook) {
-  const found = document.querySelector(`[${hook}]`);
-  if (!(found instanceof HTMLElement)) throw new Error(`index.html: no element has ${hook}`);
-  return found;
+  const node = document.querySelector(`[${hook}]`);
+  if (!(node instanceof HTMLElement)) throw new Error(`index.html: no element has ${hook}`);
+  return node;
 }
 
 /**
- * Writes only what differs, so that a selection or a screen reader is not disturbed.
- * @param {Element} where
+ * Writes only what differs, so that selections and screen readers are not disturbed.
+ * @param {Element} node
  * @param {string} words
  */
-export function setText(where, words) {
-  if (where.textContent !== words) where.textContent = words;
+export function setText(node, words) {
+  if (node.textContent !== words) node.textContent = words;
+}
+
+/**
+ * One child per item. Children that exist are changed in place, so that scrolling, focus and selections survive.
+ * @template Item
+ * @param {Element} parent
+ * @param {Item[]} items
+ * @param {(at: number) => Element} make a new child, without its item
+ * @param {(child: Element, item: Item, at: number) => void} show
+ */
+export function showEach(parent, items, make, show) {
+  while (parent.children.length > items.length) parent.lastElementChild?.remove();
+  items.forEach((item, at) => show(parent.children[at] ?? parent.appendChild(make(at)), item, at));
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** A form that sends what is in it, and says what became of that: a refusal in the server's words. */
+/** Forms that send themselves, once at a time, and say how it went. */
 
 import { send } from "../wire/ask.js";
 import { object, text } from "../wire/read.js";
@@ -8,62 +8,64 @@ import { element, setText } from "./element.js";
 /** @import { Answer, Order } from "../wire/ask.js" */
 /** @import { Json } from "../wire/read.js" */
 /**
- * @typedef {object} Form
+ * @typedef {object} OrderForm
  * @property {string} id
  * @property {string} label of its button
  * @property {HTMLElement[]} fields
- * @property {() => Order} order what it sends, once all fields are as they must be
- * @property {(stored: Json) => string} done what is so from now on, in a sentence
+ * @property {() => Order} order what to send, once all fields are valid
+ * @property {(stored: Json) => string} done what is true from now on, in a sentence
  */
 /** @typedef {"good" | "warn" | "bad" | "none"} Tone */
 
 const KEY_BYTES = 16;
 
 /**
- * @param {Form} form
+ * Makes a form run `submit`, and not a second time while it is running; meanwhile its button is disabled.
+ * @param {HTMLFormElement} form
+ * @param {HTMLButtonElement} act
+ * @param {() => Promise<void>} submit
+ */
+export function onSubmit(form, act, submit) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (act.ariaDisabled === "true") return;
+    act.ariaDisabled = "true";
+    await submit();
+    act.ariaDisabled = null;
+  });
+}
+
+/**
+ * A form that sends an order.
+ * @param {OrderForm} form
  * @returns {{node: HTMLFormElement, clear: () => void}}
  */
 export function makeForm({ id, label, fields, order, done }) {
-  const said = element("p", { class: "said", role: "status", "data-said": "" });
+  const result = element("p", { class: "result", role: "status", "data-result": "" });
   const act = element("button", { class: "action", type: "submit" }, label);
-  const node = element("form", { class: "form", "data-form": id }, element("div", { class: "row" }, ...fields, act), said);
-  let sending = false;
-  /** What got no answer is sent under its key again, so that it counts once. */
+  const node = element("form", { class: "form", "data-form": id }, element("div", { class: "row" }, ...fields, act), result);
+  /** An order without a response is sent again under the same key, so that it counts once. */
   let open = { content: "", key: "" };
 
   /** @param {string} words @param {Tone} [tone] */
   function say(words, tone = "none") {
-    said.dataset.tone = tone;
-    setText(said, words);
+    result.dataset.tone = tone;
+    setText(result, words);
   }
 
-  async function submit() {
-    const wish = order();
-    const content = JSON.stringify(wish);
+  onSubmit(node, act, async () => {
+    const wanted = order();
+    const content = JSON.stringify(wanted);
     if (open.content !== content) open = { content, key: newKey() };
-    sending = true;
-    act.setAttribute("aria-disabled", "true");
     say("Sending…");
-    const answer = await send(wish, open.key);
-    sending = false;
-    act.removeAttribute("aria-disabled");
+    const answer = await send(wanted, open.key);
     if (answer.payload || answer.refused) open = { content: "", key: "" };
-    const [words, tone] = outcome(answer, done);
-    say(words, tone);
-  }
-
-  node.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (!sending) submit();
+    say(...outcome(answer, done));
   });
   return { node, clear: () => say("") };
 }
 
-/**
- * @param {Answer} answer
- * @param {Form["done"]} done
- * @returns {[string, Tone]}
- */
+/** @param {Answer} answer @param {OrderForm["done"]} done @returns {[string, Tone]} */
 function outcome({ payload, body, status, refused, reason }, done) {
   if (status === 202) return ["Accepted. It is stored as soon as the database is back.", "warn"];
   if (payload) return [done(payload), "good"];
@@ -73,11 +75,11 @@ function outcome({ payload, body, status, refused, reason }, done) {
   return ["No answer: stored or not, sending it again counts once.", "bad"];
 }
 
-/** @param {Json} body of a refusal */
+/** @param {Json} body of an error response */
 function wordsOf({ details, error }) {
   const all = Array.isArray(details) ? details.map(text).filter(Boolean) : [];
   return all.join("; ") || text(error);
 }
 
-/** Not `randomUUID`, which a page that is not served over HTTPS does not have. */
+/** `randomUUID` exists only on pages served over HTTPS. */
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(KEY_BYTES)), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,28 +1,26 @@
 // @ts-check
-/** What a panel without data shows: how to get some. */
+/** What a panel without data shows: how to get some. And code to copy. */
 
 import { button, element, setText } from "./element.js";
 
+/** @import { Json } from "../wire/read.js" */
 /** @typedef {{words: string, code: string}} Step */
+/** @typedef {{title: string, steps: Step[]}} Guide */
 
 const COPIED_MS = 2_000;
-const WAYS = ["No", "One", "Two", "Three"];
 
-/**
- * @param {string} title
- * @param {Step[]} steps
- */
-export function makeGuide(title, steps) {
+/** @param {Guide} guide */
+export function makeGuide({ title, steps }) {
   const items = steps.map(({ words, code }) => {
-    const made = makeCode(words);
-    made.show(code);
-    return element("li", {}, element("p", {}, words), made.box);
+    const block = makeCode(words);
+    block.show(code);
+    return element("li", {}, element("p", {}, words), block.node);
   });
   return element(
     "section",
     { class: "guide", "data-guide": "" },
     element("h2", {}, title),
-    element("p", { class: "hint" }, `This page fills by itself as soon as the first one is stored. ${WAYS[steps.length] ?? "Some"} ways to try it:`),
+    element("p", { class: "hint" }, "This page fills by itself as soon as the first one is stored. To try it:"),
     element("ol", {}, ...items),
   );
 }
@@ -30,26 +28,49 @@ export function makeGuide(title, steps) {
 /**
  * Code with a button that copies it.
  * @param {string} words what it is
- * @returns {{box: HTMLElement, show: (code: string) => void}}
+ * @returns {{node: HTMLElement, show: (code: string) => void}}
  */
 export function makeCode(words) {
   const block = element("code");
   const copy = button({ class: "tool", "data-copy": "", "aria-label": `Copy: ${words}` }, "Copy", () => copyCode(copy, block));
-  return { box: element("div", { class: "code" }, element("pre", {}, block), copy), show: (code) => setText(block, code) };
+  return { node: element("div", { class: "code" }, element("pre", {}, block), copy), show: (code) => setText(block, code) };
 }
 
 /**
- * Without the clipboard (a page not served over HTTPS has none) the text is selected, ready for the keyboard.
- * @param {HTMLButtonElement} pressed
+ * Pages not served over HTTPS have no clipboard: then the code is selected, ready for the keyboard.
+ * @param {HTMLButtonElement} copy
  * @param {HTMLElement} block
  */
-async function copyCode(pressed, block) {
+async function copyCode(copy, block) {
   try {
     await navigator.clipboard.writeText(block.textContent ?? "");
-    pressed.textContent = "Copied";
+    copy.textContent = "Copied";
   } catch {
     window.getSelection()?.selectAllChildren(block);
-    pressed.textContent = "Selected";
+    copy.textContent = "Selected";
   }
-  window.setTimeout(() => (pressed.textContent = "Copy"), COPIED_MS);
+  window.setTimeout(() => (copy.textContent = "Copy"), COPIED_MS);
 }
+
+/**
+ * @param {string} stream
+ * @param {number} rate events a second
+ * @returns {Step}
+ */
+export const synthetic = (stream, rate) => ({
+  words: `Synthetic ones, ${rate} a second, from a second terminal:`,
+  code: `python -m statsd generate --stream ${stream} --rate ${rate}`,
+});
+
+/**
+ * @param {"POST" | "PUT"} method
+ * @param {string} path
+ * @param {Json} body a single quote in it ends the shell's quoting
+ * @param {...string} headers
+ */
+export const curl = (method, path, body, ...headers) =>
+  [
+    `curl -X ${method} ${location.origin}${path}`,
+    ...[...headers, "Content-Type: application/json"].map((header) => `-H '${header}'`),
+    `-d '${JSON.stringify(body)}'`,
+  ].join(" \\\n  ");

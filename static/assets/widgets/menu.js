@@ -1,15 +1,12 @@
 // @ts-check
-/** A button that opens a list of links. */
+/** A button that opens a list of files to download. */
 
-import { element, setText } from "./element.js";
+import { element, setText, showEach } from "./element.js";
 import { makePopover } from "./popover.js";
 
 /** @typedef {{name: string, words: string, address: string}} Entry */
 
-/**
- * @param {string} label
- * @returns {{node: HTMLElement, show: (title: string, entries: Entry[]) => void}} the entries are files to download
- */
+/** @param {string} label @returns {{node: HTMLElement, show: (title: string, entries: Entry[]) => void}} */
 export function makeMenu(label) {
   const title = element("p", { class: "hint" });
   const list = element("ul");
@@ -21,7 +18,7 @@ export function makeMenu(label) {
     node,
     show(words, entries) {
       setText(title, words);
-      entries.forEach((entry, at) => showEntry(list.children[at] ?? list.appendChild(emptyEntry()), entry));
+      showEach(list, entries, emptyEntry, showEntry);
     },
   };
 }
@@ -29,10 +26,7 @@ export function makeMenu(label) {
 const emptyEntry = () =>
   element("li", {}, element("a", { download: "" }, element("strong"), " ", element("span", { class: "hint" })));
 
-/**
- * @param {Element} item
- * @param {Entry} entry
- */
+/** @param {Element} item @param {Entry} entry */
 function showEntry(item, { name, words, address }) {
   const [link] = item.children;
   if (link?.getAttribute("href") !== address) link?.setAttribute("href", address);

@@ -1,20 +1,20 @@
 // @ts-check
-/** Leafing through a list, newest first: its first page comes with the topic, those before it are asked for. */
+/** Turns the pages of a list, newest first. The topic brings its first page; the others are requested. */
 
 import { button } from "./element.js";
 
 /** @param {() => void} turned */
 export function makePager(turned) {
-  /** Where each page after the first begins, up to the one on screen. @type {string[]} */
+  /** Where the pages after the first begin, up to the one on screen. @type {string[]} */
   let befores = [];
   let next = "";
   const newer = button({ class: "tool", "data-newer": "" }, "‹ Newer", () => turn(befores.slice(0, -1)));
   const older = button({ class: "tool", "data-older": "" }, "Older ›", () => turn(next ? [...befores, next] : befores));
 
-  /** @param {string[]} to */
-  function turn(to) {
-    if (to.length === befores.length) return;
-    befores = to;
+  /** @param {string[]} pages */
+  function turn(pages) {
+    if (pages.length === befores.length) return;
+    befores = pages;
     next = "";
     older.closest("section")?.querySelector(".sheet")?.scrollTo(0, 0);
     turned();
@@ -22,10 +22,10 @@ export function makePager(turned) {
 
   return {
     tools: [newer, older],
-    /** The id before which the page on screen begins; empty for the first one. */
+    /** The page on screen begins before this id; empty for the first page. */
     before: () => befores.at(-1) ?? "",
     page: () => befores.length + 1,
-    /** @param {string} last the id before which the next page begins; empty where there is none */
+    /** @param {string} last the next page begins before this id; empty if there is none */
     show(last) {
       next = last;
       newer.setAttribute("aria-disabled", String(!befores.length));

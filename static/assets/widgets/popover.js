@@ -1,13 +1,9 @@
 // @ts-check
-/** A button that opens something beside it, and closes it when the reader is done with it. */
+/** A button that opens a box below it. A click elsewhere, Escape, or moving the focus out of it closes the box. */
 
 import { element } from "./element.js";
 
-/**
- * @param {string} label
- * @param {...HTMLElement} content
- * @returns {{node: HTMLElement, close: () => void}}
- */
+/** @param {string} label @param {...HTMLElement} content @returns {{node: HTMLElement, close: () => void}} */
 export function makePopover(label, ...content) {
   const button = element("summary", { class: "action" }, label);
   const node = element("details", { class: "menu" }, button, element("div", { class: "menu-list" }, ...content));

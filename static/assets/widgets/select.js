@@ -1,91 +1,105 @@
 // @ts-check
-/** Choosing one of many rows: the newest come with the topic, older ones when the reader asks for them. */
+/** Choosing one of many: of a few options, or of rows that come in pages. */
 
 import { ask } from "../wire/ask.js";
 import { list, text } from "../wire/read.js";
 import { button, element, setText } from "./element.js";
 
 /** @import { Json } from "../wire/read.js" */
+/** @typedef {{id: string, label: string}} Option */
 /**
  * @typedef {object} Rows
  * @property {string} label
  * @property {string} id
- * @property {string} address of the pages of them all, newest first
- * @property {string} key where in a page they are
+ * @property {string} address of their pages, newest first
+ * @property {string} key of the rows in a page
  * @property {(row: Json) => string} write
  */
 
-/** So many come with the topic, if there are so many. */
+/** The topic brings so many, if there are so many. */
 const NEWEST = 100;
 const PAGE = 1_000;
 /** Owner 2 comes before Owner 10. */
 const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
 
-/** @param {Rows} rows */
-export function makeSelect({ label, id, address, key, write }) {
-  const select = element("select", { "data-select": id, required: "" });
-  const more = button({ class: "tool", "data-more": id, "aria-label": `Older: ${label}`, hidden: "" }, "Older…", load);
-  const field = element("label", { class: "field" }, label, select);
+/** @param {Option[]} options */
+export const makeOptions = (options) => options.map(({ id, label }) => element("option", { value: id }, label));
+
+/** A select of rows. The newest are offered; the reader can ask for older ones. */
+export class RowSelect {
+  #rows;
+  #select;
+  #more;
   /** @type {Map<string, string>} */
-  const known = new Map();
-  /** Where the next page begins; null after the last one. @type {string | null | undefined} */
-  let before;
-  let without = "";
-  let shown = "";
+  #words = new Map();
+  /** Where the next page begins; null after the last page. @type {string | null | undefined} */
+  #before;
+  #excluded = "";
+  #shown = "";
 
-  /** @param {Json[]} given */
-  function learn(given) {
-    for (const row of given) known.set(text(row.id), write(row));
+  /** @param {Rows} rows */
+  constructor(rows) {
+    const { id, label } = rows;
+    this.#rows = rows;
+    this.#select = element("select", { "data-select": id, required: "" });
+    this.#more = button({ class: "tool", "data-more": id, "aria-label": `Older: ${label}`, hidden: "" }, "Older…", () => this.#load());
+    this.fields = [element("label", { class: "field" }, label, this.#select), this.#more];
   }
 
-  function render() {
-    const offered = [...known].filter(([own]) => own !== without).sort(([, a], [, b]) => inOrder(a, b));
-    const now = JSON.stringify(offered);
-    if (now === shown) return;
-    shown = now;
-    const chosen = select.value;
-    const options = offered.map(([value, words]) => element("option", { value }, words));
-    select.replaceChildren(element("option", { value: "" }, offered.length ? "Choose…" : "None to choose yet"), ...options);
-    select.value = offered.some(([own]) => own === chosen) ? chosen : "";
+  get value() {
+    return this.#select.value;
   }
 
-  async function load() {
-    setText(more, "Loading…");
-    const { payload, reason } = await ask(`${address}?limit=${PAGE}&before=${before}`);
-    setText(more, payload ? "Older…" : `Older… (${reason})`);
+  /** The name of the chosen row. */
+  get words() {
+    return this.#words.get(this.value) ?? "";
+  }
+
+  /**
+   * Offers a new row, and chooses it.
+   * @param {Json} row
+   */
+  choose(row) {
+    this.#offer([row]);
+    this.#select.value = text(row.id);
+  }
+
+  /**
+   * @param {Json[]} newest
+   * @param {string} [except] the id of a row that is not offered
+   */
+  show(newest, except = "") {
+    this.#excluded = except;
+    if (this.#before === undefined && newest.length >= NEWEST) this.#setBefore(text(newest.at(-1)?.id));
+    this.#offer(newest);
+  }
+
+  /** @param {Json[]} rows beside those offered already */
+  #offer(rows) {
+    for (const row of rows) this.#words.set(text(row.id), this.#rows.write(row));
+    const offered = [...this.#words].filter(([id]) => id !== this.#excluded).sort(([, a], [, b]) => inOrder(a, b));
+    const content = JSON.stringify(offered);
+    if (content === this.#shown) return;
+    this.#shown = content;
+    const chosen = this.value;
+    const none = { id: "", label: offered.length ? "Choose…" : "None to choose yet" };
+    this.#select.replaceChildren(...makeOptions([none, ...offered.map(([id, label]) => ({ id, label }))]));
+    this.#select.value = offered.some(([id]) => id === chosen) ? chosen : "";
+  }
+
+  async #load() {
+    const { address, key } = this.#rows;
+    setText(this.#more, "Loading…");
+    const { payload, reason } = await ask(`${address}?limit=${PAGE}&before=${this.#before}`);
+    setText(this.#more, payload ? "Older…" : `Older… (${reason})`);
     if (!payload) return;
-    learn(list(payload[key]));
-    before = text(payload.next) || null;
-    more.hidden = before === null;
-    render();
+    this.#setBefore(text(payload.next) || null);
+    this.#offer(list(payload[key]));
   }
 
-  return {
-    fields: [field, more],
-    value: () => select.value,
-    /** What the chosen one is called. */
-    words: () => known.get(select.value) ?? "",
-    /**
-     * Offers a row that was just made, and chooses it.
-     * @param {Json} row
-     */
-    choose(row) {
-      learn([row]);
-      render();
-      select.value = text(row.id);
-    },
-    /**
-     * @param {Json[]} newest
-     * @param {string} [except] the id that is not offered
-     */
-    show(newest, except = "") {
-      learn(newest);
-      without = except;
-      if (before === undefined && newest.length >= NEWEST) {
-        before = text(newest.at(-1)?.id);
-        more.hidden = false;
-      }
-      render();
-    },
-  };
+  /** @param {string | null} before */
+  #setBefore(before) {
+    this.#before = before;
+    this.#more.hidden = before === null;
+  }
 }

@@ -1,25 +1,25 @@
 // @ts-check
-/** One of a few, picked by the reader, as radio buttons in a row: the arrow keys move between them. */
+/** A row of radio buttons, one of which is picked; the address keeps it. */
 
 import { Address } from "./address.js";
 import { element } from "./element.js";
 
-/** @typedef {{id: string, label: string}} Option */
+/** @import { Option } from "./select.js" */
 
 /**
  * @template {Option} O
- * @param {string} panel the id of the panel whose address says which one it is
+ * @param {string} panel the id of the panel in whose address the choice stands
  * @param {string} label
  * @param {[O, ...O[]]} options
  * @param {() => void} changed
- * @param {O} [first] the one that is picked to begin with
+ * @param {O} [first] what is picked at first
  * @returns {{bar: HTMLElement, chosen: () => O, read: () => void}} `read` follows the address
  */
 export function makeSwitch(panel, label, options, changed, first = options[0]) {
   const address = new Address(panel);
   let chosen = first;
 
-  const inputs = options.map((option) => {
+  const choices = options.map((option) => {
     const input = element("input", { type: "radio", class: "hidden-text", name: `${panel}-${label}`, value: option.id });
     input.addEventListener("change", () => {
       take(option);
@@ -32,11 +32,11 @@ export function makeSwitch(panel, label, options, changed, first = options[0]) {
   /** @param {O} option */
   function take(option) {
     chosen = option;
-    for (const { option: own, input } of inputs) input.checked = own === option;
+    for (const choice of choices) choice.input.checked = choice.option === option;
   }
 
   take(chosen);
-  const segments = inputs.map(({ option, input }) => element("label", { class: "step" }, input, option.label));
+  const segments = choices.map(({ option, input }) => element("label", { class: "step" }, input, option.label));
   return {
     bar: element("div", { class: "steps", role: "radiogroup", "aria-label": label, "data-switch": label.toLowerCase() }, ...segments),
     chosen: () => chosen,

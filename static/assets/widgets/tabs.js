@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Which panel is on screen. The address says it (`/#logins`), so that it can be bookmarked; what stands behind a
- * slash is the panel's own.
+ * Which panel is on screen. The address names it (`/#logins`), so that it can be bookmarked; what follows a slash
+ * belongs to the panel.
  */
 
 import { element } from "./element.js";
@@ -12,7 +12,7 @@ import { element } from "./element.js";
  * @template {Named} P
  * @param {HTMLElement} where
  * @param {P[]} panels
- * @param {(panel: P) => void} show called at once, and on every change
+ * @param {(panel: P) => void} show called at once and after every change
  */
 export function makeTabs(where, panels, show) {
   const tabs = panels.map(({ id, title }) =>

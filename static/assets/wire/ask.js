@@ -1,5 +1,5 @@
 // @ts-check
-/** Asking the server over HTTP, and telling it something: once, or again and again at a pace. */
+/** Requests to the server over HTTP. None of these functions throws: what went wrong is in the answer. */
 
 import { object, payloadOf, text } from "./read.js";
 
@@ -7,83 +7,80 @@ import { object, payloadOf, text } from "./read.js";
 /**
  * @typedef {object} Answer
  * @property {Json} [payload]
- * @property {string} reason why there is none, a sentence about the server; empty when there is one
- * @property {boolean} refused whether asking again would not help
- * @property {Json} [body] what came along with a refusal
- * @property {number} status 0 where there was no answer
- * @property {number} wait seconds, if the server says when to come again; else 0
+ * @property {string} reason why there is no payload, a sentence about the server; empty if there is one
+ * @property {boolean} refused whether asking again is pointless
+ * @property {Json} [body] the body of an error response
+ * @property {number} status 0 without a response
+ * @property {number} wait seconds after which the server wants to be asked again; 0 if it does not say
  */
-/** @typedef {{method: "POST" | "PUT", address: string, body: Json}} Order what is sent to the server */
+/** @typedef {{method: "POST" | "PUT", address: string, body: Json}} Order a request that changes something */
 
-/** For one answer. */
+/** The longest wait for a response. */
 export const ASK_MS = 5_000;
+const JSON_TYPE = { "content-type": "application/json" };
 
 /**
- * Never throws. What the browser has already is not sent again, if the server says that it still holds (ETag).
+ * A response that the browser has cached is sent again only if it has changed (ETag).
  * @param {string} address
  */
-export const ask = (address) => answered(address, { cache: "no-cache" }, { accept: "application/json" });
+export const ask = (address) => answered(address, { cache: "no-cache", headers: { accept: "application/json" } });
 
 /**
- * Never throws. Arrives even when the page is left, unless told otherwise: browsers then refuse to send more than 64 KiB.
+ * With `keepalive` it arrives even if the page is left; but browsers send at most 64 KiB that way.
  * @param {string} address
  * @param {Json} [body]
  * @param {boolean} [keepalive]
  */
-export function tell(address, body, keepalive = true) {
-  const sent = body && { "content-type": "application/json" };
-  const told = { method: "POST", keepalive, ...(body && { body: JSON.stringify(body) }) };
-  return answered(address, told, { accept: "application/json", ...sent });
-}
+export const post = (address, body, keepalive = true) =>
+  answered(address, {
+    method: "POST",
+    keepalive,
+    headers: { accept: "application/json", ...(body && JSON_TYPE) },
+    body: body && JSON.stringify(body),
+  });
 
 /**
- * Never throws.
  * @param {Order} order
- * @param {string} key under which it counts once, however often it is sent
+ * @param {string} key idempotency key: the order counts once, however often it is sent
  */
 export const send = ({ method, address, body }, key) =>
-  answered(address, { method, body: JSON.stringify(body) }, { "content-type": "application/json", "idempotency-key": key });
+  answered(address, { method, headers: { ...JSON_TYPE, "idempotency-key": key }, body: JSON.stringify(body) });
 
-/**
- * @param {string} address
- * @param {RequestInit} request
- * @param {Record<string, string>} headers
- * @returns {Promise<Answer>}
- */
-async function answered(address, request, headers) {
+/** @param {string} address @param {RequestInit} request @returns {Promise<Answer>} */
+async function answered(address, request) {
+  const answer = { reason: "", refused: false, status: 0, wait: 0 };
   try {
-    const answer = await fetch(address, { ...request, headers, signal: AbortSignal.timeout(ASK_MS) });
-    if (!answer.ok) return await refusal(answer);
-    const { status } = answer;
-    const payload = status === 204 ? {} : payloadOf(await answer.json());
-    if (!payload) return { reason: "It answers with something else than numbers.", refused: false, status, wait: 0 };
-    return { payload, reason: "", refused: false, status, wait: 0 };
+    const response = await fetch(address, { ...request, signal: AbortSignal.timeout(ASK_MS) });
+    if (!response.ok) return await errorAnswer(response);
+    const { status } = response;
+    const payload = status === 204 ? {} : payloadOf(await response.json());
+    return payload ? { ...answer, status, payload } : { ...answer, status, reason: "It answers with something other than numbers." };
   } catch {
-    return { reason: "It does not answer.", refused: false, status: 0, wait: 0 };
+    return { ...answer, reason: "It does not answer." };
   }
 }
 
-/** @param {Response} answer */
-async function refusal(answer) {
-  const { status } = answer;
+/** @param {Response} response @returns {Promise<Answer>} */
+async function errorAnswer(response) {
+  const { status, headers } = response;
   const refused = status >= 400 && status < 500 && status !== 429;
-  const body = object(await answer.json().catch(() => null));
+  const body = object(await response.json().catch(() => null));
   const words = refused ? text(body.error) : "";
-  const wait = Number(answer.headers.get("retry-after")) || 0;
+  const wait = Number(headers.get("retry-after")) || 0;
   return { reason: `It answers with status ${status}${words && `: ${words}`}.`, refused, body, status, wait };
 }
 
 /**
- * Work that is done again and again: at a pace, and never twice at the same time.
+ * Work that is repeated: never faster than the pace, and never twice at the same time.
  * @param {number} pace milliseconds
  * @param {() => Promise<void>} work
- * @returns {{soon: () => void, now: () => void}} `soon` as the pace allows, `now` as soon as it does not overlap
+ * @returns {{soon: () => void, now: () => void}} `soon` keeps the pace, `now` only waits for work that is under way
  */
 export function atPace(pace, work) {
   let startedAt = -pace;
   let timer = 0;
   let working = false;
-  /** @type {number | null} */
+  /** How long after its start the work under way is repeated. @type {number | null} */
   let next = null;
 
   /** @param {number} wait */

@@ -1,13 +1,13 @@
 // @ts-check
-/** One WebSocket with a heartbeat. It ends once, for whatever reason, and is never reused. */
+/** A WebSocket with a heartbeat. Whatever ends it, it ends once, and is not used again. */
 
 import { isObject } from "./read.js";
 
 /** @import { Json } from "./read.js" */
 
-/** A proxy that swallows the handshake answers nothing at all. */
+/** Some proxies never answer the handshake. */
 const OPEN_MS = 5_000;
-/** Below the 30 to 60 s after which proxies cut a quiet connection. */
+/** Proxies cut a quiet connection after 30 to 60 s. */
 const PING_MS = 20_000;
 const PONG_MS = 5_000;
 
@@ -18,10 +18,7 @@ const PONG_MS = 5_000;
  * @property {() => void} ended called exactly once
  */
 
-/**
- * @param {Listener} listener
- * @returns {{send: (message: Json) => void, ping: () => void}}
- */
+/** @param {Listener} listener @returns {{send: (message: Json) => void, ping: () => void}} */
 export function openChannel(listener) {
   const address = new URL("/ws", location.href);
   address.protocol = address.protocol.replace("http", "ws");

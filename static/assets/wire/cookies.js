@@ -1,5 +1,5 @@
 // @ts-check
-/** Cookies that the page itself may read, each a JSON object. The session's token is not among them: it is HttpOnly. */
+/** The cookies that scripts can read, each a JSON object. The session's token is not among them: it is HttpOnly. */
 
 import { isObject } from "./read.js";
 
@@ -7,12 +7,11 @@ import { isObject } from "./read.js";
 
 /**
  * @param {string} name
- * @returns {Json | null} null where there is none, or none that can be read
+ * @returns {Json | null} null if there is none, or if it is not a JSON object
  */
 export function readCookie(name) {
-  const found = all().find((cookie) => cookie.name === name);
   try {
-    const value = JSON.parse(decodeURIComponent(found?.value ?? ""));
+    const value = JSON.parse(decodeURIComponent(all().find((cookie) => cookie.name === name)?.value ?? ""));
     return isObject(value) ? value : null;
   } catch {
     return null;
@@ -25,7 +24,7 @@ export const cookieNames = () => all().map(({ name }) => name);
 /**
  * @param {string} name
  * @param {Json} value
- * @param {number} seconds that it is kept
+ * @param {number} seconds until it expires
  */
 export function writeCookie(name, value, seconds) {
   set(name, encodeURIComponent(JSON.stringify(value)), seconds);
@@ -36,11 +35,7 @@ export function dropCookie(name) {
   set(name, "", 0);
 }
 
-/**
- * @param {string} name
- * @param {string} value
- * @param {number} seconds
- */
+/** @param {string} name @param {string} value @param {number} seconds */
 function set(name, value, seconds) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `${name}=${value}; Max-Age=${seconds}; Path=/; SameSite=Lax${secure}`;

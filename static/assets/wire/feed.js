@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Keeps the store fresh: one socket for whatever is on screen; while it cannot be had, the addresses of the snapshots
- * are polled and the socket tried on. A quiet topic is asked over HTTP too, so that none goes silent unnoticed.
+ * Keeps the store fresh through one socket, which carries the topics on screen. While it cannot be opened, snapshots are
+ * polled over HTTP and the socket is tried again. A topic that falls quiet is polled, too.
  */
 
 import { ask, ASK_MS } from "./ask.js";
@@ -11,33 +11,33 @@ import { payloadOf, text } from "./read.js";
 /** @import { Json } from "./read.js" */
 /** @import { Store } from "./store.js" */
 /**
- * @typedef {object} Source where numbers of a panel come from
+ * @typedef {object} Source where a panel's numbers come from
  * @property {string} topic
- * @property {string} snapshot the same payload over HTTP
+ * @property {string} snapshot the address of the same payload over HTTP
  */
 
-/** `stats_update` frames, which a server sends to whoever did not subscribe, are this topic's. */
+/** The topic of `stats_update` frames, which clients get until they subscribe. */
 const DEFAULT_TOPIC = "logins";
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15_000;
 const POLL_MS = 5_000;
-/** After subscribing, the first numbers should be here by then. */
+/** The first numbers should arrive this soon after subscribing. */
 const FIRST_NUMBERS_MS = 1_000;
-/** The server pushes every 10 s even when nothing happens; two missed pushes are too many. */
+/** The server pushes at least every 10 s: two pushes are missing. */
 const QUIET_MS = 20_000;
 
 export class Feed {
   #store;
   /** @type {Source[]} */
   #sources;
-  /** The topics not heard of since the last time all of them were. @type {Set<string>} */
+  /** Topics that have sent nothing since the last time all of them had. @type {Set<string>} */
   #awaited = new Set();
   /** @type {ReturnType<typeof openChannel> | null} */
   #channel = null;
   #live = false;
   #failures = 0;
-  #retry = 0;
-  #ask = 0;
+  #retryTimer = 0;
+  #pollTimer = 0;
 
   /**
    * @param {Store} store
@@ -53,7 +53,7 @@ export class Feed {
     });
   }
 
-  /** @param {Source[]} sources what is on screen now */
+  /** @param {Source[]} sources what is on screen */
   follow(sources) {
     if (topicsOf(sources).join() === topicsOf(this.#sources).join()) return;
     this.#sources = sources;
@@ -61,7 +61,7 @@ export class Feed {
     else this.#expect(0);
   }
 
-  /** The network or the reader is back: look now instead of at the next retry. */
+  /** The network or the reader is back: try now instead of at the next retry. */
   wake() {
     if (!this.#live) return this.#connect();
     this.#channel?.ping();
@@ -70,7 +70,7 @@ export class Feed {
 
   #connect() {
     if (this.#channel) return;
-    window.clearTimeout(this.#retry);
+    window.clearTimeout(this.#retryTimer);
     this.#store.setLink({ retryAt: 0 });
     this.#channel = openChannel({
       opened: () => this.#subscribe(),
@@ -90,18 +90,18 @@ export class Feed {
     this.#live = false;
     const longest = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
     const wait = longest * (0.5 + Math.random() / 2);
-    this.#retry = window.setTimeout(() => this.#connect(), wait);
+    this.#retryTimer = window.setTimeout(() => this.#connect(), wait);
     this.#store.setLink({ retryAt: Date.now() + wait });
     if (wasLive) {
       this.#store.setLink({ connection: "connecting" });
-      window.clearTimeout(this.#ask);
+      window.clearTimeout(this.#pollTimer);
     } else {
       this.#failures += 1;
       if (this.#failures === 1) this.#expect(0);
     }
   }
 
-  /** A socket counts once it has answered: one that opens and closes again is a failure like any other. */
+  /** A socket is live once it has answered: one that only opens and closes again is a failure. */
   #answered() {
     this.#live = true;
     this.#failures = 0;
@@ -116,42 +116,39 @@ export class Feed {
     else if (frame.type === "error") this.#store.notice(text(frame.message) || text(frame.error));
   }
 
-  /**
-   * @param {string} topic
-   * @param {unknown} said
-   */
-  #put(topic, said) {
-    const payload = payloadOf(said);
+  /** @param {string} topic @param {unknown} value */
+  #put(topic, value) {
+    const payload = payloadOf(value);
     if (!payload || !topicsOf(this.#sources).includes(topic)) return;
     this.#store.setSnapshot(topic, payload);
     this.#awaited.delete(topic);
     if (!this.#awaited.size) this.#expect(this.#live ? QUIET_MS : POLL_MS);
   }
 
-  /** @param {number} milliseconds until the topics that were not heard of are asked for over HTTP */
+  /** @param {number} milliseconds until topics that stayed quiet are polled */
   #expect(milliseconds) {
     this.#awaited = new Set(topicsOf(this.#sources));
-    this.#askIn(milliseconds);
+    this.#pollIn(milliseconds);
   }
 
   /** @param {number} milliseconds */
-  #askIn(milliseconds) {
-    window.clearTimeout(this.#ask);
-    this.#ask = window.setTimeout(() => this.#fetch(), milliseconds);
+  #pollIn(milliseconds) {
+    window.clearTimeout(this.#pollTimer);
+    this.#pollTimer = window.setTimeout(() => this.#poll(), milliseconds);
   }
 
-  async #fetch() {
+  async #poll() {
     const sources = this.#sources;
-    const asked = sources.filter(({ topic }) => this.#awaited.has(topic));
+    const quiet = sources.filter(({ topic }) => this.#awaited.has(topic));
     const started = Date.now();
-    this.#askIn(POLL_MS + ASK_MS);
-    const answers = await Promise.all(asked.map(({ snapshot }) => ask(snapshot)));
+    this.#pollIn(POLL_MS + ASK_MS);
+    const answers = await Promise.all(quiet.map(({ snapshot }) => ask(snapshot)));
     if (sources !== this.#sources) return;
-    asked.forEach(({ topic }, at) => {
+    quiet.forEach(({ topic }, at) => {
       const pushed = (this.#store.snapshot(topic)?.receivedAt ?? 0) >= started;
       if (!pushed) this.#put(topic, answers[at]?.payload);
     });
-    if (this.#awaited.size) this.#askIn(this.#live ? QUIET_MS : POLL_MS);
+    if (this.#awaited.size) this.#pollIn(this.#live ? QUIET_MS : POLL_MS);
     const reason = answers.find((answer) => answer.reason)?.reason ?? "";
     if (this.#live) this.#store.setLink({ reason });
     else if (this.#failures > 0)

@@ -1,143 +1,141 @@
 // @ts-check
 /**
- * Numbers beside those of a topic, for what the reader picked: asked for at once when something else is picked, and after
- * every frame of the topic at a pace. Answers to what is not picked any more are dropped.
+ * Numbers that depend on what the reader picked, beside those of a topic. They are requested at once when something else
+ * is picked, and again, at a pace, after every frame of the topic. Answers that come too late are dropped.
  */
 
-import { ask, atPace } from "./ask.js";
+import { atPace } from "./ask.js";
 import { STALE_MS } from "./store.js";
 
 /** @import { Json } from "./read.js" */
 /** @import { Link, Snapshot, Store } from "./store.js" */
-/** @typedef {{payload?: Json, reason: string, refused: boolean}} Found */
+/** @typedef {{payload?: Json, reason: string, refused: boolean}} Result */
 /**
- * @typedef {object} Wish
+ * @typedef {object} Question
  * @property {string} name under which the store keeps the answer
- * @property {number} pace milliseconds: every asking costs the server a query
- * @property {() => string} picked all that the answer depends on; it comes back in the payload as `of`
- * @property {(kept: Json | undefined) => Promise<Found>} find given the answer before
+ * @property {() => string} key all that the answer depends on, and its `of`; nothing is asked while it is empty
+ * @property {(key: string, kept: Json | undefined) => Promise<Result>} run `kept` is the previous answer
  */
 
-/** An answer usually comes sooner: to go blank in between would flicker. */
+/** Each answer costs the server a query: one a second is live enough. */
+const PACE_MS = 1_000;
+/** So long the previous numbers stay: the answer usually comes sooner, and an empty panel in between would flicker. */
 export const HOLD_MS = 200;
-const WELL = { reason: "", refused: false };
+const SUCCESS = { reason: "", refused: false };
 
-/**
- * @param {Store} store
- * @param {() => void} changed
- * @param {Wish} wish
- */
-export function makeFetched(store, changed, { name, pace, picked, find }) {
-  let wanted = "";
-  let wantedAt = 0;
-  /** @type {Found} */
-  let last = WELL;
+export class Query {
+  #store;
+  #changed;
+  #question;
+  #request;
+  #wanted = "";
+  #wantedAt = 0;
+  /** @type {Result} */
+  #last = SUCCESS;
   /** @type {Json | undefined} */
-  let frame;
+  #frame;
 
-  const refresh = atPace(pace, async () => {
-    const of = picked();
-    const found = await find(store.snapshot(name)?.payload);
-    if (of !== picked()) return; // the next one is asked for already
-    last = found;
-    if (found.payload) store.setSnapshot(name, { ...found.payload, of });
-    else changed();
-  });
+  /** @param {Store} store @param {() => void} changed @param {Question} question */
+  constructor(store, changed, question) {
+    this.#store = store;
+    this.#changed = changed;
+    this.#question = question;
+    this.#request = atPace(PACE_MS, () => this.#run());
+  }
 
-  return {
-    /** Ask at once. */
-    now: refresh.now,
+  async #run() {
+    const { name, key, run } = this.#question;
+    const of = key();
+    if (!of) return;
+    const result = await run(of, this.kept?.payload);
+    if (of !== key()) return; // the next request is on its way
+    this.#last = result;
+    if (result.payload) this.#store.setSnapshot(name, { ...result.payload, of });
+    else this.#changed();
+  }
 
-    /** The panel comes on screen. */
-    enter() {
-      if (store.link.connection === "live") store.forgetOlder(name, Date.now() - STALE_MS);
-      wanted = "";
-    },
+  now() {
+    this.#request.now();
+  }
 
-    /** Leaves nothing of any answer. */
-    forget() {
-      store.forgetOlder(name, Infinity);
-      wanted = "";
-      last = WELL;
-      frame = undefined;
-    },
+  /** The panel comes on screen. */
+  enter() {
+    if (this.#store.link.connection === "live") this.#store.forgetOlder(this.#question.name, Date.now() - STALE_MS);
+    this.#wanted = "";
+  }
 
-    /**
-     * Asks where the reader picked something else, or the topic brought something new.
-     * @param {Snapshot | undefined} topic
-     * @param {number} now
-     * @returns {boolean} whether something else was picked
-     */
-    follow(topic, now) {
-      const turned = picked() !== wanted;
-      if (turned) {
-        wanted = picked();
-        wantedAt = now;
-        last = WELL;
-        refresh.now();
-        window.setTimeout(changed, HOLD_MS);
-      } else if (topic && topic.payload !== frame) refresh.soon();
-      frame = topic?.payload;
-      return turned;
-    },
+  /** Leaves nothing of any answer. */
+  forget() {
+    this.#store.forgetOlder(this.#question.name, Infinity);
+    this.#wanted = "";
+    this.#last = SUCCESS;
+    this.#frame = undefined;
+  }
 
-    /** @returns {Snapshot | undefined} the newest answer, be it to what is picked or to what was */
-    kept: () => store.snapshot(name),
+  /**
+   * Asks if something else is picked, or if the topic brought something new.
+   * @param {Snapshot | undefined} topic
+   * @param {number} now
+   * @returns {boolean} whether something else is picked
+   */
+  follow(topic, now) {
+    const key = this.#question.key();
+    const turned = key !== this.#wanted;
+    if (turned) {
+      this.#wanted = key;
+      this.#wantedAt = now;
+      this.#last = SUCCESS;
+      this.#request.now();
+      window.setTimeout(this.#changed, HOLD_MS);
+    } else if (topic && topic.payload !== this.#frame) this.#request.soon();
+    this.#frame = topic?.payload;
+    return turned;
+  }
 
-    /** Whether the newest answer is to what is picked. */
-    isCurrent: () => store.snapshot(name)?.payload.of === wanted,
+  /** The newest answer, perhaps to what was picked before. */
+  get kept() {
+    return this.#store.snapshot(this.#question.name);
+  }
 
-    /**
-     * Whether the newest answer may stand there: to what was picked before, for a moment.
-     * @param {number} now
-     */
-    isFit: (now) => store.snapshot(name)?.payload.of === wanted || now - wantedAt < HOLD_MS,
+  get isCurrent() {
+    return this.kept?.payload.of === this.#wanted;
+  }
 
-    /** Why there is no answer; the reason is empty while there is. */
-    failure: () => last,
+  /** Why there is no answer; the reason is empty if there is one. */
+  get failure() {
+    return this.#last;
+  }
 
-    /**
-     * @param {Link} link
-     * @returns {Link} as it is to who waits for these numbers, too
-     */
-    waiting: (link) => ({
-      ...link,
-      since: last.refused ? 0 : Math.max(link.since, wantedAt),
-      reason: link.reason || last.reason,
-    }),
-  };
+  /**
+   * @param {number} now
+   * @returns {Snapshot | undefined} the answer to show: for a moment, this may be the previous one
+   */
+  held(now) {
+    return this.#wanted && (this.isCurrent || now - this.#wantedAt < HOLD_MS) ? this.kept : undefined;
+  }
+
+  /**
+   * @param {Link} link
+   * @returns {Link} with the state of these numbers, for a panel that shows nothing without them
+   */
+  waiting(link) {
+    const since = this.#last.refused ? 0 : Math.max(link.since, this.#wantedAt);
+    return { ...link, since, reason: link.reason || this.#last.reason };
+  }
 }
 
 /**
- * The answer of an address that the reader's choice makes; of none while it is empty. One a second is live enough.
- * @param {Store} store
- * @param {() => void} changed
- * @param {string} name
- * @param {() => string} address
+ * A value that stays the same object while its parts stay the same, so that nothing is drawn twice.
+ * @returns {(parts: unknown[], make: () => Json) => Json}
  */
-export function makeAnswer(store, changed, name, address) {
-  const find = async () => (address() ? ask(address()) : WELL);
-  const made = makeFetched(store, changed, { name, pace: 1_000, picked: address, find });
-  /** @param {number} now */
-  const held = (now) => (address() && made.isFit(now) ? made.kept() : undefined);
-  return { ...made, held };
-}
-
-/**
- * The same object as long as the parts are the same, so that nothing is drawn twice.
- * @template {unknown[]} Parts
- * @param {(...parts: Parts) => Json} make
- * @returns {(...parts: Parts) => Json}
- */
-export function composed(make) {
-  /** @type {Parts | undefined} */
-  let parts;
+export function makeMemo() {
+  /** @type {unknown[] | undefined} */
+  let known;
   /** @type {Json} */
-  let payload = {};
-  return (...now) => {
-    if (parts?.every((part, at) => part === now[at])) return payload;
-    parts = now;
-    payload = make(...now);
-    return payload;
+  let value = {};
+  return (parts, make) => {
+    if (parts.some((part, at) => !known || part !== known[at])) value = make();
+    known = parts;
+    return value;
   };
 }

@@ -1,12 +1,9 @@
 // @ts-check
-/** Reading what came over the wire. A number that is not there is null, and is shown as a dash. */
+/** Reads values from JSON. A missing number is null, and shown as a dash. */
 
-/** @typedef {Record<string, unknown>} Json an object out of a frame */
+/** @typedef {Record<string, unknown>} Json a JSON object */
 
-/**
- * @param {unknown} value
- * @returns {value is Json}
- */
+/** @param {unknown} value @returns {value is Json} */
 export function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -20,9 +17,9 @@ export function object(value) {
 }
 
 /**
- * What a topic or an address says; a list stands in `rows`.
+ * The payload of a topic or a response; an array becomes `rows`.
  * @param {unknown} value
- * @returns {Json | null} null for what has no names in it
+ * @returns {Json | null} null for anything but an object or an array
  */
 export function payloadOf(value) {
   if (Array.isArray(value)) return { rows: value };
@@ -37,18 +34,12 @@ export function list(value) {
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
-/**
- * @param {unknown} value
- * @returns {number | null}
- */
+/** @param {unknown} value @returns {number | null} */
 export function number(value) {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-/**
- * @param {unknown} value
- * @returns {string}
- */
+/** @param {unknown} value @returns {string} */
 export function text(value) {
   return typeof value === "string" ? value : "";
 }

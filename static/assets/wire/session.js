@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * Who is logged in. The server alone decides that, with a cookie which no script can read; the cookie `user_data` beside
- * it says whose it is, and every 401 that it is worth nothing any more. `contracts.md` §3.2.
+ * Who is logged in. Only the server decides that, by a cookie that no script can read. The cookie `user_data` beside it
+ * says whose session it is, and a response with status 401 that the session is over.
  */
 
-import { tell } from "./ask.js";
+import { post } from "./ask.js";
 import { cookieNames, dropCookie, readCookie } from "./cookies.js";
 import { number, object, text } from "./read.js";
 
@@ -13,39 +13,35 @@ import { number, object, text } from "./read.js";
 /** @typedef {{id: number, username: string, age: number, gender: string}} User */
 
 const USER = "user_data";
-/** The server lets no name be longer; but a cookie can be anybody's work. */
+/** The server allows no longer name, but anybody can write a cookie. */
 const LONGEST_NAME = 64;
-/** Of every cookie with the filters of a user; the user's id follows. */
+/** Begins the name of the cookie with a user's filters; the user's id follows. */
 export const FILTERS = "vigility_filters_";
 
 /** Sends `change` when somebody else, or nobody, is logged in. */
 class Session extends EventTarget {
-  #user = person(readCookie(USER));
+  #user = userOf(readCookie(USER));
   #ended = "";
 
   get user() {
     return this.#user;
   }
 
-  /** Why one has to log in again, a sentence; empty for who never was or who logged out. */
+  /** Why the user has to log in again, a sentence; empty for who never was logged in or has logged out. */
   get ended() {
     return this.#ended;
   }
 
-  /**
-   * @param {"/login" | "/register"} address
-   * @param {Json} given
-   * @returns {Promise<Answer>}
-   */
-  async begin(address, given) {
-    const answer = await tell(address, given, false);
-    if (answer.payload) this.#become(person(object(answer.payload.user)), "");
+  /** @param {"/login" | "/register"} address @param {Json} fields @returns {Promise<Answer>} */
+  async begin(address, fields) {
+    const answer = await post(address, fields, false);
+    if (answer.payload) this.#become(userOf(object(answer.payload.user)), "");
     return answer;
   }
 
-  /** @returns {Promise<string>} why it failed, a sentence about the server; empty when nothing of the user is left here */
+  /** @returns {Promise<string>} why it failed, a sentence about the server; empty when the user is logged out */
   async end() {
-    const { payload, reason } = await tell("/logout");
+    const { payload, reason } = await post("/logout");
     if (!payload) return reason;
     forget();
     this.#become(null, "");
@@ -53,7 +49,7 @@ class Session extends EventTarget {
   }
 
   /**
-   * The server does not believe the session of this user any more.
+   * The server no longer accepts this user's session.
    * @param {User} user
    * @param {Answer} answer
    */
@@ -64,16 +60,13 @@ class Session extends EventTarget {
     this.#become(null, `Your session has ended${words && ` (the server says: ${words})`}. Log in again to go on.`);
   }
 
-  /** In another tab of this browser somebody may have logged in or out. */
+  /** Somebody may have logged in or out in another tab. */
   look() {
-    const user = person(readCookie(USER));
+    const user = userOf(readCookie(USER));
     if (JSON.stringify(user) !== JSON.stringify(this.#user)) this.#become(user, "");
   }
 
-  /**
-   * @param {User | null} user
-   * @param {string} ended
-   */
+  /** @param {User | null} user @param {string} ended */
   #become(user, ended) {
     this.#user = user;
     this.#ended = ended;
@@ -81,27 +74,24 @@ class Session extends EventTarget {
   }
 }
 
-/**
- * @param {Json | null} given
- * @returns {User | null}
- */
-function person(given) {
-  const id = number(given?.id);
+/** @param {Json | null} fields @returns {User | null} */
+function userOf(fields) {
+  const id = number(fields?.id);
   if (id === null) return null;
-  return { id, username: name(given?.username), age: number(given?.age) ?? 0, gender: name(given?.gender) };
+  return { id, username: nameOf(fields?.username), age: number(fields?.age) ?? 0, gender: nameOf(fields?.gender) };
 }
 
-/** @param {unknown} given */
-const name = (given) => [...text(given)].slice(0, LONGEST_NAME).join("");
+/** @param {unknown} value */
+const nameOf = (value) => [...text(value)].slice(0, LONGEST_NAME).join("");
 
-/** Whoever sits here next finds nothing to read. */
+/** Leaves nothing for the next user of this browser to read. */
 function forget() {
   for (const name of cookieNames()) if (name === USER || name.startsWith(FILTERS)) dropCookie(name);
   try {
     localStorage.clear();
     sessionStorage.clear();
   } catch {
-    return; // a browser that forbids the storage has kept nothing in it
+    return; // the browser forbids storage, so it has kept nothing
   }
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** What the page knows: the connection, and the newest answer to everything it asks for. Nothing else keeps state of the server. */
+/** All that the page knows of the server: the state of the connection, and the newest payload of every topic and query. */
 
 /** @import { Json } from "./read.js" */
 
@@ -10,17 +10,17 @@
  * @property {number} receivedAt milliseconds of this browser's clock
  */
 /**
- * @typedef {object} Link how the server is reached
+ * @typedef {object} Link the connection to the server
  * @property {Connection} connection
- * @property {number} since when this connection state began
- * @property {number} retryAt when the socket is tried next; 0 while it is open or being tried
- * @property {string} reason why the server gives no numbers, a sentence about it; empty while it does
+ * @property {number} since when the present state began
+ * @property {number} retryAt when the socket is tried again; 0 while it is open or being opened
+ * @property {string} reason why the server sends no numbers, a sentence about it; empty while it does
  */
 
 /** The age at which a snapshot is stale: three pushes missed. */
 export const STALE_MS = 30_000;
 
-/** Sends `change` when anything did, `notice` (detail: a sentence) when the server complained. */
+/** Sends `change` when anything changed, and `notice` (its detail is a sentence) when the server complained. */
 export class Store extends EventTarget {
   /** @type {Link} */
   #link = { connection: "connecting", since: Date.now(), retryAt: 0, reason: "" };
@@ -33,23 +33,17 @@ export class Store extends EventTarget {
 
   /** @param {Partial<Omit<Link, "since">>} patch */
   setLink(patch) {
-    const moved = patch.connection !== undefined && patch.connection !== this.#link.connection;
-    this.#link = { ...this.#link, ...patch, since: moved ? Date.now() : this.#link.since };
+    const isNew = patch.connection !== undefined && patch.connection !== this.#link.connection;
+    this.#link = { ...this.#link, ...patch, since: isNew ? Date.now() : this.#link.since };
     this.#changed();
   }
 
-  /**
-   * @param {string} topic
-   * @returns {Snapshot | undefined}
-   */
+  /** @param {string} topic @returns {Snapshot | undefined} */
   snapshot(topic) {
     return this.#snapshots.get(topic);
   }
 
-  /**
-   * @param {string} topic
-   * @param {Json} payload
-   */
+  /** @param {string} topic @param {Json} payload */
   setSnapshot(topic, payload) {
     this.#snapshots.set(topic, { payload, receivedAt: Date.now() });
     this.#changed();
@@ -57,10 +51,10 @@ export class Store extends EventTarget {
 
   /**
    * @param {string} topic
-   * @param {number} than milliseconds of this browser's clock
+   * @param {number} moment milliseconds of this browser's clock
    */
-  forgetOlder(topic, than) {
-    if ((this.snapshot(topic)?.receivedAt ?? than) < than) this.#snapshots.delete(topic);
+  forgetOlder(topic, moment) {
+    if ((this.snapshot(topic)?.receivedAt ?? moment) < moment) this.#snapshots.delete(topic);
   }
 
   /** @param {string} sentence */

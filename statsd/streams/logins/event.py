@@ -10,7 +10,7 @@ import msgspec
 
 from statsd.stream import Row
 from statsd.web.decode import Decoder, text
-from statsd.web.times import utc
+from statsd.web.times import LAST_INSTANT, utc
 
 LONGEST_SESSION = 315_576_000  # ten years, in seconds
 
@@ -53,14 +53,23 @@ def check(login: Login) -> list[str]:
 
 
 def row(login: Login, id: UUID) -> Row:
-    """Return the values of `STREAM.columns`: times in UTC, the duration derived, the device type canonical."""
-    start = utc(login.login_time) if login.login_time else datetime.now(UTC)
+    """Return the values of `STREAM.columns`: times in UTC, the device type canonical; `insert` fills in each None."""
+    start = utc(login.login_time) if login.login_time else None
     end = utc(login.logout_time) if login.logout_time else None
-    seconds = login.session_duration_seconds
+    device = DEVICES.get(login.device_type.lower(), login.device_type)
+    return (
+        id, login.user_id, start, end, login.session_duration_seconds,
+        login.ip_address, login.region, device, login.browser,
+    )  # fmt: skip
+
+
+def as_spooled(row: Row) -> Row:
+    """Return a row with what `insert` would fill in, as it is now: the login happened when it was accepted."""
+    id, user, start, end, seconds, *rest = row
+    start = start or min(datetime.now(UTC), end or LAST_INSTANT)
     if seconds is None and end is not None:
         seconds = int((end - start).total_seconds())
-    device = DEVICES.get(login.device_type.lower(), login.device_type)
-    return (id, login.user_id, start, end, seconds, login.ip_address, login.region, device, login.browser)
+    return (id, user, start, end, seconds, *rest)
 
 
 DECODER = Decoder(Login, check)

@@ -70,4 +70,5 @@ def _body(verdict: Verdict) -> dict[str, Any]:
     """What is said of one login: its row, as stored or as it waits on disk for the database, or its faults."""
     if isinstance(verdict.error, InvalidEvent):
         return {"error": "Invalid payload", "details": verdict.error.faults}
-    return body(verdict.record or dict(zip(STREAM.columns, verdict.row, strict=True)))
+    login = dict(verdict.record or zip(STREAM.columns, verdict.row, strict=True))
+    return body({name: value for name, value in login.items() if name not in ("place", "same")})

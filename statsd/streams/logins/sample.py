@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from statsd.streams.logins.event import Login
 from statsd.streams.moments import moment
 
-# What the generator draws from: weights are shares of 100.
+# Weights are shares of 100; a region also has its offset from UTC in hours.
 REGIONS = {
     "USA": (24, -5), "India": (16, 5), "Brazil": (10, -3), "Germany": (9, 1), "UK": (8, 0), "Nigeria": (7, 1),
     "France": (7, 1), "Japan": (6, 9), "Canada": (5, -5), "Australia": (4, 10), "Estonia": (4, 2),
@@ -24,8 +24,8 @@ USERS = 5_000
 
 
 def sample(rng: random.Random) -> Login:
-    """Return a realistic login of the last 30 days: most users return, and come from where they came from before."""
-    # One user in a hundred makes a fifth of the logins. What belongs to a user is drawn from the user's number.
+    """Return a realistic login of the last 30 days: most users return, from the same region and device."""
+    # One user in a hundred makes a fifth of the logins. The user's number is the seed of what belongs to the user.
     user = 1 + int(USERS * rng.random() ** 3)
     person = random.Random(user)
     region = person.choices(list(REGIONS), [share for share, _ in REGIONS.values()])[0]

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from statsd.stream import Stream
-from statsd.streams.logins.event import Login, row
+from statsd.streams.logins.event import Login, as_spooled, row
 from statsd.streams.logins.sample import sample
 
 STREAM = Stream(
@@ -16,7 +16,7 @@ STREAM = Stream(
     columns={
         "id": UUID,
         "user_id": int,
-        "login_time": datetime,
+        "login_time": datetime | None,
         "logout_time": datetime | None,
         "session_duration_seconds": int | None,
         "ip_address": str,
@@ -25,5 +25,6 @@ STREAM = Stream(
         "browser": str,
     },
     row=row,
+    as_spooled=as_spooled,
     sample=sample,
 )

@@ -154,7 +154,7 @@ def _transfer_row(transfer: Transfer, key: str | None, _: int | None) -> Row:
 async def _spool_behind_item(request: web.Request, order: _Order) -> Verdict:
     transfer = Transfer(item_id=order.item, owner_id=order.owner)
     row = transfer_as_spooled(_transfer_row(transfer, accept.idempotency_key(request), None))
-    await request.app[OUTAGE].set_aside(TRANSFERS.name, [row])
+    await request.app[OUTAGE].spool_rows(TRANSFERS.name, [row])
     return Verdict("spooled", row)
 
 

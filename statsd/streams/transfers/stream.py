@@ -18,7 +18,6 @@ ITEMS = Stream(
     columns={"id": UUID, "base_item_id": UUID, "created_at": datetime},
     row=item_row,
     sample=sample_item,
-    scenery=True,
     views=series.views(series.CREATIONS, "items"),
 )
 TRANSFERS = Stream(
@@ -29,7 +28,6 @@ TRANSFERS = Stream(
     row=transfer_row,
     as_spooled=transfer_as_spooled,
     sample=sample_transfer,
-    scenery=True,
     follows=frozenset({ITEMS.name}),
     views=series.views("transfers", "transfers"),
 )

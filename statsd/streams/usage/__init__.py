@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from statsd.streams.usage import event, features, people, post, read, sample
+from statsd.streams.usage import event, features, post, read, sample
 from statsd.streams.usage.stream import STREAM
 
 STREAMS = (STREAM,)
@@ -13,4 +13,4 @@ ROUTES = [
 ]
 CONTEXTS = (features.known_features, read.known_zones)
 
-__all__ = ["CONTEXTS", "ROUTES", "STREAM", "STREAMS", "event", "features", "people", "post", "read", "sample"]
+__all__ = ["CONTEXTS", "ROUTES", "STREAM", "STREAMS", "event", "features", "post", "read", "sample"]

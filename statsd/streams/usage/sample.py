@@ -7,26 +7,27 @@ import random
 from statsd.streams.moments import moment
 from statsd.streams.usage.event import Click
 
-SAMPLES = (
+FEATURES = (
     "date_filter", "gender_filter", "age_filter", "bar_chart_zoom", "line_chart_hover", "export_data", "refresh_data",
 )  # fmt: skip
-AGES = (16, 25, 32, 45, 55, 17, 28, 38, 50, 22)
-PEOPLE = tuple(
-    (f"user{number}", age, gender)
-    for number, (age, gender) in enumerate(
-        zip(
-            AGES,
-            ["Male", "Female", "Male", "Female", "Other", "Female", "Male", "Female", "Male", "Other"],
-            strict=True,
-        ),
-        start=1,
-    )
+SHARES = (24, 14, 13, 22, 17, 4, 6)
+PEOPLE = (
+    ("user1", 16, "Male"),
+    ("user2", 25, "Female"),
+    ("user3", 32, "Male"),
+    ("user4", 45, "Female"),
+    ("user5", 55, "Other"),
+    ("user6", 17, "Female"),
+    ("user7", 28, "Male"),
+    ("user8", 38, "Female"),
+    ("user9", 50, "Male"),
+    ("user10", 22, "Other"),
 )
-"""The ten people of contracts.md §3.1: name, age, gender."""
+"""Name, age and gender of the sample accounts."""
 
 
 def sample(rng: random.Random) -> Click:
-    """Return a realistic click of the last 30 days by one of the ten people; no account is said to have made it."""
+    """Return a realistic click of the last 30 days by one of the ten people, without their account."""
     _, age, gender = rng.choice(PEOPLE)
-    feature = rng.choices(SAMPLES, [24, 14, 13, 22, 17, 4, 6])[0]
+    feature = rng.choices(FEATURES, SHARES)[0]
     return Click(user_id=None, feature_name=feature, timestamp=moment(rng, 0), age=age, gender=gender)

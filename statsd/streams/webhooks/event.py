@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
-from itertools import chain
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,61 +14,14 @@ from aiohttp import web
 from statsd.errors import InvalidEvent
 from statsd.settings import SETTINGS
 from statsd.stream import Row
-from statsd.streams.webhooks import cloudevents
+from statsd.streams.webhooks import cloudevents, metadata
 from statsd.web.decode import Decoder, text
 from statsd.web.times import utc
-
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not where the backslash is a letter itself
-
-
-def exceeded(value: dict[str, Any], *, size: int, depth: int, nodes: int) -> str | None:
-    """Return what a JSON object must be and is not: of so many bytes as compact JSON, levels, values, without NUL.
-
-    The bytes are those that PostgreSQL gives back: it knows no exponents, and writes 1e308 with 309 digits. The few
-    numbers that are shorter so count as they were sent.
-    """
-    level: list[Any] = [value]
-    floats: list[float] = []
-    levels = seen = 0
-    while level:
-        levels, seen = levels + 1, seen + len(level)
-        if levels > depth or seen > nodes:
-            return f"must be at most {depth} levels deep and have at most {nodes} values"
-        floats += [one for one in level if type(one) is float]
-        insides = [one.values() if type(one) is dict else one for one in level if type(one) in (dict, list)]
-        level = [*chain.from_iterable(insides)]
-    if not all(map(math.isfinite, floats)):
-        return "must not hold numbers beyond 1.7976931348623157e308"
-    written = msgspec.json.encode(value)
-    if b"\\u0000" in written and _NUL.search(written):
-        return "must not hold the character NUL"
-    room = size - len(written)
-    if _exponents(floats, room) > room:
-        return f"must have at most {size} bytes as compact JSON, numbers written without exponents"
-    return None
-
-
-def _exponents(floats: Sequence[float], enough: int) -> int:
-    """How many bytes longer numbers are without exponents; the rest is not counted once it is more than `enough`."""
-    longer = 0
-    written = msgspec.json.encode(floats).decode()
-    for short in written[1:-1].split(",") if "e" in written else ():
-        if "e" in short:
-            longer += max(0, len(format(Decimal(short), "f")) - len(short))
-        if longer > enough:
-            break
-    return longer
-
 
 TYPE_CHARACTERS = 50
 
 When = msgspec.Meta(description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z")
-
-METADATA_BYTES, METADATA_LEVELS, METADATA_VALUES = 16 * 1024, 12, 2_000
-Metadata = msgspec.Meta(
-    description=f"a JSON object of at most {METADATA_BYTES} bytes as compact JSON, {METADATA_LEVELS} levels and"
-    f" {METADATA_VALUES} values"
-)
+Metadata = msgspec.Meta(description=metadata.RULE)
 
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +81,9 @@ def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[dict[str, An
         utc(event.timestamp or datetime.now(UTC))
     except ValueError:
         faults.append(explain("timestamp", event.timestamp))
-    if event.metadata and (limit := _exceeded(event.metadata)):
-        faults.append(fault("metadata", "object.max", limit))
+    if event.metadata and (must := metadata.fault(event.metadata)):
+        faults.append(fault("metadata", "object.max", must))
     return faults
-
-
-def _exceeded(metadata: dict[str, Any]) -> str | None:
-    return exceeded(metadata, size=METADATA_BYTES, depth=METADATA_LEVELS, nodes=METADATA_VALUES)
 
 
 def envelope(invalid: InvalidEvent) -> dict[str, Any]:
@@ -150,8 +95,8 @@ def envelope(invalid: InvalidEvent) -> dict[str, Any]:
 def row(event: WebhookEvent, id: UUID, received: datetime | None = None) -> Row:
     """Return the values of `STREAM.columns`; the event was `received` then (None: now), all of a delivery at once."""
     now = received or datetime.now(UTC)
-    metadata = msgspec.json.encode(event.metadata).decode() if event.metadata is not None else None
-    return (id, event.eventType, event.userId, utc(event.timestamp) if event.timestamp else now, metadata, now)
+    encoded = msgspec.json.encode(event.metadata).decode() if event.metadata is not None else None
+    return (id, event.eventType, event.userId, utc(event.timestamp) if event.timestamp else now, encoded, now)
 
 
 DECODER: web.AppKey[Decoder[WebhookEvent]] = web.AppKey("webhook_decoder")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from statsd.streams.webhooks.event import WebhookEvent
 
-# What the generator draws from: types with their share, and pages.
+# Event types and browsers with their share.
 SHARES = {"page_view": 55, "log": 18, "user_message": 14, "user_joined": 8, "user_disconnect": 5}
 PAGES = ("home", "profile", "settings", "dashboard")
 BROWSERS = {"chrome": 64, "safari": 19, "edge": 9, "firefox": 8}

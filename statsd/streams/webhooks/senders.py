@@ -1,4 +1,4 @@
-"""Who may post webhooks: whoever has the key (WEBHOOK_API_KEY) and signs (WEBHOOK_SECRET), each where it is set.
+"""Who may post webhooks: senders of the key (WEBHOOK_API_KEY) and of signatures (WEBHOOK_SECRET), where these are set.
 
 Signatures are those of Standard Webhooks (standard-webhooks specification, symmetric scheme `v1`): the sender signs
 `webhook-id.webhook-timestamp.body` with HMAC-SHA256 and a secret both know. A signature is good for five minutes before
@@ -25,12 +25,12 @@ from statsd.web.operation import Guard, Parameter
 
 TOLERANCE_SECONDS = 300
 NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
-MOST_SIGNATURES = 16  # of one header; a sender has one for each of its secrets, and few secrets
+MOST_SIGNATURES = 16  # in one header: a sender has one for each of its few secrets
 
-KEY = "Where WEBHOOK_API_KEY is set; together with the signature, where that is asked for, too."
+KEY = "Required where WEBHOOK_API_KEY is set, beside the signature if that is required, too."
 SIGNATURE = (
-    "Where WEBHOOK_SECRET is set: a Standard Webhooks signature (`v1,` and base64) of webhook-id, webhook-timestamp and"
-    " the body; together with the key, where that is asked for, too."
+    "Required where WEBHOOK_SECRET is set, beside the key if that is required, too: a Standard Webhooks signature"
+    " (`v1,` and base64) of webhook-id, webhook-timestamp and the body."
 )
 GUARDS = [
     Guard(name, {"type": "apiKey", "in": "header", "name": header, "description": about}, optional=True)
@@ -40,17 +40,17 @@ HEADERS = {"webhook-timestamp": Parameter(int, "when a delivery was signed, in s
 
 
 def check_api_key(request: web.Request) -> None:
-    """Raise BadRequest (401) for a request without the key, where one is asked for."""
+    """Raise BadRequest (401) for a request without the key that WEBHOOK_API_KEY requires."""
     expected = request.app[SETTINGS].webhook_api_key
-    given = request.headers.get("X-API-Key", "")
-    if expected and not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode()):
+    key = request.headers.get("X-API-Key", "")
+    if expected and not hmac.compare_digest(key.encode("utf-8", "surrogateescape"), expected.encode()):
         raise BadRequest(401, "Invalid or missing API key")
 
 
 def signed_id(request: web.Request, body: bytes) -> str | None:
-    """Return the id of a delivery that is signed as it must be; None where no signature is asked for.
+    """Return the id of a signed delivery; None where no signature is required.
 
-    Raises BadRequest (401) that says what is wrong.
+    Raises BadRequest (401) that says what is wrong with the signature.
     """
     secrets = request.app[SETTINGS].webhook_secrets
     if not secrets:
@@ -69,23 +69,23 @@ def sign(key: bytes, id: str, timestamp: int, body: bytes) -> str:
 def verify(secrets: Sequence[bytes], headers: CIMultiDictProxy[str], body: bytes, now: float) -> str:
     """Return the id of a message that one of the secrets signed. Raises BadRequest (401) that says what is wrong.
 
-    `now` is in seconds since 1970. Times are compared before signatures: what is too old need not be computed.
+    `now` is in seconds since 1970. The time is checked first, so that nothing is computed for an old message.
     """
     id, timestamp, signatures = (_only(headers, name) for name in NAMES)
     if "." in id:  # with one, the same signature would fit another id and another timestamp
         raise refused("webhook-id must not hold a full stop")
-    if not id.isprintable():  # a byte that is no UTF-8 names nothing
+    if not id.isprintable():  # aiohttp keeps bytes that are not UTF-8 as surrogates
         raise refused("webhook-id must be printable text")
     if not re.fullmatch(r"\d{1,12}", timestamp, re.ASCII):
         raise refused("webhook-timestamp must be whole seconds since 1970")
     if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         age = "old" if int(timestamp) < now else "far in the future"
         raise refused(f"webhook-timestamp is too {age}: it may differ by {TOLERANCE_SECONDS} seconds from our clock")
-    texts = [one.removeprefix("v1,") for one in signatures.split(" ") if one.startswith("v1,")]
-    given = [_decoded(one) for one in texts[:MOST_SIGNATURES]]
+    texts = [text.removeprefix("v1,") for text in signatures.split(" ") if text.startswith("v1,")]
+    received = [_decoded(text) for text in texts[:MOST_SIGNATURES]]
     expected = [_digest(key, id, timestamp, body) for key in secrets]
-    # Every pair is compared, so that the time taken says nothing of which one was nearly right.
-    matches = [hmac.compare_digest(one, other) for one in given for other in expected]
+    # Every pair is compared, so that the time taken does not tell which one was nearly right.
+    matches = [hmac.compare_digest(signature, digest) for signature in received for digest in expected]
     if not any(matches):
         raise refused("webhook-signature does not match the id, the timestamp and the body")
     return id
@@ -110,5 +110,5 @@ def _decoded(text: str) -> bytes:
 
 
 def refused(reason: str) -> BadRequest:
-    """Return the answer (401) to a message whose signature does not count."""
+    """Return the answer (401) to a message with a wrong signature."""
     return BadRequest(401, f"Invalid webhook signature: {reason}")

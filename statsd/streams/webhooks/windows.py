@@ -1,7 +1,7 @@
-"""The windows people look through: the last hour, day and week, each made of whole UTC bins.
+"""Windows of time: the last hour, day and week, each made of whole UTC bins.
 
-A window is its bins and nothing else, so that the list, the statistics, the exports and the chart of one always agree:
-the running minute and the 59 before it, the running hour and 23, the running day and 6.
+The list, the statistics, the exports and the chart of a window agree because a window is exactly its bins: the running
+minute and the 59 before it, the running hour and 23, the running day and 6.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ NAMES = ("hour", "day", "week")
 
 
 def start(name: str, now: datetime) -> datetime:
-    """Return when the window began that ends now; `now` is in UTC."""
+    """Return the start of the window that ends at `now`, in UTC."""
     if name == "hour":
         return now.replace(second=0, microsecond=0) - timedelta(minutes=59)
     if name == "day":

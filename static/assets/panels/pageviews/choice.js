@@ -1,26 +1,20 @@
 // @ts-check
 /**
- * Which site and which day the reader looks at. The address says both (`#pageviews/example.com/2026-11-21`), so that
- * a view can be shared; the browser remembers the site. Who looks at today stays with it over midnight.
+ * The site and the day that the reader picked. The address holds both (`#pageviews/example.com/2026-11-21`), the browser
+ * remembers the site. A reader who looks at today still looks at today after midnight.
  */
 
 import { isDay, today } from "../../figures/days.js";
 import { Address } from "../../widgets/address.js";
 
+const SITE = "pageviews site";
+
 export class Choice {
-  #panel;
-  #address;
-  #site;
-  /** Empty: today, whichever day that is. */
+  #address = new Address("pageviews");
+  #site = remembered();
+  /** Empty for today, whichever day that is. */
   #day = "";
   #today = today();
-
-  /** @param {string} panel the id that its address begins with */
-  constructor(panel) {
-    this.#panel = panel;
-    this.#address = new Address(panel);
-    this.#site = this.#remembered();
-  }
 
   get site() {
     return this.#site;
@@ -34,67 +28,63 @@ export class Choice {
     return this.#today;
   }
 
-  /** @param {string} today as the server has it */
-  turnTo(today) {
+  /** @param {string} today by the server's clock */
+  setToday(today) {
     if (!isDay(today)) return;
     this.#today = today;
     if (this.#day === today) this.#day = "";
-    this.#say();
+    this.#showInAddress();
   }
 
-  /** @param {{site?: string, day?: string}} picked by the reader: to be found again with the browser's Back */
+  /** @param {{site?: string, day?: string}} picked by the reader: a new entry in the browser's history */
   pick({ site = this.#site, day = this.day }) {
     if (site === this.#site && day === this.day) return;
     this.#address.push(site, day);
-    this.#take(site, day);
-    this.#remember();
+    this.#set(site, day);
   }
 
-  /** @param {string} site to begin with, when none was ever picked */
+  /** @param {string} site shown until the reader picks one */
   suggest(site) {
     this.#site = site;
-    this.#say();
+    this.#showInAddress();
   }
 
-  /** Follows the address, if it is of this panel; what it leaves out stays as it is. */
+  /** Follows the address, if it is this panel's; what is missing in it stays as it is. */
   read() {
     const parts = this.#address.read();
     if (!parts) return;
     const [site = "", day = ""] = parts;
-    this.#take(site || this.#site, isDay(day) ? day : site ? "" : this.#day);
-    this.#remember();
-    this.#say();
+    this.#set(site || this.#site, isDay(day) ? day : site ? "" : this.#day);
+    this.#showInAddress();
   }
 
-  /**
-   * @param {string} site
-   * @param {string} day
-   */
-  #take(site, day) {
+  /** @param {string} site @param {string} day */
+  #set(site, day) {
     this.#site = site;
     this.#day = day === this.#today ? "" : day;
+    if (site) remember(site);
   }
 
-  #say() {
+  #showInAddress() {
     if (this.#site) this.#address.replace(this.#site, this.day);
   }
+}
 
-  // A browser may forbid the storage: then the site is remembered by the address alone.
+// If the browser forbids storage, only the address remembers the site.
 
-  #remember() {
-    if (!this.#site) return;
-    try {
-      localStorage.setItem(`${this.#panel} site`, this.#site);
-    } catch {
-      return;
-    }
+/** @param {string} site */
+function remember(site) {
+  try {
+    localStorage.setItem(SITE, site);
+  } catch {
+    return;
   }
+}
 
-  #remembered() {
-    try {
-      return localStorage.getItem(`${this.#panel} site`) ?? "";
-    } catch {
-      return "";
-    }
+function remembered() {
+  try {
+    return localStorage.getItem(SITE) ?? "";
+  } catch {
+    return "";
   }
 }

@@ -1,19 +1,56 @@
 // @ts-check
-/** The fields with which the reader picks a site and a day. */
+/** The fields in which the reader picks a site and a day. */
 
-import { daysAfter, FIRST_DAY, isDay } from "../../figures/days.js";
+import { daysAfter, FIRST_DAY } from "../../figures/days.js";
 import { button, element } from "../../widgets/element.js";
+import { makeDayInput, makeInput } from "../../widgets/field.js";
 
 /** @import { Choice } from "./choice.js" */
 
 /**
  * @param {Choice} choice
- * @param {() => void} picked
- * @returns {{bar: HTMLElement, show: (sites: string[]) => void}} shows the choice, and the sites to choose from
+ * @param {(picked: {site?: string, day?: string}) => void} pick
+ * @returns {{bar: HTMLElement, show: (sites: string[]) => void}} `show` takes the sites to choose from
  */
-export function makePickers(choice, picked) {
+export function makePickers(choice, pick) {
+  const site = makeSite(choice, (name) => pick({ site: name }));
+  const day = makeDayInput({ "data-day": "", min: FIRST_DAY, required: "" }, () => choice.day, (date) => pick({ day: date }));
+  const before = button({ class: "step", "data-day-before": "", "aria-label": "Day before" }, "‹", () => step(-1));
+  const after = button({ class: "step", "data-day-after": "", "aria-label": "Day after" }, "›", () => step(1));
+  const today = button({ class: "step", "data-today": "" }, "Today", () => pick({ day: choice.today }));
+
+  /** @param {number} days */
+  function step(days) {
+    const date = daysAfter(choice.day, days);
+    if (date >= FIRST_DAY && (days < 0 || date <= choice.today)) pick({ day: date });
+  }
+
+  return {
+    bar: element(
+      "div",
+      { class: "pickers", "data-pickers": "" },
+      site.field,
+      element(
+        "div",
+        { class: "field", role: "group", "aria-label": "Day" },
+        element("label", { class: "field" }, "Day", day.input),
+        element("div", { class: "steps", "data-day-steps": "" }, before, after, today),
+      ),
+    ),
+    show(sites) {
+      site.show(sites);
+      day.show(choice.day);
+      day.input.max = choice.today;
+      after.ariaDisabled = String(choice.day >= choice.today);
+      today.ariaPressed = String(choice.day === choice.today);
+    },
+  };
+}
+
+/** @param {Choice} choice @param {(site: string) => void} pick */
+function makeSite(choice, pick) {
   const options = element("datalist", { id: "sites-of-today" });
-  const site = element("input", {
+  const { input, show } = makeInput({
     type: "text",
     "data-site": "",
     list: options.id,
@@ -24,63 +61,23 @@ export function makePickers(choice, picked) {
     spellcheck: "false",
     enterkeyhint: "go",
   });
-  const day = element("input", { type: "date", "data-day": "", min: FIRST_DAY, required: "" });
-  const before = button({ class: "step", "data-day-before": "", "aria-label": "Day before" }, "‹", () => step(-1));
-  const after = button({ class: "step", "data-day-after": "", "aria-label": "Day after" }, "›", () => step(1));
-  const today = button({ class: "step", "data-today": "" }, "Today", () => take({ day: choice.today }));
 
-  let shown = { site: "", day: "" };
-
-  /** @param {{site?: string, day?: string}} what */
-  function take(what) {
-    choice.pick(what);
-    picked();
+  function take() {
+    if (input.value.trim()) pick(input.value.trim());
+    else input.value = choice.site;
   }
 
-  /** @param {number} days */
-  function step(days) {
-    const to = daysAfter(choice.day, days);
-    if (to >= FIRST_DAY && (days < 0 || to <= choice.today)) take({ day: to });
-  }
-
-  /** Every keystroke in a date is a change, so only what can be a day is taken. */
-  function takeDay() {
-    if (day.validity.valid && isDay(day.value)) take({ day: day.value });
-  }
-
-  function takeSite() {
-    if (site.value.trim()) take({ site: site.value.trim() });
-    else site.value = choice.site;
-  }
-
-  site.addEventListener("change", takeSite);
-  site.addEventListener("focus", () => site.select());
-  site.addEventListener("input", (event) => {
-    // Taken from the list: some browsers say so, others send no more than a plain event.
-    if (!(event instanceof InputEvent) || event.inputType === "insertReplacementText") takeSite();
+  input.addEventListener("change", take);
+  input.addEventListener("focus", () => input.select());
+  input.addEventListener("input", (event) => {
+    // A name taken from the list: some browsers name this kind of input, others send a plain event.
+    if (!(event instanceof InputEvent) || event.inputType === "insertReplacementText") take();
   });
-  day.addEventListener("change", takeDay);
-  day.addEventListener("blur", () => (day.value = choice.day));
-
   return {
-    bar: element(
-      "div",
-      { class: "pickers", "data-pickers": "" },
-      element("label", { class: "field" }, "Site", site, options),
-      element(
-        "div",
-        { class: "field", role: "group", "aria-label": "Day" },
-        element("label", { class: "field" }, "Day", day),
-        element("div", { class: "steps", "data-day-steps": "" }, before, after, today),
-      ),
-    ),
+    field: element("label", { class: "field" }, "Site", input, options),
+    /** @param {string[]} sites */
     show(sites) {
-      if (document.activeElement !== site || shown.site !== choice.site) site.value = choice.site;
-      if (document.activeElement !== day || shown.day !== choice.day) day.value = choice.day;
-      shown = { site: choice.site, day: choice.day };
-      day.max = choice.today;
-      after.setAttribute("aria-disabled", String(choice.day >= choice.today));
-      today.setAttribute("aria-pressed", String(choice.day === choice.today));
+      show(choice.site);
       const listed = [...options.children].map((option) => option.getAttribute("value"));
       if (listed.join("\n") !== sites.join("\n")) options.replaceChildren(...sites.map((name) => element("option", { value: name })));
     },

@@ -1,20 +1,20 @@
 // @ts-check
-/** The forms that make base items, items of them, and owners, behind one button. */
+/** The forms for new items, base items and owners, behind one button. */
 
 import { element } from "../../widgets/element.js";
 import { makeForm } from "../../widgets/form.js";
 import { makePopover } from "../../widgets/popover.js";
-import { makeSelect } from "../../widgets/select.js";
+import { RowSelect } from "../../widgets/select.js";
 import { list, text } from "../../wire/read.js";
 
 /** @import { Json } from "../../wire/read.js" */
 
 /**
- * @param {(id: string) => void} made an item
+ * @param {(id: string) => void} created is called with the id of a new item
  * @returns {{node: HTMLElement, show: (payload: Json) => void}}
  */
-export function makeAdditions(made) {
-  const base = makeSelect({
+export function makeAdditions(created) {
+  const base = new RowSelect({
     label: "Base item",
     id: "base-item",
     address: "/base-items",
@@ -25,25 +25,25 @@ export function makeAdditions(made) {
     id: "item",
     label: "Create",
     fields: base.fields,
-    order: () => ({ method: "POST", address: "/items", body: { base_item_id: base.value() } }),
+    order: () => ({ method: "POST", address: "/items", body: { base_item_id: base.value } }),
     done(stored) {
-      made(text(stored.id));
-      return `Created: ${base.words()}.`;
+      created(text(stored.id));
+      return `Created: ${base.words}.`;
     },
   });
   const { node } = makePopover(
     "New",
     titled("New item", item.node),
-    titled("New base item", makeBaseItem(base.choose)),
+    titled("New base item", makeBaseItem((row) => base.choose(row))),
     titled("New owner", makeOwner()),
   );
   node.dataset.new = "";
   return { node, show: (payload) => base.show(list(payload.baseItems)) };
 }
 
-/** @param {(row: Json) => void} made */
-function makeBaseItem(made) {
-  const input = makeInput({ required: "", placeholder: "a bike" });
+/** @param {(row: Json) => void} created */
+function makeBaseItem(created) {
+  const input = makeTextInput({ required: "", placeholder: "a bike" });
   return makeForm({
     id: "base-item",
     label: "Add",
@@ -51,14 +51,14 @@ function makeBaseItem(made) {
     order: () => ({ method: "POST", address: "/base-items", body: { description: input.value } }),
     done(stored) {
       input.value = "";
-      made(stored);
+      created(stored);
       return `Added: ${text(stored.description)}. An item of it can be created above.`;
     },
   }).node;
 }
 
 function makeOwner() {
-  const input = makeInput({ placeholder: "without one: just an id" });
+  const input = makeTextInput({ placeholder: "without one: just an id" });
   return makeForm({
     id: "owner",
     label: "Add",
@@ -72,10 +72,7 @@ function makeOwner() {
 }
 
 /** @param {Record<string, string>} attributes */
-const makeInput = (attributes) => element("input", { type: "text", autocomplete: "off", ...attributes });
+const makeTextInput = (attributes) => element("input", { type: "text", autocomplete: "off", ...attributes });
 
-/**
- * @param {string} title
- * @param {HTMLElement} form
- */
+/** @param {string} title @param {HTMLElement} form */
 const titled = (title, form) => element("div", { class: "titled" }, element("h3", {}, title), form);

@@ -1,12 +1,12 @@
 // @ts-check
-/** One item: what it is, who has it, the form that transfers it, and its history. */
+/** The card of one item: facts, the form that transfers it, and its history. */
 
-import { LONGEST_ID, makeTable, tableLines } from "../../cards/table.js";
+import { LONGEST_ID, makeSheet, tableLines } from "../../cards/table.js";
 import { count, NONE, shorten, toTheSecond } from "../../figures/format.js";
 import { makeExport } from "../../widgets/csv.js";
 import { button, element, setText } from "../../widgets/element.js";
 import { makeForm } from "../../widgets/form.js";
-import { makeSelect } from "../../widgets/select.js";
+import { RowSelect } from "../../widgets/select.js";
 import { list, number, object, text } from "../../wire/read.js";
 
 /** @import { ContentCard } from "../../cards/card.js" */
@@ -28,12 +28,12 @@ const COLUMNS = [
 
 /**
  * @param {Json} row `owner_id`, `owner_name`
- * @returns {string} what an owner is called; empty where there is none
+ * @returns {string} the owner's name, or the beginning and end of the id; empty without an owner
  */
 export const ownerOf = (row) => text(row.owner_name) || shorten(text(row.owner_id), LONGEST_ID);
 
 /**
- * The card, and which item is in it.
+ * The card, and the item that it shows.
  * @param {() => void} changed
  */
 export function makeItem(changed) {
@@ -75,45 +75,57 @@ const itemOf = (payload) => object(object(payload.item).held);
 function makeContent(lengthen) {
   const facts = makeFacts(["Item", "Made", "Owner", "Since"]);
   const transfer = makeTransfer();
+  const history = makeHistory(lengthen);
   const note = element("p", { class: "hint" });
-  const { table, show: showTable } = makeTable("History", COLUMNS);
-  const older = button({ class: "tool", "data-longer": "" }, "Older…", lengthen);
-  const sheet = element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": "History, table" }, table);
-  const heading = element("h3", {}, "History");
-  const history = element("div", {}, heading, sheet, older);
-  const whole = element("div", { class: "item" }, facts.node, transfer.node, history);
-  /** @type {Row[]} */
-  let rows = [];
-  const save = makeExport("transfers-history", "History", () => tableLines(COLUMNS, rows));
+  const whole = element("div", { class: "item" }, facts.node, transfer.node, history.node);
 
   /** @param {Json} payload */
   function show(payload) {
     const item = itemOf(payload);
     const { chosen, limit, reason } = object(payload.item);
-    const known = Boolean(item.id);
-    whole.hidden = !known;
-    save.hidden = !known;
-    note.hidden = known || !chosen;
+    const isKnown = Boolean(item.id);
+    whole.hidden = history.save.hidden = !isKnown;
+    note.hidden = isKnown || !chosen;
     setText(note, text(reason) || "Asking the server…");
-    if (!known) return;
+    if (!isKnown) return;
     const owner = item.owner_id ? ownerOf(item) : "nobody yet";
-    facts.show([text(item.id), toTheSecond(text(item.created_at)), owner, item.owned_since ? toTheSecond(text(item.owned_since)) : NONE]);
+    const since = item.owned_since ? toTheSecond(text(item.owned_since)) : NONE;
+    facts.show([text(item.id), toTheSecond(text(item.created_at)), owner, since]);
     transfer.show(item, list(payload.owners));
-    rows = list(item.history).map((row) => ({ owner: ownerOf(row), since: text(row.timestamp), id: text(row.owner_id) }));
-    history.hidden = !rows.length;
-    showTable(rows);
-    const all = rows.length < (number(limit) ?? 0);
-    older.hidden = all || limit === LONGEST_HISTORY;
-    setText(heading, all || !older.hidden ? "History" : `History, the newest ${count(LONGEST_HISTORY)}`);
+    history.show(list(item.history), number(limit) ?? 0);
   }
 
-  return { node: element("div", {}, note, whole), show, tools: [save] };
+  return { node: element("div", {}, note, whole), show, tools: [history.save] };
+}
+
+/** @param {() => void} lengthen */
+function makeHistory(lengthen) {
+  const { sheet, show: showTable } = makeSheet("History", COLUMNS);
+  const older = button({ class: "tool", "data-longer": "" }, "Older…", lengthen);
+  const heading = element("h3", {}, "History");
+  const node = element("div", {}, heading, sheet, older);
+  /** @type {Row[]} */
+  let rows = [];
+  const save = makeExport("transfers-history", "History", () => tableLines(COLUMNS, rows));
+  return {
+    node,
+    save,
+    /** @param {Json[]} history @param {number} limit */
+    show(history, limit) {
+      rows = history.map((row) => ({ owner: ownerOf(row), since: text(row.timestamp), id: text(row.owner_id) }));
+      node.hidden = !rows.length;
+      showTable(rows);
+      const isWhole = rows.length < limit;
+      older.hidden = isWhole || limit === LONGEST_HISTORY;
+      setText(heading, isWhole || !older.hidden ? "History" : `History, the newest ${count(LONGEST_HISTORY)}`);
+    },
+  };
 }
 
 function makeTransfer() {
   let id = "";
   let to = "";
-  const owner = makeSelect({
+  const owner = new RowSelect({
     label: "Transfer to",
     id: "owner",
     address: "/owners",
@@ -125,17 +137,14 @@ function makeTransfer() {
     label: "Transfer",
     fields: owner.fields,
     order() {
-      to = owner.words();
-      return { method: "PUT", address: `/items/${id}/ownership`, body: { to: owner.value() } };
+      to = owner.words;
+      return { method: "PUT", address: `/items/${id}/ownership`, body: { to: owner.value } };
     },
     done: () => `Transferred to ${to}.`,
   });
   return {
     node: form.node,
-    /**
-     * @param {Json} item
-     * @param {Json[]} owners
-     */
+    /** @param {Json} item @param {Json[]} owners */
     show(item, owners) {
       if (item.id !== id) form.clear();
       id = text(item.id);

@@ -1,87 +1,66 @@
 // @ts-check
-/** The fields in which the reader sets the filters, and a chip for each that is set. */
+/** The fields in which the reader sets the filters, and a chip for each filter that is set. */
 
-import { FIRST_DAY, isDay } from "../../figures/days.js";
-import { button, element, setText } from "../../widgets/element.js";
+import { FIRST_DAY } from "../../figures/days.js";
+import { button, element, setText, showEach } from "../../widgets/element.js";
+import { makeDayInput } from "../../widgets/field.js";
+import { makeOptions } from "../../widgets/select.js";
 import { active, AGE_GROUPS, GENDERS, NO_FILTERS } from "./filters.js";
 
-/** @import { Filters, Option } from "./filters.js" */
+/** @import { Option } from "../../widgets/select.js" */
+/** @import { Filters } from "./filters.js" */
+
+const LAST_DAY = "2099-12-31";
 
 /**
- * What the contract calls a change of each.
+ * The feature that is used when a filter is set.
  * @type {Record<keyof Filters, string>}
  */
 const FEATURES = { startDate: "date_filter", endDate: "date_filter", ageGroup: "age_filter", gender: "gender_filter" };
 
 /**
- * @param {(patch: Partial<Filters>, feature: string) => void} set with the name of the feature that was used, or none
- * @returns {{fields: HTMLElement[], chips: HTMLElement, show: (filters: Filters) => void}}
+ * @param {(patch: Partial<Filters>, feature: string) => void} set with the feature that was used, or none
+ * @param {...HTMLElement} buttons beside the fields
+ * @returns {{bar: HTMLElement, show: (filters: Filters) => void}}
  */
-export function makeFilterBar(set) {
+export function makeFilterBar(set, ...buttons) {
   let shown = NO_FILTERS;
 
   /** @param {keyof Filters} key @param {string} value */
   function take(key, value) {
     if (shown[key] === value) return;
-    // An end before the beginning would leave nothing: who picks a later beginning wants the end open.
-    const past = key === "startDate" && shown.endDate && value > shown.endDate;
-    set(past ? { startDate: value, endDate: "" } : { [key]: value }, FEATURES[key]);
+    // The end cannot be before the start: a later start opens the end.
+    const isPast = key === "startDate" && shown.endDate && value > shown.endDate;
+    set(isPast ? { startDate: value, endDate: "" } : { [key]: value }, FEATURES[key]);
   }
 
-  const start = makeDay("startDate", () => shown, take);
-  const end = makeDay("endDate", () => shown, take);
+  const makeDay = (/** @type {"startDate" | "endDate"} */ key) =>
+    makeDayInput({ "data-filter": key, min: FIRST_DAY, max: LAST_DAY }, () => shown[key], (day) => take(key, day));
+  const [start, end] = [makeDay("startDate"), makeDay("endDate")];
   const age = makeSelect("ageGroup", AGE_GROUPS, take);
   const gender = makeSelect("gender", GENDERS, take);
-  const reset = button({ class: "tool", "data-reset": "" }, "Reset all", () => {
-    set(NO_FILTERS, "");
-    start.focus();
-  });
-  const list = element("ul", { "aria-label": "Active filters" });
-  const chips = element("div", { class: "filter-chips", "data-chips": "" }, list, reset);
+  const chips = makeChips((key) => take(key, NO_FILTERS[key]), () => set(NO_FILTERS, ""), start.input);
 
-  list.addEventListener("click", ({ target }) => {
-    const chip = target instanceof Element ? target.closest("button") : null;
-    const one = active(shown).find(({ key }) => key === chip?.dataset.remove);
-    if (!one) return;
-    take(one.key, NO_FILTERS[one.key]);
-    (list.querySelector("button") ?? start).focus();
-  });
+  const fields = { "Start date": start.input, "End date": end.input, Age: age, Gender: gender };
+  const labels = Object.entries(fields).map(([name, input]) => element("label", { class: "field" }, name, input));
 
   return {
-    fields: [
-      element("label", { class: "field" }, "Start date", start),
-      element("label", { class: "field" }, "End date", end),
-      element("label", { class: "field" }, "Age", age),
-      element("label", { class: "field" }, "Gender", gender),
-    ],
-    chips,
+    bar: element(
+      "div",
+      { class: "filters", role: "group", "aria-label": "Filters", "data-filters": "" },
+      element("div", { class: "pickers" }, ...labels, element("div", { class: "acts" }, ...buttons)),
+      chips.node,
+    ),
     show(filters) {
-      // What is being typed is not overwritten.
-      if (document.activeElement !== start || shown.startDate !== filters.startDate) start.value = filters.startDate;
-      if (document.activeElement !== end || shown.endDate !== filters.endDate) end.value = filters.endDate;
       shown = filters;
-      end.min = filters.startDate || FIRST_DAY;
+      start.show(filters.startDate);
+      end.show(filters.endDate);
+      end.input.min = filters.startDate || FIRST_DAY;
       age.value = filters.ageGroup;
       gender.value = filters.gender;
-      showChips(list, filters);
-      chips.hidden = list.children.length === 0;
+      chips.show(filters);
     },
   };
-}
-
-/**
- * Every keystroke in a date is a change, so only what can be a day is taken; an end before the beginning is not.
- * @param {"startDate" | "endDate"} key
- * @param {() => Filters} shown
- * @param {(key: keyof Filters, value: string) => void} take
- */
-function makeDay(key, shown, take) {
-  const input = element("input", { type: "date", "data-filter": key, min: FIRST_DAY });
-  input.addEventListener("change", () => {
-    if (input.validity.valid && (isDay(input.value) || input.value === "")) take(key, input.value);
-  });
-  input.addEventListener("blur", () => (input.value = shown()[key]));
-  return input;
 }
 
 /**
@@ -90,25 +69,39 @@ function makeDay(key, shown, take) {
  * @param {(key: keyof Filters, value: string) => void} take
  */
 function makeSelect(key, options, take) {
-  const made = options.map(({ id, label }) => element("option", { value: id }, label));
-  const select = element("select", { "data-filter": key }, ...made);
+  const select = element("select", { "data-filter": key }, ...makeOptions(options));
   select.addEventListener("change", () => take(key, select.value));
   return select;
 }
 
 /**
- * @param {HTMLElement} list
- * @param {Filters} filters
+ * @param {(key: keyof Filters) => void} remove
+ * @param {() => void} reset
+ * @param {HTMLElement} neighbour gets the focus when it was on the last chip
  */
-function showChips(list, filters) {
-  const all = active(filters);
-  while (list.children.length > all.length) list.lastElementChild?.remove();
-  all.forEach(({ key, words }, at) => {
-    const item = list.children[at] ?? list.appendChild(element("li", {}, element("button", { type: "button", class: "filter-chip" })));
-    const [chip] = item.children;
-    if (!(chip instanceof HTMLElement)) return;
-    chip.dataset.remove = key;
-    chip.setAttribute("aria-label", `Remove the filter: ${words}`);
-    setText(chip, words);
-  });
+function makeChips(remove, reset, neighbour) {
+  const list = element("ul", { "aria-label": "Active filters" });
+  const resetAll = button({ class: "tool", "data-reset": "" }, "Reset all", reset);
+  const node = element("div", { class: "filter-chips", "data-chips": "" }, list, resetAll);
+
+  function makeChip() {
+    const chip = button({ class: "filter-chip" }, "", () => remove(/** @type {keyof Filters} */ (chip.dataset.remove)));
+    return element("li", {}, chip);
+  }
+
+  return {
+    node,
+    /** @param {Filters} filters */
+    show(filters) {
+      const hadFocus = node.contains(document.activeElement);
+      showEach(list, active(filters), makeChip, (item, { key, words }) => {
+        const chip = /** @type {HTMLElement} */ (item.firstElementChild);
+        chip.dataset.remove = key;
+        chip.ariaLabel = `Remove the filter: ${words}`;
+        setText(chip, words);
+      });
+      node.hidden = list.children.length === 0;
+      if (hadFocus && (node.hidden || !node.contains(document.activeElement))) (list.querySelector("button") ?? neighbour).focus();
+    },
+  };
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Whose clicks of which days the reader wants to see; kept for a week in a cookie of the user's own. `contracts.md` §3.3. */
+/** Which people's clicks, on which days, the reader wants to see. Each user has a cookie that keeps this for a week. */
 
 import { isDay } from "../../figures/days.js";
 import { day } from "../../figures/format.js";
@@ -7,8 +7,9 @@ import { readCookie, writeCookie } from "../../wire/cookies.js";
 import { text } from "../../wire/read.js";
 import { FILTERS } from "../../wire/session.js";
 
-/** @typedef {{startDate: string, endDate: string, ageGroup: string, gender: string}} Filters empty days are open */
-/** @typedef {{id: string, label: string}} Option */
+/** @import { Option } from "../../widgets/select.js" */
+/** @import { User } from "../../wire/session.js" */
+/** @typedef {{startDate: string, endDate: string, ageGroup: string, gender: string}} Filters an empty day is open */
 /** @typedef {{key: keyof Filters, words: string}} Active */
 
 const WEEK_SECONDS = 7 * 24 * 60 * 60;
@@ -29,28 +30,26 @@ export const GENDERS = [ALL, "Male", "Female", "Other"].map((id) => ({ id, label
 export const NO_FILTERS = { startDate: "", endDate: "", ageGroup: ALL, gender: ALL };
 
 /**
- * @param {number} user the id
- * @returns {Filters} of what is kept, whatever can be used
+ * @param {User | null} user
+ * @returns {Filters} the valid ones of those that the user's cookie keeps
  */
 export function keptFilters(user) {
-  const kept = readCookie(`${FILTERS}${user}`) ?? {};
+  if (!user) return NO_FILTERS;
+  const kept = readCookie(`${FILTERS}${user.id}`) ?? {};
   const startDate = isDay(text(kept.startDate)) ? text(kept.startDate) : "";
   const endDate = isDay(text(kept.endDate)) && text(kept.endDate) >= startDate ? text(kept.endDate) : "";
-  const one = (/** @type {Option[]} */ options, /** @type {unknown} */ id) => options.find((option) => option.id === id)?.id ?? ALL;
-  return { startDate, endDate, ageGroup: one(AGE_GROUPS, kept.ageGroup), gender: one(GENDERS, kept.gender) };
+  const idIn = (/** @type {Option[]} */ options, /** @type {unknown} */ value) => options.find(({ id }) => id === value)?.id ?? ALL;
+  return { startDate, endDate, ageGroup: idIn(AGE_GROUPS, kept.ageGroup), gender: idIn(GENDERS, kept.gender) };
 }
 
-/**
- * @param {number} user the id
- * @param {Filters} filters
- */
+/** @param {User | null} user @param {Filters} filters */
 export function keepFilters(user, filters) {
-  writeCookie(`${FILTERS}${user}`, filters, WEEK_SECONDS);
+  if (user) writeCookie(`${FILTERS}${user.id}`, filters, WEEK_SECONDS);
 }
 
 /**
  * @param {Filters} filters
- * @returns {Active[]} those that leave something out
+ * @returns {Active[]} those that exclude something
  */
 export function active(filters) {
   const keys = /** @type {(keyof Filters)[]} */ (Object.keys(NO_FILTERS));
@@ -67,8 +66,8 @@ const WORDS = {
 
 /**
  * @param {Filters} filters
- * @param {string} feature of the line; empty for none
- * @returns {string} the address that answers
+ * @param {string} feature whose days are wanted, or none
+ * @returns {string} the address of the numbers
  */
 export function analyticsOf(filters, feature) {
   const query = new URLSearchParams(active(filters).map(({ key }) => [key, filters[key]]));

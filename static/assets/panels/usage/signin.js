@@ -1,36 +1,38 @@
 // @ts-check
-/** The views in which one logs in or makes an account. What is wrong is said beside its field, in the server's words. */
+/** The forms for logging in and for a new account. The server's refusal stands beside the field that it is about. */
 
 import { about } from "../../figures/format.js";
 import { button, element, setText } from "../../widgets/element.js";
+import { onSubmit } from "../../widgets/form.js";
+import { makeOptions } from "../../widgets/select.js";
 import { text } from "../../wire/read.js";
 import { session } from "../../wire/session.js";
 import { GENDERS } from "./filters.js";
 
 /** @import { Answer } from "../../wire/ask.js" */
-/** @typedef {"login" | "register"} View */
+/** @import { View } from "./choice.js" */
 /**
  * @typedef {object} Field
  * @property {string} name
  * @property {HTMLElement} node
  * @property {HTMLInputElement | HTMLSelectElement} input
- * @property {(words: string) => void} fault says what is wrong with it
- * @property {() => void} [cover]
+ * @property {(words: string) => void} showFault
+ * @property {() => void} [cover] hides a password that is shown
  */
-/** @typedef {{view: View, node: HTMLElement, focus: () => void, show: () => void}} Form */
+/** @typedef {{node: HTMLElement, focus: () => void, show: () => void}} Form */
 
 const TOO_MANY = 429;
 
 /** @returns {{node: HTMLElement, show: (view: View) => void, focus: () => void}} */
 export function makeSignin() {
-  const login = makeForm({
+  const login = makeSigninForm({
     view: "login",
     title: "Log in",
     busy: "Logging in…",
     fields: [makeUsername("login"), makePassword("login", "current-password")],
     other: ["No account yet? ", element("a", { href: "#usage/register" }, "Create one")],
   });
-  const register = makeForm({
+  const register = makeSigninForm({
     view: "register",
     title: "Create an account",
     busy: "Creating it…",
@@ -53,12 +55,12 @@ export function makeSignin() {
  * @param {object} parts
  * @param {View} parts.view
  * @param {string} parts.title
- * @param {string} parts.busy what the button says meanwhile
+ * @param {string} parts.busy the button's label while the form is sent
  * @param {Field[]} parts.fields
  * @param {(Node | string)[]} parts.other
  * @returns {Form}
  */
-function makeForm({ view, title, busy, fields, other }) {
+function makeSigninForm({ view, title, busy, fields, other }) {
   const heading = element("h2", { id: `${view}-title` }, title);
   const note = element("p", { class: "hint" });
   const fault = element("p", { class: "fault", role: "alert", "data-fault": "" });
@@ -73,46 +75,34 @@ function makeForm({ view, title, busy, fields, other }) {
     submit,
     element("p", { class: "hint" }, ...other),
   );
-  let waiting = false;
-
-  /** @param {boolean} now */
-  function wait(now) {
-    waiting = now;
-    node.toggleAttribute("data-busy", now);
-    submit.setAttribute("aria-disabled", String(now));
-    setText(submit, now ? busy : title);
-  }
 
   /** @param {Answer} answer */
   function refuse(answer) {
-    const left = faultsOf(answer).filter((words) => !fields.some((field) => ownFault(field, words)));
-    setText(fault, left.join(" "));
+    const others = faultsOf(answer).filter((words) => !fields.some((field) => showFaultOf(field, words)));
+    setText(fault, others.join(" "));
     (fields.find(({ input }) => input.ariaInvalid === "true") ?? fields[0])?.input.focus();
   }
 
   function clear() {
     setText(fault, "");
-    for (const field of fields) field.fault("");
+    for (const field of fields) field.showFault("");
   }
 
-  node.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (waiting) return;
+  onSubmit(node, submit, async () => {
     clear();
     for (const field of fields) field.cover?.();
-    wait(true);
+    setText(submit, busy);
     const answer = await session.begin(`/${view}`, Object.fromEntries(new FormData(node)));
-    wait(false);
+    setText(submit, title);
     if (!answer.payload) refuse(answer);
   });
-  // No password stays behind, not even one that was never sent.
+  // No password stays in a field, not even one that was never sent.
   session.addEventListener("change", () => {
     clear();
     node.reset();
   });
 
   return {
-    view,
     node,
     focus: () => fields[0]?.input.focus(),
     show() {
@@ -124,7 +114,7 @@ function makeForm({ view, title, busy, fields, other }) {
 
 /**
  * @param {Answer} answer
- * @returns {string[]} sentences, those about a field beginning with its name
+ * @returns {string[]} sentences; those about a field begin with its name
  */
 function faultsOf({ body, reason, status, wait }) {
   const words = text(body?.error);
@@ -134,14 +124,14 @@ function faultsOf({ body, reason, status, wait }) {
 }
 
 /**
+ * Shows a sentence beside the field, if it is about that field alone.
  * @param {Field} field
  * @param {string} words
- * @returns {boolean} whether they are about it alone
  */
-function ownFault(field, words) {
+function showFaultOf(field, words) {
   const [subject = "", next = ""] = words.toLowerCase().split(" ");
   if (subject !== field.name || next === "and") return false;
-  field.fault(words);
+  field.showFault(words);
   return true;
 }
 
@@ -151,11 +141,7 @@ function makeUsername(view) {
   return makeField(view, "username", "Username", input, input);
 }
 
-/**
- * @param {View} view
- * @param {"current-password" | "new-password"} kind
- * @returns {Field}
- */
+/** @param {View} view @param {"current-password" | "new-password"} kind @returns {Field} */
 function makePassword(view, kind) {
   const input = element("input", { type: "password", autocomplete: kind });
   const reveal = button({ class: "tool", "data-reveal": "", "aria-label": "Show the password", "aria-pressed": "false" }, "Show", () =>
@@ -180,8 +166,8 @@ function makeAge() {
 }
 
 function makeGender() {
-  const options = GENDERS.slice(1).map(({ id, label }) => element("option", { value: id }, label));
-  const input = element("select", { autocomplete: "off" }, element("option", { value: "" }, "Choose"), ...options);
+  const options = makeOptions([{ id: "", label: "Choose" }, ...GENDERS.slice(1)]);
+  const input = element("select", { autocomplete: "off" }, ...options);
   return makeField("register", "gender", "Gender", input, input);
 }
 
@@ -190,24 +176,24 @@ function makeGender() {
  * @param {string} name
  * @param {string} label
  * @param {HTMLInputElement | HTMLSelectElement} input
- * @param {HTMLElement} box the input, with what belongs to it
+ * @param {HTMLElement} box the input, or what it stands in
  * @param {string} [hint]
  * @returns {Field}
  */
 function makeField(view, name, label, input, box, hint = "") {
   const id = `${view}-${name}`;
-  const about = element("p", { class: "hint", id: `${id}-hint` }, hint);
-  const wrong = element("p", { class: "fault", id: `${id}-fault` });
+  const help = element("p", { class: "hint", id: `${id}-hint` }, hint);
+  const fault = element("p", { class: "fault", id: `${id}-fault` });
   input.id = id;
   input.name = name;
   input.required = true;
-  input.setAttribute("aria-describedby", hint ? `${about.id} ${wrong.id}` : wrong.id);
+  input.setAttribute("aria-describedby", hint ? `${help.id} ${fault.id}` : fault.id);
   return {
     name,
     input,
-    node: element("div", { class: "entry", "data-entry": name }, element("label", { for: id }, label), box, ...(hint ? [about] : []), wrong),
-    fault(words) {
-      setText(wrong, words);
+    node: element("div", { class: "entry", "data-entry": name }, element("label", { for: id }, label), box, ...(hint ? [help] : []), fault),
+    showFault(words) {
+      setText(fault, words);
       input.ariaInvalid = String(words !== "");
     },
   };

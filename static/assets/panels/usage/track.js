@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * What is used on this page is what the usage panel shows: while somebody is logged in, the server hears of it.
- * That it may fail is nobody's concern: it is never in the way of what was done. `contracts.md` §3.3.
+ * Reports what is used on this page, while somebody is logged in: this is what the usage panel shows. A failure is ignored,
+ * and nothing waits for it.
  */
 
-import { tell } from "../../wire/ask.js";
+import { post } from "../../wire/ask.js";
 import { session } from "../../wire/session.js";
 
 /**
@@ -14,12 +14,12 @@ import { session } from "../../wire/session.js";
  * @property {(panel: string, data: DOMStringMap) => string} feature
  */
 
-/** The longest that numbers wait for what was clicked right before. */
+/** The longest that numbers wait for the reports sent right before. */
 const TRACKED_MS = 1_000;
 
 /**
- * What is used in the panels, the first that fits; the filters and charts of the usage panel say it themselves. Never what
- * was typed or picked, and nothing of the forms in which one logs in: of those, none has `data-form`.
+ * What is watched; the first match counts. The filters and charts of the usage panel report themselves. Never watched: what
+ * is typed or picked, and the forms for logging in, which have no `data-form`.
  * @type {Watched[]}
  */
 const WATCHED = [
@@ -46,38 +46,44 @@ const WATCHED = [
 /** @param {string | undefined} hook */
 const named = (hook = "") => hook.replaceAll("-", "_");
 
-/** @type {Set<Promise<void>>} */
-const underWay = new Set();
+export function makeTracker() {
+  /** @type {Set<Promise<void>>} */
+  const underWay = new Set();
 
-/** @param {string} feature that was used */
-export function track(feature) {
-  const { user } = session;
-  if (!user) return;
-  const told = tell("/track", { feature_name: feature }).then((answer) => {
-    underWay.delete(told);
-    if (answer.status === 401) session.expire(user, answer);
-  });
-  underWay.add(told);
+  /** @param {string} feature that was used */
+  function track(feature) {
+    const { user } = session;
+    if (!user || !feature) return;
+    const report = post("/track", { feature_name: feature }).then((answer) => {
+      underWay.delete(report);
+      if (answer.status === 401) session.expire(user, answer);
+    });
+    underWay.add(report);
+  }
+
+  /** Resolves when all reports so far are stored. If the server is slow, the numbers do not wait for them. */
+  async function tracked() {
+    const patience = new Promise((resolve) => window.setTimeout(resolve, TRACKED_MS));
+    await Promise.race([Promise.all(underWay), patience]);
+  }
+
+  // Reported before the page reacts, so that its next numbers include it.
+  for (const type of ["click", "change", "submit"])
+    document.addEventListener(type, (event) => track(featureOf(event)), { capture: true });
+  return { track, tracked };
 }
 
-/** Until the server has heard of everything so far, or is slow: then the numbers follow by themselves. */
-export async function tracked() {
-  const patience = new Promise((done) => window.setTimeout(done, TRACKED_MS));
-  await Promise.race([Promise.all(underWay), patience]);
-}
-
-/** From now on, what is used is tracked; before the page itself reacts, so that its next numbers count it. */
-export function watch() {
-  for (const event of ["click", "change", "submit"]) document.addEventListener(event, notice, { capture: true });
-}
-
-/** @param {Event} event */
-function notice({ type, target }) {
-  if (!(target instanceof Element)) return;
+/**
+ * @param {Event} event
+ * @returns {string} the feature that is used, if it is a watched one
+ */
+function featureOf({ type, target }) {
+  if (!(target instanceof Element)) return "";
   for (const { event, where, feature } of WATCHED) {
     const used = type === event ? target.closest(where) : null;
     if (!(used instanceof HTMLElement)) continue;
     const panel = used.closest("[data-panel]")?.getAttribute("data-panel") ?? "";
-    return track(feature(panel, used.dataset));
+    return feature(panel, used.dataset);
   }
+  return "";
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Who is logged in, and the way out. */
+/** The user who is logged in, and a button to log out. */
 
 import { button, element, setText } from "../../widgets/element.js";
 import { session } from "../../wire/session.js";

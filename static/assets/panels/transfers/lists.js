@@ -1,0 +1,63 @@
+// @ts-check
+/** The lists in which the reader picks an item. */
+
+import { count } from "../../figures/format.js";
+import { list, number, object, text } from "../../wire/read.js";
+import { ownerOf } from "./item.js";
+
+/** @import { Card } from "../../cards/card.js" */
+/** @import { Pick } from "../../figures/rows.js" */
+/** @import { makePager } from "../../widgets/pager.js" */
+
+/** The topic brings so many items and transfers; a page has as many. */
+export const NEWEST = 50;
+
+/** @param {Pick} pick @param {ReturnType<typeof makePager>} pager @returns {Card} */
+export const items = (pick, pager) => ({
+  id: "items",
+  title: "Items",
+  hint: (payload) => `The newest first; ${count(number(payload.itemCount))} in all, page ${pager.page()}`,
+  width: "wide",
+  bare: (payload) => text(object(payload.page).reason) || "No items yet: create one with New",
+  tools: pager.tools,
+  columns: [
+    { key: "description", label: "Item", kind: "name", pick: { ...pick, by: "id" } },
+    { key: "owner", label: "Owner", kind: "name" },
+    { key: "since", label: "Since (UTC)", kind: "instant" },
+    { key: "made", label: "Made (UTC)", kind: "instant" },
+    { key: "id", label: "Id", kind: "id" },
+  ],
+  rows: (payload) =>
+    list(object(payload.page).items).map((row) => ({
+      description: text(row.description),
+      owner: ownerOf(row),
+      since: text(row.owned_since),
+      made: text(row.created_at),
+      id: text(row.id),
+    })),
+});
+
+/** @param {Pick} pick @returns {Card} */
+export const newest = (pick) => ({
+  id: "newest",
+  title: "Newest transfers",
+  hint: (payload) => `The last ${NEWEST} of ${count(number(payload.transferCount))}`,
+  width: "full",
+  bare: "No transfers yet: pick an item, and give it to somebody",
+  columns: [
+    { key: "description", label: "Item", kind: "name", pick: { ...pick, by: "item" } },
+    { key: "owner", label: "To", kind: "name" },
+    { key: "at", label: "At (UTC)", kind: "instant" },
+    { key: "item", label: "Item id", kind: "id" },
+    { key: "to", label: "Owner id", kind: "id" },
+  ],
+  rows: (payload) =>
+    list(payload.transfers).map((row) => ({
+      description: text(row.description),
+      owner: ownerOf(row),
+      at: text(row.timestamp),
+      item: text(row.item_id),
+      to: text(row.owner_id),
+      id: text(row.id),
+    })),
+});

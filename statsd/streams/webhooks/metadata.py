@@ -1,0 +1,57 @@
+"""How much metadata an event may have: its size, levels and values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+MOST_BYTES, MOST_LEVELS, MOST_VALUES = 16 * 1024, 12, 2_000
+
+RULE = f"a JSON object of at most {MOST_BYTES} bytes as compact JSON, {MOST_LEVELS} levels and {MOST_VALUES} values"
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not where the backslash itself is escaped
+
+
+def fault(metadata: dict[str, Any], most_bytes: int = MOST_BYTES) -> str | None:
+    """Return the limit that metadata exceeds, as "must …", or None.
+
+    Bytes are counted as PostgreSQL returns them: it writes numbers without exponents, 1e308 with 309 digits. The few
+    numbers that are shorter that way count as they were sent.
+    """
+    level: list[Any] = [metadata]
+    floats: list[float] = []
+    levels = values = 0
+    while level:
+        levels, values = levels + 1, values + len(level)
+        if levels > MOST_LEVELS or values > MOST_VALUES:
+            return f"must be at most {MOST_LEVELS} levels deep and have at most {MOST_VALUES} values"
+        floats += [value for value in level if type(value) is float]
+        children = [value.values() if type(value) is dict else value for value in level if type(value) in (dict, list)]
+        level = [*chain.from_iterable(children)]
+    if not all(map(math.isfinite, floats)):
+        return "must not hold numbers beyond 1.7976931348623157e308"
+    encoded = msgspec.json.encode(metadata)
+    if b"\\u0000" in encoded and _NUL.search(encoded):
+        return "must not hold the character NUL"
+    free = most_bytes - len(encoded)
+    if _exponent_bytes(floats, free) > free:
+        return f"must have at most {most_bytes} bytes as compact JSON, numbers written without exponents"
+    return None
+
+
+def _exponent_bytes(floats: Sequence[float], enough: int) -> int:
+    """Return how many bytes longer numbers are without exponents; stop counting above `enough`."""
+    longer = 0
+    encoded = msgspec.json.encode(floats).decode()
+    for number in encoded[1:-1].split(",") if "e" in encoded else ():
+        if "e" in number:
+            longer += max(0, len(format(Decimal(number), "f")) - len(number))
+        if longer > enough:
+            break
+    return longer
