@@ -7,7 +7,7 @@ import re
 import shutil
 from typing import Any
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 from waiting import PATIENCE_SECONDS, missing
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -65,10 +65,18 @@ class Visits:
             if not (url.endswith("/favicon.svg") and why == "net::ERR_ABORTED"):  # the page was left while it came
                 complain(f"{url} failed: {why}")
 
-        page.on("console", lambda said: said.type in ("error", "warning") and complain(said.text))
+        def hear(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                complain(message.text)
+
+        def see(request: Request) -> None:
+            if not request.url.startswith((address, "blob:")):
+                self._complain(request.url)
+
+        page.on("console", hear)
         page.on("pageerror", lambda error: self._complain(f"uncaught: {error}"))
         page.on("requestfailed", lambda request: fail(request.url, request.failure))
-        page.on("request", lambda request: request.url.startswith((address, "blob:")) or self._complain(request.url))
+        page.on("request", see)
 
         async def refuse(dialog: Any) -> None:
             self._complain(f"a dialog: {dialog.message}")

@@ -17,8 +17,8 @@ import pytest
 from argon2 import PasswordHasher
 from waiting import until
 
-from statsd.accounts import users
 from statsd.accounts.users import ACCOUNTS
+from statsd.errors import AccountRefused
 
 Start = Callable[..., Awaitable[Any]]
 ANNA = {"username": "Anna", "password": "correct horse", "age": 34, "gender": "Female"}
@@ -313,7 +313,7 @@ async def test_password_change_and_removal_make_every_token_worthless(client: An
     assert [(await client.get("/analytics", headers=headers)).status for headers in (anna, bert)] == [401, 401]
     await post(client, "/login", CREDENTIALS, 400)
     await post(client, "/login", {**CREDENTIALS, "password": "another horse"}, 200)
-    with pytest.raises(users.AccountRefused, match="no user Bert"):
+    with pytest.raises(AccountRefused, match="no user Bert"):
         await known.remove("Bert")
 
 

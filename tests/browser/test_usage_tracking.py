@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Request, expect
 from usage_panel import (
     ANNA,
     BOB,
@@ -146,7 +146,12 @@ async def test_items_and_transfers_are_tracked_but_not_what_was_picked_or_typed(
 ) -> None:
     page = await visit((await start()).make_url("/"), path="/login")
     told: list[str] = []
-    page.on("request", lambda asked: asked.url.endswith("/track") and told.append(asked.post_data or ""))
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/track"):
+            told.append(request.post_data or "")
+
+    page.on("request", note)
     item = await many_items(page, pool)
     await page.request.post("/register", data=ANNA)
     await page.request.post("/logout")

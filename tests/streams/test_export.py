@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientPayloadError
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from statsd.database.pool import connect
 from statsd.ingest import aggregate
@@ -203,7 +203,7 @@ async def test_file_that_cannot_be_finished_does_not_look_whole(client: Any, poo
     """)
     assert killed
     with pytest.raises((ClientPayloadError, ConnectionResetError)):
-        await asyncio.wait_for(response.read(), 20)
+        await asyncio.wait_for(response.read(), PATIENCE_SECONDS)
     await until(lambda: client.app[EXPORTS].running == 0)
 
 

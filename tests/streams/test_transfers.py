@@ -16,7 +16,7 @@ import pytest
 from items import ADA, BIKE, BRICKS, GRACE, ITEM, NOBODY, get, post, put
 from outside import Outside
 from program import Program
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from statsd.database import migrations, sql
 from statsd.database import pool as database
@@ -280,7 +280,7 @@ async def test_page_hears_of_everything_through_its_socket(client: Any, pool: An
             return owned and named and all(bins and bins[0]["count"] == 1 for bins in series)
 
         while not complete():
-            frame = await ws.receive_json(timeout=20)
+            frame = await ws.receive_json(timeout=PATIENCE_SECONDS)
             last[frame["topic"]] = frame["payload"]
     overview = await get(client, "/transfers")
     assert overview["transferCount"] == len(overview["transfers"]) == 1
@@ -353,9 +353,10 @@ async def test_well_known_rows_can_be_stored_again_and_again(run: Callable[..., 
 async def test_generator_makes_items_and_moves_them(run: Callable[..., Program], database_url: str) -> None:
     program = run("generate", "--stream", "transfers", "--count", "1000", "--json", DATABASE_URL=database_url)
     assert await program.ended() == 0, program.stderr
-    assert json.loads(program.process.stdout.read()) == {"stream": "transfers", "stored": 1000}
+    assert json.loads(program.output()) == {"stream": "transfers", "stored": 1000}
     connection = await asyncpg.connect(database_url)
-    moved, made = await connection.fetchrow("select (select count(*) from transfers), (select count(*) from items)")
+    moved = await connection.fetchval("select count(*) from transfers")
+    made = await connection.fetchval("select count(*) from items")
     assert 150 < made < 260 and moved + made == 1000 + len(FIXTURE_ITEMS)
     owned = await connection.fetchval("select count(*) from items where owner_id is not null")
     assert owned > made / 2

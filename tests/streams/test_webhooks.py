@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -301,12 +302,12 @@ async def test_frames_of_the_contract_come_at_connect_and_after_every_change(cli
             assert {len(first["segmentedData"][name]) for name in ("hour", "day", "week")} == {60, 24, 7}
             await post(client, [{**EVENT, "eventType": "log"}, EVENT])
             await post(client, {}, 400)
-            last = await until(lambda ws=ws, first=first: _moved(ws, first))
+            last = await until(partial(_moved, ws, first))
             assert set(last) == set(first)
             assert last["eventsPerMinute"] == last["segmentedData"]["hour"]
             assert "metadata" not in json.dumps(last)
             await ws.send_json({"type": "ping"})
-            await until(lambda ws=ws: _answers(ws))
+            await until(partial(_answers, ws))
 
 
 async def _moved(ws: Any, first: dict[str, Any]) -> dict[str, Any] | None:
