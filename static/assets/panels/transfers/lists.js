@@ -16,7 +16,7 @@ export const NEWEST = 50;
 export const items = (pick, pager) => ({
   id: "items",
   title: "Items",
-  hint: (payload) => `The newest first; ${count(number(payload.itemCount))} in all, page ${pager.page()}`,
+  hint: (payload) => `The newest first; ${count(number(payload.itemCount))} in total, page ${pager.page()}`,
   width: "wide",
   bare: (payload) => text(object(payload.page).reason) || "No items yet: create one with New",
   tools: pager.tools,

@@ -42,7 +42,7 @@ const chart = (key, { id, title, name, colour }) => ({
   title,
   hint: span(key),
   width: "half",
-  bare: (payload) => (payload[key] === undefined ? "Asking the server…" : `No ${name.toLowerCase()} so far`),
+  bare: (payload) => (payload[key] === undefined ? "Loading…" : `No ${name.toLowerCase()} so far`),
   columns: [
     { key: "from", label: "From (UTC)", kind: "instant", write: (row) => unitOf(row.unit).brief(String(row.from)) },
     { key: "count", label: name, kind: "count" },
