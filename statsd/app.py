@@ -18,7 +18,7 @@ from statsd.accounts import signin
 from statsd.accounts.session import TOKENS
 from statsd.accounts.tokens import Tokens, kept_secret
 from statsd.accounts.users import ACCOUNTS, Accounts, open_accounts
-from statsd.database import sql
+from statsd.database import durable, sql
 from statsd.database.embedded import open_server
 from statsd.database.migrations import migrate
 from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
@@ -141,7 +141,7 @@ async def the_schema(app: web.Application) -> AsyncIterator[None]:
         app[OUTAGE].prepare = partial(migrate, app[DSN])
         app[OUTAGE].begin(str(error))
     else:
-        served.write_text(digest)
+        durable.replace(served, digest)
     yield
 
 

@@ -20,7 +20,7 @@ from statsd.accounts.passwords import Passwords
 from statsd.accounts.throttle import Throttle
 from statsd.accounts.tokens import INVALID, Claims
 from statsd.database import sql
-from statsd.database.pool import PATIENCE_SECONDS, ask
+from statsd.database.pool import AWAY_SECONDS, PATIENCE_SECONDS, ask
 from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Overloaded, Unauthenticated
 from statsd.settings import Network
 from statsd.web.addresses import client_network
@@ -31,7 +31,6 @@ OLDEST = 150
 USERNAME_CHARACTERS = 64
 REMEMBERED = 10_000
 TAKEN = "Username already exists"
-AWAY_SECONDS = 0.75  # as long as the writer waits before events go to the spool
 QUERIES = sql.load("accounts")
 
 

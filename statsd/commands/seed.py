@@ -41,6 +41,8 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
             if rows := await aggregate.sweep(pool, stream.name):
                 channel.announce(stream.name)
                 print(f"{rows} {stream.name} stored", file=sys.stderr)
+            elif stream.name == seeded:
+                print(f"0 {stream.name} stored, the samples are there", file=sys.stderr)
     if arguments.usage:
         print(f"the sample accounts, user1 to user10, log in with {PASSWORD}", file=sys.stderr)
 

@@ -396,7 +396,7 @@ QUESTIONS = st.lists(
     }),
     min_size=4, max_size=4,
 )  # fmt: skip
-GROUP_HAS = {
+GROUP_HAS: dict[str, Callable[[int | None], bool]] = {
     "All": lambda age: True,
     "<18": lambda age: age is not None and age < 18,
     "18-40": lambda age: age is not None and 18 <= age <= 40,
@@ -470,7 +470,7 @@ async def test_documented_call_answers_over_the_sample_clicks(client: Any, pool:
     assert (user["age"], user["gender"]) == (16, "Male")
     everything = await analytics(client, {})
     assert sum(count for _, count in bars(everything)) == 100
-    assert {name for name, _ in bars(everything)} <= set(usage.sample.SAMPLES)
+    assert {name for name, _ in bars(everything)} <= set(usage.sample.FEATURES)
     asked = {"startDate": "2025-01-01", "endDate": "2026-01-01", "ageGroup": "18-40", "gender": "Male"}
     assert (await analytics(client, {}, **asked, feature="date_filter")).keys() == {"barChartData", "lineChartData"}
 
@@ -479,5 +479,5 @@ def test_samples_are_clicks_of_the_ten_people() -> None:
     rng = random.Random(2)
     clicks = [usage.sample.sample(rng) for _ in range(2_000)]
     assert {(click.age, click.gender) for click in clicks} == {(age, gender) for _, age, gender in usage.sample.PEOPLE}
-    assert {click.feature_name for click in clicks} == set(usage.sample.SAMPLES)
+    assert {click.feature_name for click in clicks} == set(usage.sample.FEATURES)
     assert {click.user_id for click in clicks} == {None}
