@@ -23,8 +23,8 @@ APPLICATION_NAME = "statsd-live listen"
 NOTIFY = "select pg_notify($1, name) from unnest($2::text[]) as name"
 HEARTBEAT = "heartbeat"  # the first word of a server's message to itself
 HEARTBEAT_SECONDS = 10.0
-RETRY_SECONDS = 0.5  # so that a lost connection is replaced, and missed changes are reported, within two seconds
-HEARD_SECONDS = 5.0  # for a heartbeat to arrive; on a loaded machine it may take one
+RETRY_SECONDS = 0.5  # a lost connection is replaced, and the gap reported, within two seconds
+ARRIVAL_SECONDS = 5.0  # of a heartbeat; a loaded machine may need one second
 WARNING_SECONDS = 60.0
 POOLED = (
     "changes at other servers do not arrive: set STATS_LISTEN_URL to a direct connection to the database of"
@@ -42,11 +42,11 @@ class Channel:
         self._pool = pool
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
-        self._on_change: Callable[[str | None], None] = lambda stream: None  # a command only announces
+        self._on_change: Callable[[str | None], None] = lambda stream: None  # commands only announce
         self._token = ""
         self._beat = asyncio.Event()
         self._problem = ""
-        """Why it is not listening, as last logged; empty while it is."""
+        """Why it is not listening; empty while it is."""
         self._warned = -WARNING_SECONDS
         self.listening = asyncio.Event()
         """Set while announcements arrive."""
@@ -108,7 +108,7 @@ class Channel:
             connection.add_termination_listener(on_loss)
             await connection.add_listener(NAME, lambda _c, _pid, _channel, payload: self._receive(str(payload)))
             while not lost.is_set() and await self._receives_heartbeat(lost):
-                self._start(missed)
+                self._mark_listening(missed)
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await lost.wait()
@@ -133,14 +133,14 @@ class Channel:
             log.debug("the heartbeat was not sent: %s", error)
             return not lost.is_set()
         try:
-            async with asyncio.timeout(HEARD_SECONDS):
+            async with asyncio.timeout(ARRIVAL_SECONDS):
                 await self._beat.wait()
         except TimeoutError:
             self._warn(POOLED)
             return False
         return not lost.is_set()
 
-    def _start(self, missed: bool) -> None:
+    def _mark_listening(self, missed: bool) -> None:
         if self.listening.is_set():
             return
         self.listening.set()

@@ -27,7 +27,7 @@ from statsd.settings import SETTINGS
 from statsd.web.decode import parse
 from statsd.web.origins import is_own
 
-FRAME_BYTES = 64 * 1024  # longest message of a client
+FRAME_BYTES = 64 * 1024  # the longest message of a client
 HEARTBEAT_SECONDS = 20.0  # a peer that does not answer a ping within half of this is dead
 MOST_SOCKETS = 10_000
 CLOSE_SECONDS = 2.0
@@ -64,7 +64,7 @@ class Contract:
     framing: Callable[[Mapping[str, Any]], Framing]
     """Returns the framing for the client's query parameters or message."""
     sends_at_connect: bool = False
-    """Whether a frame is sent at connect, or the first one after a change."""
+    """Whether the first frame is sent at connect, not after the first change."""
 
 
 CONTRACTS: web.AppKey[Mapping[str, Contract]] = web.AppKey("contracts")
@@ -83,7 +83,7 @@ async def converse(request: web.Request, contract: Contract) -> web.WebSocketRes
     if len(hub.sockets) >= MOST_SOCKETS:
         raise BadRequest(503, f"{MOST_SOCKETS} sockets are open already: try again later")
     # Compression is off: at 8,000 clients its windows take five times the memory of everything else.
-    # max_msg_size refuses a message of exactly that size; writer_limit=1 makes every send wait for a full buffer.
+    # max_msg_size is the first size that is refused; with writer_limit=1 every send waits while the buffer is full.
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_SECONDS, compress=False, max_msg_size=FRAME_BYTES + 1, writer_limit=1, timeout=CLOSE_SECONDS
     )
