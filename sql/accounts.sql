@@ -11,7 +11,7 @@ select id, username, age, gender, token_version, password, sample
 from users
 where username_key = $1
 
--- The person that a token names, unless it was revoked: logged out, or older than the password.
+-- The user of a token that is still valid: not logged out, and not older than the password.
 -- name: of_token
 select id, username, age, gender, token_version
 from users
@@ -28,7 +28,7 @@ insert into revoked_tokens (jti, expires_at)
 values ($1, $2)
 on conflict do nothing
 
--- The same password under other parameters: tokens stay.
+-- The same password hashed with other parameters: tokens stay valid.
 -- name: rehash
 update users
 set password = $3

@@ -1,5 +1,5 @@
--- Claims the round of this tick, where no server did one within nine tenths of an interval of $1 seconds. The lock of
--- the row makes it one, with whatever pooler in between.
+-- Claims this round of the aggregation. Returns a row unless a server has begun one within nine tenths of $1 seconds.
+-- The row's lock lets one server claim it, also through a pooler.
 -- name: claim
 insert into aggregation_rounds as latest (began)
 values (now())

@@ -1,6 +1,6 @@
 -- Counts of a stream's events per unit of time. The parts `fold` of items, transfers and webhooks add to them.
 
--- One small step: deletes bins of stream $1 so fine that they are kept for a time only.
+-- One small step: deletes bins of stream $1 that are older than their unit is kept.
 -- name: expire
 with old as (
     select stream, unit, bin

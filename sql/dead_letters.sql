@@ -1,4 +1,4 @@
--- Rows that were accepted into the spool and that PostgreSQL refused at their replay.
+-- Rows that were accepted into the spool, and that PostgreSQL refused when they were replayed.
 
 -- name: keep_dead
 insert into dead_letters as letter (id, stream, payload, sqlstate, reason)
@@ -22,7 +22,7 @@ select id, attempts
 from dead_letters
 where id = any($1::uuid[])
 
--- Those that refer to a row that was not there (SQLSTATE 23503), the least tried first.
+-- Letters that refer to a missing row (foreign_key_violation), those with the fewest attempts first.
 -- name: orphans
 select id, stream, convert_from(payload, 'UTF8') as payload, attempts
 from dead_letters

@@ -1,9 +1,10 @@
--- How often logins may be tried. Several servers agree, because the state is here.
+-- How often logins may be tried. The state is here, so that all servers agree.
 
--- Counts an attempt of each subject and says which are refused, and until when. Each may try `free` times, and then
--- after a delay that doubles up to `longest` seconds; what is refused changes nothing, and 15 minutes without an
--- attempt forgive all. A row is locked while it decides, so a hundred attempts at once are no way around; whoever waited
--- for it comes with an older now(), so what is open has been open for a minute.
+-- Counts an attempt of each subject and returns which are refused, and until when. A subject has `free` attempts; then
+-- each must wait twice as long as the one before, up to `longest` seconds. Refused attempts are not counted, and 15
+-- minutes without an attempt reset the count. The row is locked meanwhile, so a hundred attempts at once count as a
+-- hundred. A statement that waited for the lock has an older now(); that is why an open subject is blocked until a
+-- minute ago, not until now.
 -- name: attempt
 with old as (
     select subject
@@ -42,7 +43,7 @@ set refused = total.blocked_until > excluded.last_attempt,
     end
 returning subject, refused, ceil(extract(epoch from blocked_until - now()))::integer as seconds
 
--- Takes attempts back that were none: those that were right, and those another subject refused.
+-- Takes back attempts that do not count: the password was right, or another subject refused the attempt.
 -- name: release
 with mine as (
     select subject

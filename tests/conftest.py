@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 from aiohttp import TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
@@ -16,14 +17,48 @@ from databases import renamed
 from folders import fast_place, open_folder
 from outside import Outside, make_cluster
 from program import Program
-from waiting import PATIENCE_SECONDS
+from waiting import PATIENCE_SECONDS, same
 
 from statsd import app
+from statsd.accounts import users
 from statsd.database import embedded, migrations
 from statsd.database.pool import open_pool
+from statsd.ingest import writer
 from statsd.settings import Settings
 
 _numbers = count(1)
+
+
+# A busy machine takes its time to make an example, and to try it; what fails is printed as it can be repeated.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
+
+PATIENT_SECONDS = 4.5
+"""What a commit may take where the database is there; the statement itself has five seconds."""
+AWAY_SECONDS = 2.0
+"""What it may take where a test lets the database go away, and waits for that."""
+
+
+@pytest.fixture(autouse=True)
+def same_hour() -> None:
+    """No test begins in the last seconds of an hour."""
+    same(3_600, margin=30)
+
+
+@pytest.fixture
+def same_minute() -> None:
+    """For tests that compare counts of a window that moves on with every minute."""
+    same(60, margin=10)
+
+
+@pytest.fixture(autouse=True)
+def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that a busy machine delays is waited for, and not taken for an outage."""
+    seconds = AWAY_SECONDS if "outside" in request.fixturenames else PATIENT_SECONDS
+    monkeypatch.setattr(writer, "AWAY_SECONDS", seconds)
+    monkeypatch.setattr(users, "AWAY_SECONDS", seconds)
 
 
 @pytest.fixture

@@ -14,20 +14,21 @@ EVENT = {
 CLOUD = {"specversion": "1.0", "id": "A-1", "source": "/shop", "type": "com.example.order", "subject": "42"}
 
 
-async def post(client: Any, body: object, status: int = 200, **headers: str) -> dict[str, Any]:
+async def post(client: Any, body: object, status: int = 200, /, **headers: str) -> dict[str, Any]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     raw = body if isinstance(body, (bytes, str)) else json.dumps(body)
     response = await client.post("/webhook", data=raw, headers={"Content-Type": "application/json", **named})
-    answer = await response.json()
+    answer: dict[str, Any] = await response.json()
     assert response.status == status, answer
     return answer
 
 
 async def stats(client: Any, name: str = "hour") -> dict[str, Any]:
-    return (await (await client.get(f"/events/stats?filter={name}")).json())["data"]
+    answer: dict[str, Any] = await (await client.get(f"/events/stats?filter={name}")).json()
+    return dict(answer["data"])
 
 
 async def events(client: Any, query: str = "filter=hour") -> dict[str, Any]:
     response = await client.get(f"/events?{query}")
     assert response.status == 200, await response.text()
-    return (await response.json())["data"]
+    return dict((await response.json())["data"])

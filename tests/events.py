@@ -30,7 +30,8 @@ class Events:
                 assert line.endswith("\n")
                 name, _, value = line.rstrip("\n").partition(": ")
                 if not name and not value and data:
-                    return json.loads(data)
+                    event: list[dict[str, Any]] = json.loads(data)
+                    return event
                 self.comments += line.startswith(":")
                 self.retry = int(value) if name == "retry" else self.retry
                 self.id = value if name == "id" else self.id

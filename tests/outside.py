@@ -30,7 +30,7 @@ def make_cluster(data: Path) -> Path:
     data.mkdir(mode=0o700)
     if NOBODY:
         shutil.chown(data, "nobody", "nogroup")
-    command = [postgres("initdb"), "-D", data, "-U", "statsd", "-A", "trust", "--no-sync"]
+    command: list[str | Path] = [postgres("initdb"), "-D", data, "-U", "statsd", "-A", "trust", "--no-sync"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **NOBODY)
     return data
 
@@ -71,4 +71,5 @@ class Outside:
             except (OSError, asyncpg.PostgresError):
                 return None
 
-        return await until(connected)
+        connection: asyncpg.Connection = await until(connected)
+        return connection

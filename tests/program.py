@@ -38,12 +38,17 @@ class Program:
 
     async def address(self) -> str:
         """Wait until the server says where it is."""
-        return await until(self._address)
+        return str(await until(self._address))
 
     def _address(self) -> str | None:
         found = re.search(r"is at (http://\S+)", self.stderr)
         assert found or self.process.poll() is None, self.stderr
         return found[1] if found else None
+
+    def output(self) -> str:
+        """What it wrote to stdout, up to its end."""
+        assert self.process.stdout
+        return self.process.stdout.read().decode()
 
     async def ended(self) -> int:
         """Wait for the end and return the exit code."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from playwright.async_api import Locator, Page
 from waiting import until
@@ -15,7 +17,7 @@ async def fits_every_screen(page: Page) -> None:
     """Nothing is wider than the screen, no tile cuts what it says, and no open menu begins beyond the edge."""
     for width in WIDTHS:
         await page.set_viewport_size({"width": width, "height": 800})
-        await until(lambda width=width: page.evaluate(f"document.documentElement.scrollWidth <= {width}"))
+        await until(partial(page.evaluate, f"document.documentElement.scrollWidth <= {width}"))
         assert await page.locator("[data-tile]").evaluate_all(CUT) == [], width
         menus = page.locator("[data-menu][open] ul, [data-new][open] .menu-list")
         assert all(left >= 0 for left in await menus.evaluate_all(LEFT)), width

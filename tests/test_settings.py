@@ -14,7 +14,7 @@ from statsd.errors import SettingsError
 NOWHERE = Path("no-such-file")
 
 
-def load(flags: dict[str, str | None] | None = None, **environ: str) -> settings.Settings:
+def load(flags: dict[str, str | None] | None = None, /, **environ: str) -> settings.Settings:
     return settings.load(flags, environ, NOWHERE)
 
 

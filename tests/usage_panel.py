@@ -18,13 +18,16 @@ Start = Callable[..., Awaitable[Any]]
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 PASSWORD = "correct horse"
-ANNA = {"username": "anna", "password": PASSWORD, "age": 34, "gender": "Female"}
-BOB = {"username": "bob", "password": PASSWORD, "age": 16, "gender": "Male"}
+ANNA: dict[str, Any] = {"username": "anna", "password": PASSWORD, "age": 34, "gender": "Female"}
+BOB: dict[str, Any] = {"username": "bob", "password": PASSWORD, "age": 16, "gender": "Male"}
 REFUSED = r"status of 4\d\d"
 """What the browser says about a request that was refused."""
 CUT_OFF = "ERR_ABORTED"
 """What it says about one that was under way when the page was left."""
-TODAY = datetime.now(UTC).date()
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 async def enter(page: Page, person: dict[str, Any] = ANNA) -> Locator:

@@ -7,8 +7,8 @@ import re
 import shutil
 from typing import Any
 
-from playwright.async_api import Browser, Page, expect
-from waiting import missing
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
+from waiting import PATIENCE_SECONDS, missing
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # It opens nothing but our own pages, and as root or in a container its sandbox does not start.
@@ -21,7 +21,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 20_000
+PATIENCE_MS = 1_000 * PATIENCE_SECONDS
 OVERTAKEN = re.compile("WebSocket is closed before the connection is established|net::ERR_ABORTED")
 """What is said where a clock that was moved on ends the page's wait for what is under way."""
 AWAY = r"net::ERR_|WebSocket connection to"
@@ -65,10 +65,18 @@ class Visits:
             if not (url.endswith("/favicon.svg") and why == "net::ERR_ABORTED"):  # the page was left while it came
                 complain(f"{url} failed: {why}")
 
-        page.on("console", lambda said: said.type in ("error", "warning") and complain(said.text))
+        def hear(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                complain(message.text)
+
+        def see(request: Request) -> None:
+            if not request.url.startswith((address, "blob:")):
+                self._complain(request.url)
+
+        page.on("console", hear)
         page.on("pageerror", lambda error: self._complain(f"uncaught: {error}"))
         page.on("requestfailed", lambda request: fail(request.url, request.failure))
-        page.on("request", lambda request: request.url.startswith((address, "blob:")) or self._complain(request.url))
+        page.on("request", see)
 
         async def refuse(dialog: Any) -> None:
             self._complain(f"a dialog: {dialog.message}")

@@ -1,6 +1,6 @@
--- The items stream: what is asked.
+-- The items stream: reads.
 
--- The newest items, or those before the item $2; $1 at most.
+-- The $1 newest items, or the $1 before the item $2.
 -- name: page
 with edge as (
     select created_at, id
@@ -28,8 +28,7 @@ select id
 from items
 where id = $1
 
--- The item $1 with its newest transfers, $2 at most: a row for each, the newest first; one row with nulls where there is
--- none. What is not folded yet is among them.
+-- The item $1 with its $2 newest transfers, folded or not: a row for each, the newest first, or one row with nulls.
 -- name: history
 select
     items.id, base_item_id, description, items.created_at,

@@ -1,4 +1,4 @@
--- The items stream, items that were made: what is stored. Parts as in logins/store.sql.
+-- The items stream, items that were made: writes and upkeep. Parts as in logins/store.sql.
 
 -- part: insert
 with fresh as (
@@ -32,7 +32,7 @@ with fresh as (
     from items
 )
 
--- Counted by millisecond first: 5,000 events that happen now fall into some dozens, and only those go into nine units.
+-- Counts by millisecond first: 5,000 items made now share some dozens, and only those are counted in all nine units.
 -- part: fold
 , milliseconds as (
     select date_trunc('millisecond', created_at, 'UTC') as millisecond, count(*) as events
@@ -51,7 +51,7 @@ binned as (
     set count = total.count + excluded.count
 )
 
--- Other programs, and our servers, are told in the transaction that stored them.
+-- Notifies other programs and our servers in the transaction that stores the items.
 -- part: stored
 select
     id, base_item_id, created_at,
@@ -64,7 +64,7 @@ select count(*)
 from (
     select pg_notify('item_creation', json_build_object('id', id)::text)
     from fresh
-) as told
+) as notified
 
 -- name: empty
 delete from bins
@@ -79,7 +79,7 @@ from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
     with ordinality as given (id, base_item_id, created_at, place)
 join items as stored using (id)
 
--- Kinds of items for samples to be of.
+-- The base items of generated items.
 -- name: fixtures
 insert into base_items (id, description)
 values

@@ -1,4 +1,4 @@
--- The logins stream: what is asked.
+-- The logins stream: reads.
 
 -- name: find
 select
@@ -15,8 +15,8 @@ from user_logins
 order by login_time desc, id desc
 limit $1
 
--- Everything the dashboard shows at the moment $1, out of one snapshot, so that no two numbers can disagree. In the view
--- login_summary the row without a device type is that over all devices.
+-- Everything the dashboard shows at the moment $1: one statement, so that no two numbers disagree. The row of
+-- login_summary without a device type is that over all devices.
 -- name: snapshot
 with summary as (
     select *

@@ -1,9 +1,9 @@
--- The logins stream: what is stored. The parts `insert`, `sweep` and `rebuild` each put rows into `fresh`, and `fold` adds
--- those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others return a count.
--- `python -m statsd sql logins` prints the statements joined.
+-- The logins stream: writes and upkeep. The parts `insert`, `sweep` and `rebuild` each put rows into `fresh`, and
+-- `fold` adds those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others
+-- return a count. `python -m statsd sql logins` prints the statements joined.
 
--- A login without a time happens now; one whose logout came between its acceptance and this statement, at the logout. A
--- duration that is left out is the whole seconds from login to logout.
+-- A null login_time becomes now, or the logout where that is earlier: a logout may fall between the check of the
+-- request and this statement. A null duration becomes the whole seconds from login to logout.
 -- part: insert
 with fresh as (
     insert into user_logins (
@@ -25,8 +25,8 @@ with fresh as (
     returning *
 )
 
--- Rows inserted by other programs get here what our own writer gives before the insert: the canonical device
--- name, and the duration where only the logout is known.
+-- Completes rows of other programs as our own rows are before the insert: the canonical device name, and the duration
+-- where only the logout is known.
 -- part: sweep
 with waiting as (
     select id
@@ -172,7 +172,7 @@ select
     ip_address, region, device_type, browser, created_at, updated_at
 from fresh
 
--- Emptied in the transaction that rebuilds them; `delete`, because readers of `truncate`d tables see them empty.
+-- Runs in the transaction that rebuilds the totals. Not `truncate`: older snapshots would see the tables empty.
 -- name: empty
 with devices as (delete from login_devices),
 regions as (delete from login_regions),
@@ -188,8 +188,8 @@ delete from login_user_count
 -- name: lock
 lock table user_logins in share row exclusive mode
 
--- Which of the given logins are stored already, and whether as what is given now: a null was filled in when the login
--- was stored, and matches whatever it became.
+-- Those of the given logins whose ids are stored, and whether they are the same. A null in a given login was left out
+-- by the client and filled in when it was stored, so it matches any value.
 -- name: known
 select
     given.place,

@@ -1,4 +1,4 @@
--- The page views stream: what is asked.
+-- The page views stream: reads.
 
 -- name: receipt
 select 'stored' as state, created_at as since, null as reason
@@ -10,7 +10,7 @@ from dead_letters
 where id = $1 and stream = 'pageviews'
 limit 1
 
--- The report of a site from day $2 to day $3, both counted; $4 paths at most. Users are counted over the whole time.
+-- The report of site $1 from day $2 through day $3, with the $4 largest paths. Users are distinct over all its days.
 -- name: report
 with span as (
     select day, views, users
@@ -44,7 +44,7 @@ select
     coalesce((select json_agg(top_paths) from top_paths), '[]') as top_paths,
     (select json_agg(series) from series) as days
 
--- What the dashboard shows without a site at the moment $1: the sites of its day, the largest first.
+-- What the dashboard shows before a site is chosen, at the moment $1: the 100 largest sites of the day.
 -- name: snapshot
 with today as (
     select site_id, views, users

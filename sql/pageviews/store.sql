@@ -1,4 +1,4 @@
--- The page views stream: what is stored. Parts as in logins/store.sql.
+-- The page views stream: writes and upkeep. Parts as in logins/store.sql.
 
 -- part: insert
 with fresh as (
@@ -38,7 +38,7 @@ with fresh as (
     )
 )
 
--- Only page views are views; whoever does anything on a site is a user of it.
+-- Only events of the type page_view count as views; any event counts its user.
 -- part: fold
 , newcomers as (
     insert into page_users (site_id, day, user_id)
@@ -88,7 +88,7 @@ from fresh
 -- name: lock
 lock table page_events in share row exclusive mode
 
--- Totals of days whose raw rows were pruned stay: nothing could make them anew.
+-- Keeps the totals of days whose raw rows were pruned: they cannot be rebuilt.
 -- name: empty
 with days as (
     delete from page_days as total
@@ -107,7 +107,7 @@ where not exists (
     select from page_pruned_days as pruned where pruned.site_id = total.site_id and pruned.day = total.day
 )
 
--- One small step of retention: deletes rows that came before $1 and notes their days, in one statement.
+-- One small step of retention: deletes rows that came before $1, and marks their days as pruned.
 -- name: prune
 with old as (
     select site_id, id
@@ -132,7 +132,7 @@ noted as (
 select count(*)
 from pruned
 
--- Which of the given events are stored already, and whether as what is given now.
+-- Those of the given events whose ids are stored, and whether they are the same.
 -- name: known
 select
     given.place,

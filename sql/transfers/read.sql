@@ -1,6 +1,6 @@
--- The transfers stream: what is asked.
+-- The transfers stream: reads.
 
--- Everything the dashboard shows at the moment $1, but the series. Owners are counted up to 10,000: no total of them is kept.
+-- What the dashboard shows at the moment $1, except the series. Owners have no total, and are counted up to 10,000.
 -- name: snapshot
 with newest_items as (
     select id, base_item_id, created_at, owner_id, owned_since

@@ -1,13 +1,13 @@
--- The transfers stream, items that changed their owner: what is stored. Parts as in logins/store.sql.
+-- The transfers stream, items that changed their owner: writes and upkeep. Parts as in logins/store.sql.
 
--- A row without a timestamp happens now, and only where it changes the owner. Both are decided here, while the item's
--- row is locked: the time is later than that of the transfer before, whatever clocks say, and of two at once to the
--- same owner one is stored. The item's row knows the transfer before as far as it is folded; a newer one of another
--- program is looked for beside it. A row with a timestamp tells what happened, and is stored as it is. Every step goes
--- from a row to its match by index: PostgreSQL plans for batches of any size at once, and a join of two steps, which
--- have no index, takes seconds with 5,000 rows where it planned for ten.
--- An item that this statement does not see may still be there: another program stored it while the locks were waited
--- for, and the foreign key looks at that moment, `fold` at the one before. Its transfer is left to the sweep.
+-- A transfer without a timestamp happens now, and is stored only if it changes the owner. Both are decided while the
+-- item's row is locked: its time is later than that of the previous transfer, even if clocks differ, and of two
+-- concurrent transfers to the same owner one is stored. The item's row holds the previous transfer that is folded; a
+-- newer one, of another program, is looked up in the table. A transfer with a timestamp is history, and stored as
+-- given. Each step finds its rows by index. PostgreSQL has one plan for batches of any size; a join of two steps, which
+-- have no index, would be planned for ten rows and take seconds with 5,000. An item that this statement does not see
+-- may exist: another program stored it while this one waited for locks. The foreign key sees it, `fold` does not, so
+-- its transfer is stored unfolded, for the sweep.
 -- part: insert
 with given as (
     select distinct on (id) *
@@ -102,9 +102,8 @@ with fresh as (
     from transfers
 )
 
--- The owner of an item is that of its latest transfer; of two at the same time, that with the greater id. PostgreSQL
--- runs the last step first, so this locks rows of items before rows of bins, as `insert` does. Bins are counted as in
--- items/store.sql.
+-- An item's owner is that of its latest transfer; of two at the same time, the one with the greater id. PostgreSQL runs
+-- the last step first, so rows of items are locked before rows of bins, as in `insert`. Counts bins as items/store.sql.
 -- part: fold
 , milliseconds as (
     select date_trunc('millisecond', "timestamp", 'UTC') as millisecond, count(*) as events
@@ -144,8 +143,8 @@ owned as (
         and (owned_since is null or (owned_since, transfer_id) < (moved."timestamp", moved.by_transfer_id))
 )
 
--- Other programs are told in the transaction that stored them, on the channel and under its older name; of what is left
--- to the sweep, by the sweep. So are our servers: whoever stored it may be killed before it tells them.
+-- Notifies other programs, on the channel and its older name, and our servers, in the transaction that stores the
+-- transfers: a server that is killed right after it could not. The sweep notifies of those left to it.
 -- part: stored
 select
     id, "timestamp", owner_id, item_id,
@@ -161,7 +160,7 @@ from (
         pg_notify('transfer_update', json_build_object('id', id)::text),
         pg_notify('item_transfer', json_build_object('id', id)::text)
     from fresh
-) as told
+) as notified
 
 -- name: empty
 with emptied as (
@@ -187,7 +186,7 @@ from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
     with ordinality as given (id, "timestamp", owner_id, item_id, place)
 join transfers as stored using (id)
 
--- Owners and base items are few and change rarely: what adds one tells the servers in the same transaction.
+-- Owners and base items change rarely, so adding one notifies the servers in the same transaction.
 -- name: add_owner
 with fresh as (
     insert into owners (id, name)
@@ -208,7 +207,7 @@ with fresh as (
 select id, description, created_at, pg_notify('statsd', 'transfers')
 from fresh
 
--- Rows whose ids are well known: pages and tests name them.
+-- Rows with well-known ids, which pages and tests refer to.
 -- name: seed
 with bases as (
     insert into base_items (id, description)
@@ -230,7 +229,7 @@ values
     ('84e57c17-7ae0-4ef7-baea-ca0b9a598ab8', '77a09016-e314-419d-a779-274daa77281f')
 on conflict do nothing
 
--- Owners, and a few items that are there from the start, for samples to move.
+-- The owners of generated transfers, and ten items to begin with.
 -- name: fixtures
 with bases as (
     insert into base_items (id, description)

@@ -1,8 +1,8 @@
--- The usage stream: what is asked.
+-- The usage stream: reads.
 
--- The two charts from day $1 to day $2, both counted, in the zone $6; $3 gender, $4 age group, $5 feature of the line.
--- UTC days that lie within the span whichever zone it is (the local day is at most one off) are summed as they are;
--- quarters of an hour decide on the days at its edges. In UTC ($7 is 0, else 1) there are no such edges.
+-- The two charts from day $1 through day $2 in the zone $6, for the gender $3, the age group $4, and the line's feature
+-- $5. A local day differs from the UTC day by at most one, so the UTC days inside the span are summed whole, and the
+-- days at its edges from bins of a quarter of an hour. $7 is the width of the edges in days: 0 in UTC, else 1.
 -- name: analytics
 with matching as (
     select feature_name, clicks, first_click
@@ -59,13 +59,13 @@ select json_build_object(
     'lineChartData', (select coalesce(json_agg(line), '[]') from line)
 )
 
--- The names of time zones this PostgreSQL knows; asked for once, since it reads a file for each.
+-- The time zones this PostgreSQL knows. Asked for once, because PostgreSQL reads a file for each.
 -- name: zones
 select name
 from pg_timezone_names
 where name !~ '^(posix|right)/'
 
--- What everybody may know at the moment $1: how much, and not of what.
+-- What everybody may see at the moment $1: how many clicks, but not on which features.
 -- name: snapshot
 select json_build_object(
     'totalClicks', (select coalesce(sum(clicks), 0) from usage_features),

@@ -1,4 +1,4 @@
--- The usage stream: what is stored. Parts as in logins/store.sql.
+-- The usage stream: writes and upkeep. Parts as in logins/store.sql.
 
 -- part: insert
 with fresh as (
@@ -9,7 +9,7 @@ with fresh as (
     returning *
 )
 
--- Rows inserted by other programs get here what they lack: how old their person is, and of which gender.
+-- Completes rows of other programs with the age and gender of their user.
 -- part: sweep
 with waiting as (
     select id
@@ -41,7 +41,7 @@ with fresh as (
     from feature_clicks
 )
 
--- Each click counts four times: for its gender and age, for either of them, and for everybody.
+-- Each click counts four times: for its gender and age group, for each of the two alone, and for all.
 -- part: fold
 , classified as (
     select
@@ -111,7 +111,7 @@ days as (
 )
 delete from usage_features
 
--- Which of the given clicks are stored already, and whether as what is given now; the time is always the first one's.
+-- Those of the given clicks whose ids are stored, and whether they are the same; the time of the first one stands.
 -- name: known
 select
     given.place,
@@ -124,14 +124,14 @@ from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smalli
     with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, place)
 join feature_clicks as stored using (id)
 
--- Which of the names $1 have been clicked, and how many there are in all.
+-- Which of the features $1 have been clicked before, and how many features there are in all.
 -- name: room
 select
     array(select feature_name from usage_features where feature_name = any($1::text[])) as known,
     (select count(*) from usage_features) as number
 
--- Accounts with the names $2, ages $3, genders $4 and one password hash $1, and a hundred clicks of theirs on the features
--- $5 over the last 90 days. Returns the names that are somebody's own accounts: these stay as they are, without clicks.
+-- Sample accounts with the password hash $1, names $2, ages $3 and genders $4, and their 100 clicks on the features $5
+-- over the last 90 days. Returns the names that belong to other accounts: these are left alone and get no clicks.
 -- name: seed
 with people as (
     select name, age, gender

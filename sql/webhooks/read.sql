@@ -1,6 +1,6 @@
--- The webhooks stream: what is asked. All times are UTC, and all bins go by `received_at`.
+-- The webhooks stream: reads. All times are UTC, and all bins go by `received_at`.
 
--- A page of events from $1 on, newest first, below the event that ended the page before: ($2, $3), or no end at all.
+-- A page of $4 events received from $1 on, newest first, that come after the last one of the previous page ($2, $3).
 -- name: page
 select id, event_type, user_id, "timestamp", metadata, received_at
 from webhook_events
@@ -8,14 +8,14 @@ where received_at >= $1::timestamptz and (received_at, id) < ($2::timestamptz, $
 order by received_at desc, id desc
 limit $4::integer
 
--- All events from $1 on, newest first, read through a cursor.
+-- All events received from $1 on, newest first; read through a cursor.
 -- name: export
 select id, event_type, user_id, "timestamp", metadata, received_at
 from webhook_events
 where received_at >= $1::timestamptz
 order by received_at desc, id desc
 
--- What happened in the window $1 (hour, day or week) that began at $2: by type the 1,000 largest, and all of it.
+-- The window $1 (hour, day or week) that began at $2: its total, and the counts of its 1,000 largest types.
 -- name: statistics
 with units as (
     select case $1::text when 'hour' then 'minute' when 'day' then 'hour' else 'day' end as unit
@@ -39,9 +39,9 @@ select
     coalesce((select json_object_agg(event_type, events order by events desc, event_type) from largest), '{}')
         as statistics
 
--- Everything the dashboard shows at the moment $1, out of one snapshot. A window is its bins and nothing else: the
--- running minute and the 59 before it, the running hour and 23, the running day and 6. Bins after $1 (the clock of
--- another server may be ahead) count in the running one.
+-- Everything the dashboard shows at the moment $1. A window consists of whole bins: the current minute and the 59
+-- before it, the current hour and 23, the current day and 6. Bins after $1 count in the current one: another server's
+-- clock may be ahead.
 -- name: snapshot
 with windows as (
     select segment, unit, running, step, running - (bins - 1) * step as began

@@ -1,6 +1,6 @@
--- The webhooks stream: what is stored. Parts as in logins/store.sql. All times are UTC, and all bins go by `received_at`.
--- Every event is in `bins`; the totals by type hold the types that have a name on their day, 1,000 at most, so that no
--- read grows with the number of types.
+-- The webhooks stream: writes and upkeep. Parts as in logins/store.sql. All times are UTC, and all bins go by
+-- `received_at`. Every event is in `bins`; the totals by type hold the types that have a name on their day, 1,000 at
+-- most, so that no read grows with the number of types.
 
 -- part: insert
 with fresh as (
@@ -54,7 +54,7 @@ types_of_days as (
     from received
     group by day, event_type
 ),
--- A day that has no room any more in our snapshot has no other names than those in it, now and later.
+-- A day that is full in our snapshot never gets more names, so only days with room left are asked.
 unknown as (
     select day, array_agg(event_type order by events desc, event_type) as candidates
     from types_of_days
@@ -125,8 +125,8 @@ from fresh
 -- name: lock
 lock table webhook_events in share row exclusive mode
 
--- What was pruned stays: its bins as they are, and of the sums over all time what came from them. Names stay, too: who
--- has one was decided when the events came.
+-- Keeps the bins of pruned days, and their share in the sums over all time. Keeps names, too: which types have one was
+-- decided when their events came.
 -- name: empty
 with pruned as (
     select day::timestamp at time zone 'UTC' as bin
@@ -172,7 +172,7 @@ update webhook_count
 set events = (select events from whole)
 where (select events from whole) is not null
 
--- One small step: deletes bins of types that no window reaches any more.
+-- One small step: deletes bins by type that are older than their unit is kept.
 -- name: expire
 with old as (
     select unit, bin, event_type
@@ -191,7 +191,7 @@ expired as (
 select count(*)
 from expired
 
--- One small step of retention: deletes rows received before $1 and notes their days, in one statement.
+-- One small step of retention: deletes rows received before $1, and marks their days as pruned.
 -- name: prune
 with old as (
     select id
@@ -217,8 +217,8 @@ noted as (
 select count(*)
 from pruned
 
--- Which of the given events are stored already, when they were received, and whether they are as what is given now:
--- a timestamp that was left out is the time of receipt, and differs from one delivery to the next.
+-- Those of the given events whose ids are stored, when they were received, and whether they are the same. A timestamp
+-- that was left out is the time of receipt, so two deliveries of such an event are the same.
 -- name: known
 select
     given.place,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -15,9 +15,10 @@ from urllib.parse import unquote
 
 import pytest
 from argon2 import PasswordHasher
+from waiting import until
 
-from statsd.accounts import users
 from statsd.accounts.users import ACCOUNTS
+from statsd.errors import AccountRefused
 
 Start = Callable[..., Awaitable[Any]]
 ANNA = {"username": "Anna", "password": "correct horse", "age": 34, "gender": "Female"}
@@ -183,7 +184,7 @@ async def test_unknown_name_takes_as_long_as_a_known_one(start: Start) -> None:
             began = time.perf_counter()
             await post(client, "/login", {"username": name, "password": "wrong horse"}, 400)
             taken.append(time.perf_counter() - began)
-    known, unknown = (statistics.median(taken) for taken in times.values())
+    known, unknown = map(min, times.values())  # whatever else the machine does only makes it longer
     assert 0.5 < known / unknown < 2  # without the dummy verification it is about 10
 
 
@@ -202,11 +203,12 @@ async def test_hash_of_older_parameters_is_made_anew_at_the_login(client: Any, p
     assert (await client.get("/analytics", headers={"Authorization": f"Bearer {token}"})).status == 200
 
 
-async def test_more_logins_than_may_wait_are_503_and_not_hashed(start: Start) -> None:
+async def test_more_logins_than_may_wait_are_503_and_not_hashed(start: Start, hashing: threading.Event) -> None:
     client = await start(throttle_exempt=LOCAL)
-    responses = await asyncio.gather(
-        *(client.post("/login", json={**CREDENTIALS, "username": f"n{n}"}) for n in range(60))
-    )
+    logins = [asyncio.create_task(client.post("/login", json={**CREDENTIALS, "username": f"n{n}"})) for n in range(60)]
+    await until(lambda: sum(task.done() for task in logins) == 60 - 12)
+    hashing.set()
+    responses = await asyncio.gather(*logins)
     statuses = [one.status for one in responses]
     assert set(statuses) == {400, 503}
     assert statuses.count(400) >= 12  # two at once and ten that wait, all from one address
@@ -311,7 +313,7 @@ async def test_password_change_and_removal_make_every_token_worthless(client: An
     assert [(await client.get("/analytics", headers=headers)).status for headers in (anna, bert)] == [401, 401]
     await post(client, "/login", CREDENTIALS, 400)
     await post(client, "/login", {**CREDENTIALS, "password": "another horse"}, 200)
-    with pytest.raises(users.AccountRefused, match="no user Bert"):
+    with pytest.raises(AccountRefused, match="no user Bert"):
         await known.remove("Bert")
 
 

@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ async def compare_names(session: aiohttp.ClientSession) -> None:
     times: dict[str, list[float]] = {"Anna": [], "Nobody": []}
     for _ in range(TRIES):
         for name, taken in times.items():
-            taken.append(await timed(lambda name=name: login(session, name)))
+            taken.append(await timed(partial(login, session, name)))
     known, unknown = (statistics.median(taken) for taken in times.values())
     spread = statistics.stdev(times["Anna"])
     print(f"(a) login, wrong password: known name {known:.1f} ms, unknown {unknown:.1f} ms (deviation {spread:.1f} ms)")

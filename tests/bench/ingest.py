@@ -113,7 +113,7 @@ def load(url: str, size: int, connections: int, seconds: float, folder: Path) ->
     if wrk := shutil.which("wrk"):
         script = folder / "post.lua"
         script.write_text(WRK % lines)
-        command = [
+        command: list[str | Path] = [
             wrk,
             "-t1",
             f"-c{connections}",
@@ -181,7 +181,9 @@ class Server:
     def memory(self) -> float:
         """Resident memory of the server process in MB (Linux)."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+        found = re.search(r"VmRSS:\s+(\d+)", status)
+        assert found
+        return int(found[1]) / 1024
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -196,7 +198,8 @@ def counted(folder: Path) -> tuple[int, int]:
             connection = await asyncpg.connect(server.dsn)
             row = await connection.fetchrow(COUNTS)
             await connection.close()
-            return tuple(row)
+            assert row
+            return row[0], row[1]
 
     return asyncio.run(fetch())
 

@@ -102,7 +102,9 @@ class Server:
     def memory(self) -> float:
         """Resident memory in MB (Linux)."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+        found = re.search(r"VmRSS:\s+(\d+)", status)
+        assert found
+        return int(found[1]) / 1024
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -120,7 +122,8 @@ async def serving(folder: Path) -> AsyncIterator[tuple[Server, str]]:
 
 async def updates(folder: Path, count: int) -> None:
     """Time transfers to their answers and to the events of both units."""
-    answers, events = [], {unit: [] for unit in UNITS}
+    answers: list[float] = []
+    events: dict[str, list[float]] = {unit: [] for unit in UNITS}
     async with serving(folder) as (_, address), aiohttp.ClientSession(address, read_bufsize=1 << 20) as session:
         streams = {unit: await session.get(f"/statistics/transfers/{unit}") for unit in UNITS}
         for stream in streams.values():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
-from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import asyncpg
 from playwright.async_api import Locator, Page, Route, expect
@@ -92,11 +92,11 @@ async def test_present_owner_is_not_offered(start: Start, visit: Visits) -> None
     assert await offered(card) == ["Ada", "Grace"]
     for to, left in ((ada, ["Grace"]), (grace, ["Ada"])):
         await move(page, item, to)
-        await until(lambda left=left: _equals(offered(card), left))
+        await until(partial(_offers, card, left))
 
 
-async def _equals(found: Awaitable[list[str]], wanted: list[str]) -> bool:
-    return await found == wanted
+async def _offers(card: Locator, names: list[str]) -> bool:
+    return await offered(card) == names
 
 
 async def test_refused_transfer_says_why_in_the_words_of_the_server(start: Start, visit: Visits) -> None:
@@ -106,13 +106,13 @@ async def test_refused_transfer_says_why_in_the_words_of_the_server(start: Start
     card = await look_at(await opened(page))
     form = card.locator("[data-form=transfer]")
     await choose(form, "owner", "Grace")
-    await page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=2))
+    await page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=10))
     await move(page, item, grace)
     visit.expected = "status of 409"
     await form.evaluate("form => form.requestSubmit()")
     await said(form, "Refused: the item belongs to this owner already")
     await page.clock.resume()
-    await until(lambda: _equals(offered(card), ["Ada"]))
+    await until(lambda: _offers(card, ["Ada"]))
 
 
 async def test_refused_base_item_says_why_and_stays_in_its_field(start: Start, visit: Visits) -> None:
@@ -216,7 +216,7 @@ async def test_any_of_many_owners_can_be_chosen(
     card = await look_at(panel)
     assert len(await offered(card)) == 100
     await card.get_by_role("button", name="Older: Transfer to").click()
-    await until(lambda: _equals(offered(card), in_order))
+    await until(lambda: _offers(card, in_order))
     form = card.locator("[data-form=transfer]")
     await choose(form, "owner", "Ada")
     await form.locator("button[type=submit]").click()

@@ -15,7 +15,6 @@ from usage_panel import (
     BOB,
     CUT_OFF,
     GRIN,
-    TODAY,
     Pool,
     Start,
     bars,
@@ -30,6 +29,7 @@ from usage_panel import (
     state_is,
     store,
     table,
+    today,
     tracked,
 )
 from visits import Visits
@@ -38,7 +38,7 @@ from waiting import until
 
 async def test_totals_are_all_that_is_wanted_of_the_topic(start: Start, visit: Visits, pool: Pool) -> None:
     """Names and days come from the analytics alone, which are for people who are logged in."""
-    await store(pool, *[("some", TODAY, 20, "Male")] * 3, ("other", TODAY - timedelta(days=1), 50, "Female"))
+    await store(pool, *[("some", today(), 20, "Male")] * 3, ("other", today() - timedelta(days=1), 50, "Female"))
     page = await visit((await start()).make_url("/"))
 
     def thinned(said: str | bytes) -> str:
@@ -69,7 +69,7 @@ async def test_totals_are_all_that_is_wanted_of_the_topic(start: Start, visit: V
 
 
 async def test_charts_stay_while_the_next_numbers_are_on_their_way(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"), ("some", TODAY, 50, "Female"))
+    await store(pool, ("some", today(), 20, "Male"), ("some", today(), 50, "Female"))
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
     await shows(panel, "clicks", 2)
@@ -89,7 +89,7 @@ async def test_charts_stay_while_the_next_numbers_are_on_their_way(start: Start,
 async def test_numbers_of_other_filters_go_when_those_asked_for_cannot_be_had(
     start: Start, visit: Visits, pool: Pool
 ) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"))
+    await store(pool, ("some", today(), 20, "Male"))
     visit.expected = "ERR_FAILED"
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
@@ -106,7 +106,7 @@ async def test_numbers_of_other_filters_go_when_those_asked_for_cannot_be_had(
 async def test_bar_is_picked_by_keyboard_and_found_again_by_its_address(
     start: Start, visit: Visits, pool: Pool
 ) -> None:
-    await store(pool, *[("some", TODAY, 20, "Male")] * 3, *[("other", TODAY, 20, "Male")] * 2)
+    await store(pool, *[("some", today(), 20, "Male")] * 3, *[("other", today(), 20, "Male")] * 2)
     visit.expected = CUT_OFF
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
@@ -134,7 +134,7 @@ async def test_bar_is_picked_by_keyboard_and_found_again_by_its_address(
 
 
 async def test_picked_bar_stands_out_and_says_how_many_clicks(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, *[("some", TODAY, 20, "Male")] * 3, ("other", TODAY, 20, "Male"))
+    await store(pool, *[("some", today(), 20, "Male")] * 3, ("other", today(), 20, "Male"))
     page = await visit((await start()).make_url("/"), reduced_motion="reduce")
     panel = await enter(page)
     await pick(panel, "some")
@@ -151,7 +151,7 @@ async def test_picked_bar_stands_out_and_says_how_many_clicks(start: Start, visi
 
 
 async def test_feature_beyond_the_largest_is_drawn_when_it_is_picked(start: Start, visit: Visits, pool: Pool) -> None:
-    many = [(f"feature_{at:02}", TODAY, 20, "Male") for at in range(15) for _ in range(20 - at)]
+    many = [(f"feature_{at:02}", today(), 20, "Male") for at in range(15) for _ in range(20 - at)]
     await store(pool, *many)
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
@@ -186,10 +186,10 @@ async def test_days_without_clicks_are_zero_and_a_single_day_has_one_on_both_sid
 async def test_line_of_a_span_ends_today_even_where_all_clicks_are_of_today(
     start: Start, visit: Visits, pool: Pool
 ) -> None:
-    await store(pool, *[("some", TODAY, 20, "Male")] * 2)
+    await store(pool, *[("some", today(), 20, "Male")] * 2)
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
-    await field(panel, "startDate").fill(f"{TODAY - timedelta(days=2)}")
+    await field(panel, "startDate").fill(f"{today() - timedelta(days=2)}")
     await draws(panel, "some 2, date_filter 1")
     await pick(panel, "some")
     assert [clicks for _, clicks in await table(panel, "trend")] == ["0", "0", "2"]
@@ -229,7 +229,7 @@ ACCENT = "e\u0301"
 async def test_names_on_charts_are_cut_between_characters(start: Start, visit: Visits, pool: Pool) -> None:
     """Neither half of an emoji, nor a family without its mother, nor the flags of other countries."""
     names = (GRIN * 64, FLAG * 32, FAMILY * 12)
-    await store(pool, *[(name, TODAY, 20, "Male") for at, name in enumerate(names) for _ in range(9 - at)])
+    await store(pool, *[(name, today(), 20, "Male") for at, name in enumerate(names) for _ in range(9 - at)])
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
     await expect(handles(panel)).to_have_count(3)
@@ -277,8 +277,9 @@ async def test_text_is_cut_between_characters_and_never_longer_than_it_may_be(st
 
 
 async def test_export_holds_what_is_on_screen(start: Start, visit: Visits, pool: Pool) -> None:
-    yesterday = TODAY - timedelta(days=1)
-    await store(pool, *[("=1+1", yesterday, 20, "Female")] * 2, ("=1+1", TODAY, 20, "Female"), ("x", TODAY, 20, "Male"))
+    yesterday = today() - timedelta(days=1)
+    formula, other = ("=1+1", today(), 20, "Female"), ("x", today(), 20, "Male")
+    await store(pool, *[("=1+1", yesterday, 20, "Female")] * 2, formula, other)
     page = await visit((await start()).make_url("/"))
     panel = await enter(page, BOB)
     await field(panel, "gender").select_option("Female")
@@ -293,7 +294,7 @@ async def test_export_holds_what_is_on_screen(start: Start, visit: Visits, pool:
         ["Chart", "Feature", "Day (UTC)", "Clicks"],
         ["Feature usage", "'=1+1", "", "3"],
         ["Time trend", "'=1+1", f"{yesterday}", "2"],
-        ["Time trend", "'=1+1", f"{TODAY}", "1"],
+        ["Time trend", "'=1+1", f"{today()}", "1"],
     ]
 
 
@@ -314,7 +315,7 @@ async def test_hostile_names_are_text_and_nothing_else(start: Start, visit: Visi
 
 
 async def test_feature_of_an_address_that_can_be_none_is_not_asked_for(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"))
+    await store(pool, ("some", today(), 20, "Male"))
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
     for address in (f"trend/{'x' * 65}", "trend/%00", "trend/%E0%A4%A", "nowhere", "trend"):

@@ -13,7 +13,6 @@ from usage_panel import (
     BOB,
     CUT_OFF,
     PASSWORD,
-    TODAY,
     Pool,
     Start,
     chips,
@@ -26,6 +25,7 @@ from usage_panel import (
     state_is,
     store,
     table,
+    today,
     tracked,
 )
 from visits import Visits
@@ -34,33 +34,33 @@ from visits import Visits
 
 
 async def test_filters_are_found_again_for_a_week_by_their_user_alone(start: Start, visit: Visits, pool: Pool) -> None:
-    old = TODAY - timedelta(days=40)
-    await store(pool, ("some", TODAY, 20, "Male"), ("some", TODAY, 50, "Male"), ("some", old, 50, "Male"))
+    old = today() - timedelta(days=40)
+    await store(pool, ("some", today(), 20, "Male"), ("some", today(), 50, "Male"), ("some", old, 50, "Male"))
     visit.expected = CUT_OFF
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
-    await field(panel, "startDate").fill(f"{TODAY - timedelta(days=3)}")
+    await field(panel, "startDate").fill(f"{today() - timedelta(days=3)}")
     await field(panel, "ageGroup").select_option(">40")
     await shows(panel, "clicks", 1)
     kept = next(cookie for name, cookie in (await cookies(page)).items() if name.startswith("vigility_filters_"))
     user = json.loads(unquote((await cookies(page))["user_data"]["value"]))
     assert kept["name"] == f"vigility_filters_{user['id']}"
     assert json.loads(unquote(kept["value"])) == {
-        "startDate": f"{TODAY - timedelta(days=3)}", "endDate": "", "ageGroup": ">40", "gender": "All",
+        "startDate": f"{today() - timedelta(days=3)}", "endDate": "", "ageGroup": ">40", "gender": "All",
     }  # fmt: skip
     assert kept["path"] == "/"
     assert abs(kept["expires"] - datetime.now(UTC).timestamp() - 7 * 86_400) < 60
     await page.reload()
     await shows(panel, "clicks", 1)
     await expect(field(panel, "ageGroup")).to_have_value(">40")
-    await expect(field(panel, "startDate")).to_have_value(f"{TODAY - timedelta(days=3)}")
+    await expect(field(panel, "startDate")).to_have_value(f"{today() - timedelta(days=3)}")
     await enter(page, BOB)
     await expect(panel.locator("[data-chips]")).to_be_hidden()
     await shows(panel, "clicks", 5)
 
 
 async def test_kept_filters_that_are_none_are_ignored(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"))
+    await store(pool, ("some", today(), 20, "Male"))
     visit.expected = CUT_OFF
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
@@ -77,7 +77,7 @@ async def test_kept_filters_that_are_none_are_ignored(start: Start, visit: Visit
 async def test_end_before_the_beginning_is_not_taken_and_a_later_beginning_opens_the_end(
     start: Start, visit: Visits, pool: Pool
 ) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"))
+    await store(pool, ("some", today(), 20, "Male"))
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
     start_date, end_date = field(panel, "startDate"), field(panel, "endDate")
@@ -95,7 +95,7 @@ async def test_end_before_the_beginning_is_not_taken_and_a_later_beginning_opens
 
 
 async def test_chip_takes_its_filter_away(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"), ("some", TODAY, 50, "Female"))
+    await store(pool, ("some", today(), 20, "Male"), ("some", today(), 50, "Female"))
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
     await field(panel, "ageGroup").select_option("18-40")
@@ -113,7 +113,7 @@ async def test_chip_takes_its_filter_away(start: Start, visit: Visits, pool: Poo
 
 
 async def test_filters_that_leave_nothing_say_so(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"))
+    await store(pool, ("some", today(), 20, "Male"))
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
     await field(panel, "gender").select_option("Other")
@@ -138,7 +138,7 @@ async def test_empty_panel_says_how_to_begin_and_the_first_click_fills_it(start:
 
 
 async def test_keyboard_alone_logs_in_and_reaches_every_control(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"))
+    await store(pool, ("some", today(), 20, "Male"))
     page = await visit((await start()).make_url("/"))
     await page.request.post("/register", data=ANNA)
     await page.request.post("/logout")
@@ -164,10 +164,10 @@ async def test_nothing_is_wider_than_the_screen_and_all_is_readable(start: Start
         await fits_every_screen(page)
         await is_readable(page)
     panel = await enter(page, {**ANNA, "username": "W" * 64})
-    await store(pool, *[("W" * 64, TODAY, 20, "Male")] * 2, ("some", TODAY, 20, "Male"))
+    await store(pool, *[("W" * 64, today(), 20, "Male")] * 2, ("some", today(), 20, "Male"))
     await page.reload()
     await field(panel, "startDate").fill("2026-01-01")
-    await field(panel, "endDate").fill(f"{TODAY}")
+    await field(panel, "endDate").fill(f"{today()}")
     await field(panel, "ageGroup").select_option("18-40")
     await pick(panel, "W" * 64)
     await fits_every_screen(page)

@@ -17,7 +17,6 @@ from usage_panel import (
     GRIN,
     PASSWORD,
     REFUSED,
-    TODAY,
     Pool,
     Start,
     chips,
@@ -34,6 +33,7 @@ from usage_panel import (
     state_is,
     store,
     table,
+    today,
     tracked,
 )
 from visits import AWAY, Visits
@@ -46,7 +46,7 @@ ENDED = "Your session has ended"
 
 
 async def test_who_registers_is_brought_to_what_they_wanted_to_see(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("age_filter", TODAY, 20, "Male"))
+    await store(pool, ("age_filter", today(), 20, "Male"))
     page = await visit((await start()).make_url("/"), path="/#usage/trend/age_filter")
     await expect(form(page, "login")).to_be_visible()
     assert page.url.endswith("#usage/login")
@@ -176,7 +176,7 @@ async def test_login_view_of_an_absent_server_says_so(start: Start, visit: Visit
 
 
 async def test_logout_leaves_nothing_readable(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("age_filter", TODAY, 20, "Male"))
+    await store(pool, ("age_filter", today(), 20, "Male"))
     visit.expected = REFUSED  # what was asked for right before the logout may come after it
     page = await visit((await start()).make_url("/"))
     panel = await enter(page)
@@ -243,7 +243,7 @@ async def test_another_tab_that_logs_out_is_followed(start: Start, visit: Visits
     await state_is(panel, "closed")
 
 
-CROWD = [(f"crowd_{number:03}", TODAY, 20, "Male") for number in range(100)]
+CROWD = [f"crowd_{number:03}" for number in range(100)]
 """As many features as the topic names: of one that is used less, only the analytics tell."""
 RARE = "quokka"
 ENDS = ("logout", "revoked", "somebody else")
@@ -252,7 +252,7 @@ BLANK = "(panel) => panel.querySelector('.numbers').outerHTML"
 
 async def shows_what_is_rare(page: Page, pool: Pool) -> Locator:
     """Log in, filter, and pick the rare feature; its name never comes into the page but from the server."""
-    await store(pool, *CROWD * 3, *[(RARE, TODAY, 50, "Other")] * 2)
+    await store(pool, *[(name, today(), 20, "Male") for name in CROWD * 3], *[(RARE, today(), 50, "Other")] * 2)
     panel = await enter(page)
     await field(panel, "gender").select_option("Other")
     await expect(handles(panel)).to_have_count(1)
@@ -323,7 +323,7 @@ async def has_forgotten(page: Page, words: str) -> bool:
 async def test_who_logs_in_again_goes_on_where_they_were_and_somebody_else_does_not(
     start: Start, visit: Visits, pool: Pool
 ) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"))
+    await store(pool, ("some", today(), 20, "Male"))
     visit.expected = REFUSED
     page = await visit((await start()).make_url("/"))
     await enter(page, BOB)
@@ -340,7 +340,7 @@ async def test_who_logs_in_again_goes_on_where_they_were_and_somebody_else_does_
 
 
 async def test_first_hover_of_the_next_user_is_tracked_too(start: Start, visit: Visits, pool: Pool) -> None:
-    await store(pool, ("some", TODAY, 20, "Male"))
+    await store(pool, ("some", today(), 20, "Male"))
     visit.expected = REFUSED  # what was asked for right before the logout may come after it
     page = await visit((await start()).make_url("/"))
     for person in (ANNA, BOB):

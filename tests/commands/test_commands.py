@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import pytest
 from folders import ROOT
 from ports import free_port
 from program import Program
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from statsd.database.pool import POOL
 from statsd.ingest import ids, writer
@@ -49,7 +50,7 @@ async def stats(address: str, path: str = "/logins/stats") -> dict[str, Any]:
 async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[str]) -> None:
     program = run(*command, "--help")
     assert await program.ended() == 0
-    text = program.process.stdout.read().decode()
+    text = program.output()
     assert "example:\n  python -m statsd" in text
     assert "130 Ctrl-C" in text
 
@@ -134,7 +135,7 @@ async def test_generate_in_a_second_process_moves_the_numbers_of_serve(run: Run)
         while (await ws.receive_json())["payload"]["totalSessions"] < 10:
             pass
     assert await generator.ended() == 0
-    assert json.loads(generator.process.stdout.read()) == {"stream": "logins", "stored": 10}
+    assert json.loads(generator.output()) == {"stream": "logins", "stored": 10}
     assert "10 logins in" in generator.stderr
 
 
@@ -162,7 +163,7 @@ async def test_interrupted_generator_says_what_it_stored(run: Run, database_url:
     await until(lambda: pool.fetchval("select count(*) from user_logins"))
     program.process.send_signal(signal.SIGINT)
     assert await program.ended() == 130
-    stored = json.loads(program.process.stdout.read())["stored"]
+    stored = json.loads(program.output())["stored"]
     assert stored == await pool.fetchval("select count(*) from user_logins")
     assert f"{stored:,} logins in" in program.stderr
 
@@ -192,7 +193,7 @@ async def test_what_psql_inserts_beside_a_server_counts_at_its_next_aggregation(
 async def test_sql_prints_statements_that_explain_takes(run: Run, pool: Any) -> None:
     program = run("sql", "transfers")
     assert await program.ended() == 0
-    printed = program.process.stdout.read().decode()
+    printed = program.output()
     names = re.findall(r"^-- (\w+)$", printed, re.MULTILINE)
     assert names[:3] == ["insert", "sweep", "rebuild"]
     assert {"snapshot", "known", "lock"} <= set(names)
@@ -209,7 +210,7 @@ async def test_dead_letters_are_listed_tried_again_and_dropped(run: Run, databas
     async def letters(*arguments: str) -> list[str]:
         program = run("dead-letters", *arguments, DATABASE_URL=database_url)
         assert await program.ended() == 0
-        return [json.loads(line)["id"] for line in program.process.stdout.read().splitlines()]
+        return [json.loads(line)["id"] for line in program.output().splitlines()]
 
     first, second = str(rows[0][0]), str(rows[1][0])
     assert sorted(await letters("list")) == sorted([first, second])
@@ -273,7 +274,7 @@ async def test_password_is_asked_for_twice_and_never_shown(database_url: str, po
         while not shown.endswith(prompt):
             shown += await asyncio.to_thread(os.read, ours, 1024)
         os.write(ours, b"correct horse\n")
-    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert await asyncio.to_thread(process.wait, PATIENCE_SECONDS) == 0
     with suppress(OSError):  # the other end is closed
         shown += os.read(ours, 4096)
     os.close(ours)
@@ -328,7 +329,7 @@ async def test_rebuild_mends_totals_that_someone_broke(run: Run, database_url: s
     program = run("aggregate", "--rebuild", "--json", DATABASE_URL=database_url)
     assert await program.ended() == 0
     counts = {"logins": 100, "webhooks": 0, "usage": 0, "items": 0, "transfers": 0, "pageviews": 0}
-    assert json.loads(program.process.stdout.read()) == counts
+    assert json.loads(program.output()) == counts
     assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
 
 
@@ -352,7 +353,7 @@ async def test_database_url_of_the_embedded_server_works_for_others(run: Run) ->
     await run("serve", "--port", "0").address()
     program = run("database-url")
     assert await program.ended() == 0
-    connection = await asyncpg.connect(program.process.stdout.read().decode().strip())
+    connection = await asyncpg.connect(program.output().strip())
     assert await connection.fetchval("select count(*) from user_logins") == 0
     await connection.close()
 
@@ -364,16 +365,16 @@ async def test_killed_server_loses_nothing_it_answered(run: Run) -> None:
     for _ in range(3):
         program = run("serve", "--port", str(port))
         address = await program.address()
-        before = len(answered)
+        enough = len(answered) + 300
         posting = [asyncio.create_task(_post_until_refused(address, answered)) for _ in range(16)]
-        await until(lambda before=before: len(answered) > before + 300)
+        await until(partial(_has, answered, enough))
         program.process.kill()
         await asyncio.gather(*posting)
     program = run("serve", "--port", str(port))
     address = await program.address()
     url = run("database-url")
     await url.ended()
-    connection = await asyncpg.connect(url.process.stdout.read().decode().strip())
+    connection = await asyncpg.connect(url.output().strip())
     stored = {str(row["id"]) for row in await connection.fetch("select id from user_logins")}
     await connection.close()
     assert len(set(answered)) == len(answered) > 900
@@ -384,6 +385,10 @@ async def test_killed_server_loses_nothing_it_answered(run: Run) -> None:
     await program.ended()
     before = await _totals_after(run, "aggregate")
     assert before == await _totals_after(run, "aggregate", "--rebuild") != []
+
+
+def _has(answered: list[str], count: int) -> bool:
+    return len(answered) > count
 
 
 async def _post_until_refused(address: str, answered: list[str]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
 from statsd.database import sql
+from statsd.stream import Stream
 from statsd.streams import STREAMS
 
 
@@ -25,7 +27,7 @@ async def test_query_can_be_prepared(pool: asyncpg.Pool[asyncpg.Record], name: s
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
-async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[asyncpg.Record], stream: object) -> None:
+async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
     async with pool.acquire() as connection:
         prepared = await connection.prepare(sql.load(stream.name)["insert"])
         assert len(prepared.get_parameters()) == len(stream.columns)
@@ -127,25 +129,27 @@ async def test_no_read_scans_a_raw_table(pool: asyncpg.Pool[asyncpg.Record]) -> 
     ]
     for name, text in reads:
         literals = LITERALS.get(name, [])
-        query = re.sub(r"\$(\d)", lambda found, literals=literals: literals[int(found[1]) - 1], text)
+        query = text
+        for number, literal in enumerate(literals, 1):
+            query = query.replace(f"${number}", literal)
         plan = await pool.fetchval(f"explain (format json) {query}")
         assert not {stream.table for stream in STREAMS} & set(_scanned(json.loads(plan)[0]["Plan"])), name
 
 
-def _scanned(plan: dict) -> list[str]:
+def _scanned(plan: dict[str, Any]) -> list[str]:
     """The tables a plan reads sequentially."""
     own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
     return own + [table for child in plan.get("Plans", []) for table in _scanned(child)]
 
 
-def test_a_name_used_twice_is_refused(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_used_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "twice.sql").write_text("-- name: a\nselect 1\n-- name: a\nselect 2\n")
     monkeypatch.setattr(sql, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match=r"names a more than once"):
         sql.load("twice")
 
 
-def test_parts_are_joined_and_are_no_statements_themselves(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_joined_and_are_no_statements_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "clicks").mkdir()
     (tmp_path / "clicks" / "store.sql").write_text(
         "-- About it.\n\n-- part: insert\nA\n\n-- part: sweep\nB\n\n-- part: rebuild\nC\n\n-- What both do.\n"

@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,8 +17,8 @@ from waiting import until
 from statsd.errors import DatabaseAway
 from statsd.ingest.generator import Generator, store_fixtures
 from statsd.ingest.verdict import Verdict
-from statsd.ingest.writer import Row, Writer
-from statsd.stream import Stream
+from statsd.ingest.writer import Writer
+from statsd.stream import Row, Stream
 from statsd.streams import STREAMS, logins
 
 
@@ -89,7 +90,7 @@ class UnsureWriter(Writer):
 
     lost = False
 
-    async def store(self, rows: list[Row]) -> list[Verdict]:
+    async def store(self, rows: Sequence[Row]) -> list[Verdict]:
         verdicts = await super().store(rows)
         if not self.lost:
             self.lost = True

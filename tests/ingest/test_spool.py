@@ -12,14 +12,17 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
-from disks import drained, files, fill, into, opened, payloads
+from disks import Disk, drained, files, fill, give, into, opened, payloads
 from folders import ROOT
+from waiting import PATIENCE_SECONDS
 
 from statsd.errors import Overloaded
 from statsd.ingest import segments, spool
@@ -132,12 +135,28 @@ async def test_a_file_deleted_by_hand_no_longer_waits(tmp_path: Path) -> None:
     await waiting.close()
 
 
-async def test_a_cancelled_caller_disturbs_nobody(tmp_path: Path) -> None:
+class Slow(Disk):
+    """A disk whose writes wait until they may go on."""
+
+    def __init__(self) -> None:
+        self.writes, self.goes_on = threading.Event(), threading.Event()
+
+    def call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "write":
+            self.writes.set()
+            self.goes_on.wait(PATIENCE_SECONDS)
+        return super().call(name, *arguments, **options)
+
+
+async def test_a_cancelled_caller_disturbs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = await opened(tmp_path)
+    slow = Slow()
+    give(monkeypatch, slow)
     tasks = [asyncio.create_task(waiting.append(payloads(f"t{i}", 20))) for i in range(20)]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.to_thread(slow.writes.wait)
     for task in tasks[1::2]:
         task.cancel()
+    slow.goes_on.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     acked = [payload for i, outcome in enumerate(outcomes) if outcome is None for payload in payloads(f"t{i}", 20)]
     assert 200 <= len(acked) < 400
@@ -247,6 +266,7 @@ async def test_a_disk_that_is_really_full_costs_only_the_refused(small_disk: Pat
 WRITER = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any
 from statsd.ingest import spool
 
 async def main():

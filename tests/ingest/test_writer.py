@@ -16,7 +16,9 @@ from statsd.database.pool import connect
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest import ids
 from statsd.ingest.ids import new_id
-from statsd.ingest.writer import BATCH_ROWS, QUEUE_ROWS, Row, Writer
+from statsd.ingest.tally import Tally
+from statsd.ingest.writer import BATCH_ROWS, QUEUE_ROWS, Writer
+from statsd.stream import Row
 from statsd.streams import logins
 
 RNG = random.Random(7)
@@ -49,11 +51,8 @@ async def writing(
 
 async def stored(pool: asyncpg.Pool[asyncpg.Record]) -> tuple[int, int]:
     """Rows in the raw table, and rows counted in the totals."""
-    return tuple(
-        await pool.fetchrow("""
-            select (select count(*) from user_logins), (select coalesce(sum(logins), 0)::bigint from login_devices)
-        """)
-    )
+    counted = "select coalesce(sum(logins), 0)::bigint from login_devices"
+    return await pool.fetchval("select count(*) from user_logins"), await pool.fetchval(counted)
 
 
 async def test_rows_are_committed_and_counted_when_store_returns(pool: asyncpg.Pool[asyncpg.Record]) -> None:
@@ -67,7 +66,7 @@ async def test_verdicts_come_in_the_order_of_the_rows(pool: asyncpg.Pool[asyncpg
     mine = rows(200)
     async with writing(pool) as writer:
         parts = await asyncio.gather(*(writer.store(mine[start : start + 20]) for start in range(0, 200, 20)))
-    assert [verdict.record["id"] for part in parts for verdict in part] == [row[0] for row in mine]
+    assert [verdict.record and verdict.record["id"] for part in parts for verdict in part] == [row[0] for row in mine]
 
 
 async def test_same_id_is_one_event_within_a_batch_and_after_it(pool: asyncpg.Pool[asyncpg.Record]) -> None:
@@ -96,6 +95,7 @@ async def test_refused_row_fails_alone(pool: asyncpg.Pool[asyncpg.Record]) -> No
         verdicts = await writer.store(mine)
     wrong = [index for index, verdict in enumerate(verdicts) if isinstance(verdict.error, InvalidEvent)]
     assert wrong == [17, 33]
+    assert isinstance(verdicts[17].error, InvalidEvent)
     assert verdicts[17].error.faults == ("breaks the rule region_length",)
     assert await stored(pool) == (48, 48)
 
@@ -207,9 +207,10 @@ def test_key_means_one_id_in_its_stream_and_another_elsewhere() -> None:
 
 
 async def test_log_has_one_line_a_second_with_counts(
-    pool: asyncpg.Pool[asyncpg.Record], caplog: pytest.LogCaptureFixture
+    pool: asyncpg.Pool[asyncpg.Record], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "statsd.ingest")
+    monkeypatch.setattr(Tally, "SECONDS", 3_600.0)  # the second ends when the writer does
     async with writing(pool) as writer:
         await asyncio.gather(*(writer.store(rows(1)) for _ in range(30)))
     lines = [record.getMessage() for record in caplog.records]

@@ -6,6 +6,7 @@ import asyncio
 import resource
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from statsd.live import topics
 from statsd.live.topics import HUB, Client, Snapshot, Topic
 
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
+LISTENS = "datname = current_database() and query like 'LISTEN%'"
 
 
 def plain(payload: bytes) -> bytes:
@@ -116,11 +118,11 @@ async def test_killed_listen_connection_comes_back_and_misses_nothing(start: Cal
     client = await start()
     async with client.ws_connect("/ws") as listening:
         pool = client.app[POOL]
-        listener = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%'"
+        listener = f"select pg_terminate_backend(pid) from pg_stat_activity where {LISTENS}"
         await until(lambda: pool.fetchval(listener))
         await client.post("/logins", json=LOGIN)
         await wait_for_total(listening, 1)
-        await until(lambda: pool.fetchval("select pid from pg_stat_activity where query like 'LISTEN%'"))
+        await until(lambda: pool.fetchval(f"select pid from pg_stat_activity where {LISTENS}"))
         await client.post("/logins", json=LOGIN)
         await wait_for_total(listening, 2)
 
@@ -151,18 +153,20 @@ async def test_stream_that_cannot_be_swept_keeps_no_other_from_it(
 async def test_burst_is_pushed_at_a_pace_and_its_last_change_is_pushed(start: Callable[..., Awaitable[Any]]) -> None:
     client = await start()
     async with client.ws_connect("/ws") as listening:
+        began = time.monotonic()
         await asyncio.gather(*(client.post("/logins", json={**LOGIN, "user_id": n}) for n in range(60)))
         frames = 1
         while (await listening.receive_json())["payload"]["totalSessions"] < 60:
             frames += 1
-        assert frames < 10
+        assert frames <= 2 + (time.monotonic() - began) / topics.PACE_SECONDS
+        assert frames < 60
 
 
 async def test_client_that_takes_nothing_delays_no_one_and_costs_no_memory(
     start: Callable[..., Awaitable[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """200 sockets, one of which never reads. The others get every push; the stalled one is cut off."""
-    monkeypatch.setattr(topics, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(topics, "STALL_SECONDS", 4.0)  # none of the others takes so long, also on a busy machine
     client = await start()
     stalled = await stalled_socket(client)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -313,7 +313,7 @@ def test_guard_is_a_security_scheme_and_answers_401() -> None:
 
 def test_guards_that_settings_ask_for_are_asked_for_together() -> None:
     """Both of a webhook's are needed where both are configured: one alone would not do."""
-    both = {"key": [], "signature": []}
+    both: dict[str, list[str]] = {"key": [], "signature": []}
     told = DOCUMENT["paths"]["/webhook"]["post"]
     assert told["security"] == [both, {"key": []}, {"signature": []}, {}]
     assert {"webhook-id", "webhook-timestamp", "ce-specversion", "ce-id"} <= {one["name"] for one in told["parameters"]}

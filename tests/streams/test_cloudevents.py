@@ -73,7 +73,8 @@ async def test_batch_of_cloud_events_is_stored_by_their_own_ids(client: Any) -> 
     assert (await post(client, CLOUD, Content_Type="application/cloudevents+json"))["data"]["eventId"] in data[
         "eventIds"
     ]
-    for body in ({}, "[", 7):
+    bodies: tuple[object, ...] = ({}, "[", 7)
+    for body in bodies:
         assert (await post(client, body, 400, **media))["success"] is False
 
 

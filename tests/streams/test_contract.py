@@ -15,8 +15,8 @@ import pytest
 from statsd.database import sql
 from statsd.database.pool import open_pool
 from statsd.ingest import aggregate, generator, ids
-from statsd.ingest.writer import Row, Writer
-from statsd.stream import Stream
+from statsd.ingest.writer import Writer
+from statsd.stream import Row, Stream
 from statsd.streams import STREAMS
 
 pytestmark = pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)

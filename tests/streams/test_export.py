@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientPayloadError
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from statsd.database.pool import connect
 from statsd.ingest import aggregate
@@ -160,7 +160,7 @@ async def test_slow_reader_that_goes_on_taking_gets_it_all(
     client: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes a little between the requests of others; none of what it takes lasts as long as the patience does."""
-    monkeypatch.setattr(export, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(export, "STALL_SECONDS", 3.0)
     await fill_long(pool, 1_000)
     loop = asyncio.get_running_loop()
     with socket.socket() as slow:
@@ -203,7 +203,7 @@ async def test_file_that_cannot_be_finished_does_not_look_whole(client: Any, poo
     """)
     assert killed
     with pytest.raises((ClientPayloadError, ConnectionResetError)):
-        await asyncio.wait_for(response.read(), 20)
+        await asyncio.wait_for(response.read(), PATIENCE_SECONDS)
     await until(lambda: client.app[EXPORTS].running == 0)
 
 

@@ -275,7 +275,9 @@ async def test_reports_equal_a_recount_of_the_raw_rows(client: Any, pool: Any) -
     events = [pageviews.sample.sample(rng) for _ in range(600)]
     writer = client.app[WRITERS]["pageviews"]
     await writer.store([pageviews.event.row(event, ids.new_id()) for event in events])
-    views, users, paths = Counter(), defaultdict(set), defaultdict(Counter)
+    views: Counter[tuple[str, date]] = Counter()
+    users: defaultdict[tuple[str, date], set[str]] = defaultdict(set)
+    paths: defaultdict[tuple[str, date], Counter[str]] = defaultdict(Counter)
     for event in events:
         key = (event.site_id, event.timestamp.date())
         if event.user_id:

@@ -29,7 +29,7 @@ OTHER = bytes(range(32))
 
 
 def headers(**changes: str | None) -> CIMultiDictProxy[str]:
-    values = {"webhook-id": ID, "webhook-timestamp": str(TIME), "webhook-signature": SIGNATURE}
+    values: dict[str, str | None] = {"webhook-id": ID, "webhook-timestamp": str(TIME), "webhook-signature": SIGNATURE}
     values |= {name.replace("_", "-"): value for name, value in changes.items()}
     return CIMultiDictProxy(CIMultiDict({name: value for name, value in values.items() if value is not None}))
 

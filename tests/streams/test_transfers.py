@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ import pytest
 from items import ADA, BIKE, BRICKS, GRACE, ITEM, NOBODY, get, post, put
 from outside import Outside
 from program import Program
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from statsd.database import migrations, sql
 from statsd.database import pool as database
@@ -279,7 +280,7 @@ async def test_page_hears_of_everything_through_its_socket(client: Any, pool: An
             return owned and named and all(bins and bins[0]["count"] == 1 for bins in series)
 
         while not complete():
-            frame = await ws.receive_json(timeout=20)
+            frame = await ws.receive_json(timeout=PATIENCE_SECONDS)
             last[frame["topic"]] = frame["payload"]
     overview = await get(client, "/transfers")
     assert overview["transferCount"] == len(overview["transfers"]) == 1
@@ -352,9 +353,10 @@ async def test_well_known_rows_can_be_stored_again_and_again(run: Callable[..., 
 async def test_generator_makes_items_and_moves_them(run: Callable[..., Program], database_url: str) -> None:
     program = run("generate", "--stream", "transfers", "--count", "1000", "--json", DATABASE_URL=database_url)
     assert await program.ended() == 0, program.stderr
-    assert json.loads(program.process.stdout.read()) == {"stream": "transfers", "stored": 1000}
+    assert json.loads(program.output()) == {"stream": "transfers", "stored": 1000}
     connection = await asyncpg.connect(database_url)
-    moved, made = await connection.fetchrow("select (select count(*) from transfers), (select count(*) from items)")
+    moved = await connection.fetchval("select count(*) from transfers")
+    made = await connection.fetchval("select count(*) from items")
     assert 150 < made < 260 and moved + made == 1000 + len(FIXTURE_ITEMS)
     owned = await connection.fetchval("select count(*) from items where owner_id is not null")
     assert owned > made / 2
@@ -372,6 +374,13 @@ async def test_generator_makes_items_and_moves_them(run: Callable[..., Program],
     await connection.close()
 
 
+LONG_BLOCKED = """
+    select true
+    from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock' and query_start < now() - interval '1.2 seconds'
+"""
+
+
 async def test_rebuild_may_take_longer_than_any_other_statement(
     pool: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,11 +392,17 @@ async def test_rebuild_may_take_longer_than_any_other_statement(
         """,
         ITEM, ADA,
     )  # fmt: skip
-    monkeypatch.setattr(database, "COMMAND_SECONDS", 0.1)
-    async with await open_pool(database_url) as hasty:
+    monkeypatch.setattr(database, "COMMAND_SECONDS", 1.0)
+    async with await open_pool(database_url) as hasty, pool.acquire() as other:
         with pytest.raises(TimeoutError):
-            await hasty.execute("select pg_sleep(1)")
-        assert await aggregate.rebuild(hasty, "transfers") == 50_000
+            await hasty.execute("select pg_sleep(60)")
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("lock table transfers")
+        rebuild = asyncio.create_task(aggregate.rebuild(hasty, "transfers"))
+        await until(lambda: pool.fetchval(LONG_BLOCKED))
+        await holding.rollback()
+        assert await rebuild == 50_000
     days = "select sum(count)::integer from bins where stream = 'transfers' and unit = 'day'"
     assert await pool.fetchval(days) == 50_000
 

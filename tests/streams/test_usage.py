@@ -396,7 +396,7 @@ QUESTIONS = st.lists(
     }),
     min_size=4, max_size=4,
 )  # fmt: skip
-GROUP_HAS = {
+GROUP_HAS: dict[str, Callable[[int | None], bool]] = {
     "All": lambda age: True,
     "<18": lambda age: age is not None and age < 18,
     "18-40": lambda age: age is not None and 18 <= age <= 40,

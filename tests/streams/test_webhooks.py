@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -301,12 +302,12 @@ async def test_frames_of_the_contract_come_at_connect_and_after_every_change(cli
             assert {len(first["segmentedData"][name]) for name in ("hour", "day", "week")} == {60, 24, 7}
             await post(client, [{**EVENT, "eventType": "log"}, EVENT])
             await post(client, {}, 400)
-            last = await until(lambda ws=ws, first=first: _moved(ws, first))
+            last = await until(partial(_moved, ws, first))
             assert set(last) == set(first)
             assert last["eventsPerMinute"] == last["segmentedData"]["hour"]
             assert "metadata" not in json.dumps(last)
             await ws.send_json({"type": "ping"})
-            await until(lambda ws=ws: _answers(ws))
+            await until(partial(_answers, ws))
 
 
 async def _moved(ws: Any, first: dict[str, Any]) -> dict[str, Any] | None:
@@ -335,7 +336,7 @@ async def test_last_event_of_a_burst_is_in_the_last_frame(client: Any) -> None:
         await until(all_there)
 
 
-async def test_payload_list_statistics_and_export_agree(client: Any, pool: Any) -> None:
+async def test_payload_list_statistics_and_export_agree(client: Any, pool: Any, same_minute: None) -> None:
     await pool.execute("""
         insert into webhook_events (event_type, user_id, received_at)
         select 'type-' || n % 8, n::text, now() - n * n * interval '7 seconds' from generate_series(0, 399) as n

@@ -95,7 +95,7 @@ def test_windows_have_exactly_their_bins_at_any_moment_in_any_zone(
 
     async def check() -> None:
         dsn = renamed(server_dsn, template)
-        connection = await connect(dsn, timezone=zone)
+        connection: Any = await connect(dsn, timezone=zone)
         try:
             transaction = connection.transaction()
             await transaction.start()

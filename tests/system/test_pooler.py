@@ -293,11 +293,11 @@ async def test_settings_of_one_connection_win(between: Pooler) -> None:
 async def test_pooler_is_noticed_and_no_pooler_is_none(between: Pooler, outside: Outside) -> None:
     """Directly, statements stay prepared."""
     async with await open_pool(outside.dsn) as pool, pool.acquire() as connection:
-        assert not await pooler.is_between(connection, PATIENCE_SECONDS)
+        assert not await pooler.is_between(connection, PATIENCE_SECONDS)  # type: ignore[arg-type]
         for _ in range(3):
             await connection.fetchval("select $1::integer", 1)
         runs = "select generic_plans + custom_plans from pg_prepared_statements where statement = 'select $1::integer'"
         assert await connection.fetchval(runs) == 3
     async with await open_pool(between.dsn) as pool, pool.acquire() as connection:
-        assert await pooler.is_between(connection, PATIENCE_SECONDS)
+        assert await pooler.is_between(connection, PATIENCE_SECONDS)  # type: ignore[arg-type]
         assert await connection.fetch("select from pg_prepared_statements where name <> ''") == []
