@@ -4,7 +4,7 @@ A record is in the spool once `append` has returned, and stays until the batch t
 only appended to, and deleted once all their records are delivered. No position is kept: a replay that is interrupted
 starts its file again, which is harmless because records have the ids of their events.
 
-    <folder>/room-0/1763692800000000.seg   one slot per process, held by a lock; `segments.py` has the format
+    <folder>/slot-0/1763692800000000.seg   one slot per process, held by a lock; `segments.py` has the format
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Spool:
 
         Ask the spool first and PostgreSQL second: a record that is being delivered is then in one of them.
         """
-        return await asyncio.to_thread(lambda: any(_holds(path, needle) for path in self._folder.glob("room-*/*.seg")))
+        return await asyncio.to_thread(lambda: any(_holds(path, needle) for path in self._folder.glob("slot-*/*.seg")))
 
     async def close(self) -> None:
         """Leave the slot, with its records, to the next process. Cancel a replay before."""
@@ -130,17 +130,17 @@ class Spool:
     def _open(self) -> None:
         _make(self._folder)
         for number in count():
-            self._own = self._folder / f"room-{number}"
+            self._own = self._folder / f"slot-{number}"
             with contextlib.suppress(BlockingIOError, FileExistsError):  # held by another process, or no folder
                 _make(self._own)
                 self._locks[self._own] = _lock(self._own)
                 break
-        self.corrupt = len(list(self._folder.glob("room-*/*.corrupt")))
+        self.corrupt = len(list(self._folder.glob("slot-*/*.corrupt")))
         self._adopt()
 
     def _adopt(self) -> None:
         """Claim every slot whose owner is gone, and register every file in the slots we hold."""
-        for name in filter(re.compile(r"room-\d+").fullmatch, sorted(os.listdir(self._folder))):
+        for name in filter(re.compile(r"slot-\d+").fullmatch, sorted(os.listdir(self._folder))):
             slot = self._folder / name
             try:
                 if slot not in self._locks:
@@ -192,7 +192,7 @@ class Spool:
             getattr(os, "fdatasync", os.fsync)(file)  # macOS has no fdatasync
         except OSError as error:
             self._abandon()
-            raise SpoolFull(f"spool: the disk refuses ({error.strerror}); try again later") from error
+            raise SpoolFull(f"spool: the disk failed ({error.strerror}); try again later") from error
         segment.size += len(data)
         segment.rows += len(payloads)
 
