@@ -4,7 +4,9 @@ A record is in the spool once `append` has returned, and stays until the batch t
 only appended to, and deleted once all their records are delivered. No position is kept: a replay that is interrupted
 starts its file again, which is harmless because records have the ids of their events.
 
-    <folder>/slot-0/1763692800000000.seg   one slot per process, held by a lock; `segments.py` has the format
+    <folder>/room-0/1763692800000000.seg   one slot per process, held by a lock; `segments.py` has the format
+
+The folders keep the name that earlier versions gave them: events may wait in them.
 """
 
 from __future__ import annotations
@@ -117,7 +119,7 @@ class Spool:
 
         Ask the spool first and PostgreSQL second: a record that is being delivered is then in one of them.
         """
-        return await asyncio.to_thread(lambda: any(_has(path, needle) for path in self._folder.glob("slot-*/*.seg")))
+        return await asyncio.to_thread(lambda: any(_has(path, needle) for path in self._folder.glob("room-*/*.seg")))
 
     async def close(self) -> None:
         """Leave the slot, with its records, to the next process. Cancel a replay before."""
@@ -130,17 +132,17 @@ class Spool:
     def _open(self) -> None:
         _make(self._folder)
         for number in count():
-            self._own = self._folder / f"slot-{number}"
+            self._own = self._folder / f"room-{number}"
             with contextlib.suppress(BlockingIOError, FileExistsError):  # held by another process, or no folder
                 _make(self._own)
                 self._locks[self._own] = _lock(self._own)
                 break
-        self.corrupt = len(list(self._folder.glob("slot-*/*.corrupt")))
+        self.corrupt = len(list(self._folder.glob("room-*/*.corrupt")))
         self._adopt()
 
     def _adopt(self) -> None:
         """Claim every slot whose owner is gone, and register every file in the slots we hold."""
-        for name in filter(re.compile(r"slot-\d+").fullmatch, sorted(os.listdir(self._folder))):
+        for name in filter(re.compile(r"room-\d+").fullmatch, sorted(os.listdir(self._folder))):
             slot = self._folder / name
             try:
                 if slot not in self._locks:
