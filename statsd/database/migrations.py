@@ -1,4 +1,4 @@
-"""The schema: migrations, applied once each and in order, however many servers start at once."""
+"""The schema: each migration is applied once and in order, even if several servers start at the same time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from statsd.errors import DatabaseAway, DatabaseError, SchemaTooNew
 from statsd.settings import Settings
 
 OLDEST_VERSION = 15
-GONE = ("08", "57")  # SQLSTATE classes: the connection broke, or its server was told to stop
-MIGRATION_LOCK = 0x57A75D  # any number of ours: two servers that start at once migrate one after the other
-MIGRATION_PATIENCE_SECONDS = 60.0
-MIGRATION_SECONDS = 86_400.0  # asyncpg reads None as the ten seconds of the connection
+GONE = ("08", "57")  # SQLSTATE classes: connection exception, operator intervention
+MIGRATION_LOCK = 0x57A75D  # key of an advisory lock: servers that start at the same time migrate one after the other
+MIGRATION_PATIENCE_SECONDS = 60.0  # for that lock
+MIGRATION_SECONDS = 86_400.0  # a day: asyncpg would take None for COMMAND_SECONDS
 
 log = logging.getLogger("statsd.database")
 
@@ -40,7 +40,7 @@ class Migration:
 
     @property
     def statements(self) -> list[str]:
-        """The statements one by one: distributed PostgreSQL takes one DDL statement at a time."""
+        """The statements one by one: distributed PostgreSQL accepts one DDL statement at a time."""
         return [part for part in re.split(r";[ \t]*\n", self.text + "\n") if part.strip()]
 
 
@@ -51,17 +51,18 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(dsn: str) -> list[str]:
-    """Bring the schema up to date and return the names of what was applied now.
+    """Bring the schema up to date and return the names of the migrations applied now.
 
-    Raises SchemaTooNew, or DatabaseError where a migration that was applied has been changed since, or another server
-    is at it for long. Of two that start at once each migration is applied by one.
+    Raises SchemaTooNew if the database has a migration this program does not know, DatabaseAway if it stops answering,
+    and DatabaseError for any other reason: PostgreSQL is too old, an applied migration has changed since, a statement
+    fails, or another server holds the lock for a minute.
     """
     connection = await connect(dsn, statement_timeout="0")
     names: list[str] = []
     try:
         if connection.get_server_version().major < OLDEST_VERSION:
             version = connection.get_server_version().major
-            raise DatabaseError(f"PostgreSQL {version} is too old: {OLDEST_VERSION} or newer is needed")
+            raise DatabaseError(f"PostgreSQL {version} is too old: use {OLDEST_VERSION} or newer")
         while name := await _apply_next(connection):
             names.append(name)
             log.info("migration %s applied", name)
@@ -85,10 +86,9 @@ async def open_database(settings: Settings) -> AsyncIterator[str]:
 
 
 async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> str | None:
-    """Apply the first migration that is missing, and return its name.
+    """Apply the first missing migration and return its name, or None.
 
-    The lock ends with the transaction: one of the session would stay with a pooler's connection, and lock nobody else
-    out of it.
+    The lock belongs to the transaction: behind a pooler a session's lock would stay with a session of other clients.
     """
     async with connection.transaction():
         try:
@@ -98,14 +98,15 @@ async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> str | N
         except TimeoutError:
             raise DatabaseError(
                 f"another server has been bringing the schema up to date for {MIGRATION_PATIENCE_SECONDS:g} s:"
-                " start again when it has done so, or end its session (the advisory lock in pg_locks)"
+                " try again later, or end its session (it holds the advisory lock in pg_locks)"
             ) from None
         applied = await _applied(connection)
-        missing = next((one for one in migrations() if one.number not in applied), None)
+        missing = next((migration for migration in migrations() if migration.number not in applied), None)
         return await _apply(connection, missing) if missing else None
 
 
 async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> set[int]:
+    """Return the numbers of the applied migrations, once each has been compared with its file."""
     await connection.execute("""
         create table if not exists schema_migrations (
             number integer primary key,
@@ -114,19 +115,19 @@ async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> set[int]:
             applied_at timestamptz not null default now()
         )
         """)
-    known = {one.number: one for one in migrations()}
+    known = {migration.number: migration for migration in migrations()}
     rows = await connection.fetch("select number, name, checksum from schema_migrations order by number")
     for row in rows:
-        ours = known.get(row["number"])
-        if ours is None:
+        migration = known.get(row["number"])
+        if migration is None:
             raise SchemaTooNew(
                 f"the database was migrated by a newer program (it holds {row['name']},"
                 f" this program ends at {migrations()[-1].name}): start the newer program"
             )
-        if ours.checksum != row["checksum"]:
+        if migration.checksum != row["checksum"]:
             raise DatabaseError(
-                f"migration {row['name']} was applied with another text than sql/migrations/{ours.name}.sql has now:"
-                " restore the file, and put the change into a new migration"
+                f"migration {row['name']} was applied with another text than sql/migrations/{migration.name}.sql has"
+                " now: restore the file, and put the change into a new migration"
             )
     return {row["number"] for row in rows}
 

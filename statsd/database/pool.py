@@ -1,4 +1,4 @@
-"""The pool, the migrations, and what an error of PostgreSQL means."""
+"""Connections to PostgreSQL: the pool, how long a query may take, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from statsd.database import pooler
 from statsd.errors import DatabaseAway, DatabaseError
 
 CONNECT_SECONDS = 3.0
-COMMAND_SECONDS = 10.0
-READ_SECONDS = 5
-PATIENCE_SECONDS = 3.0  # whoever reads is told by then that the database is away
+COMMAND_SECONDS = 10.0  # the client ends a statement after this time
+STATEMENT_SECONDS = 5  # PostgreSQL ends it sooner, unless it hangs
+PATIENCE_SECONDS = 3.0  # a reader waits this long before the answer is "database away"
+AWAY_SECONDS = 0.75  # the same for an event: then it goes to the spool
 POOL_SIZE = 10
-ATTEMPTS = 5  # for a statement that met another transaction
+ATTEMPTS = 5  # for a transaction that conflicts with another
 
 SESSION = {
     "application_name": "statsd-live",
     "timezone": "UTC",
-    "synchronous_commit": "on",  # whatever the role or the database says: acknowledged means durable
-    "statement_timeout": f"{READ_SECONDS}s",
+    "synchronous_commit": "on",  # overrides the role and the database: acknowledged means durable
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
     "jit": "off",  # compiling a fold takes longer than running it
     "citus.override_table_visibility": "off",
 }
@@ -38,15 +39,16 @@ T = TypeVar("T")
 
 log = logging.getLogger("statsd.database")
 
-_asked: set[asyncio.Task[Any]] = set()  # the loop keeps no hold of its tasks
-_pooled: set[str] = set()  # the URLs that lead through a pooler, which is found out once
+_queries: set[asyncio.Task[Any]] = set()  # the event loop holds only weak references to tasks
+_pooled: set[str] = set()  # URLs known to lead through a pooler
 
 
 def is_bad_data(error: BaseException) -> bool:
-    """Whether PostgreSQL (or asyncpg before it) refused the values themselves, so that trying again is useless.
+    """Whether PostgreSQL, or asyncpg before it, refused the values themselves: then a retry is useless.
 
-    Everything else means "state unknown": a list of connection errors misses some (reliability.md §2.3). A queue of
-    notifications that is full has the code of a value that is too large, and says nothing of the values.
+    After any other error it is unknown whether the statement committed. Values are listed here, not connection errors:
+    a list of those is never complete. A full NOTIFY queue has the SQLSTATE of a value that is too large; its source
+    file tells them apart.
     """
     code = getattr(error, "sqlstate", None) or ""
     too_large = code in ("54000", "54001") and getattr(error, "server_source_filename", None) != "async.c"
@@ -54,34 +56,34 @@ def is_bad_data(error: BaseException) -> bool:
 
 
 def is_late(error: BaseException) -> bool:
-    """Whether a statement took too long: because the database is away, or because it waited for a lock."""
+    """Whether a statement took too long: the database is away, or another transaction holds a lock."""
     return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in ("57014", "55P03")
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether two transactions met and this one may simply run again (deadlock, serialization failure)."""
+    """Whether the transaction lost against another (deadlock, serialization failure) and may run again."""
     return getattr(error, "sqlstate", None) in ("40001", "40P01")
 
 
 async def again(run: Callable[[], Awaitable[T]], attempts: int = ATTEMPTS) -> T:
-    """Return what `run` gives; where it met another transaction it may simply run again, `attempts` times in all."""
+    """Return the result of `run`, which is called again after a conflict, at most `attempts` times in all."""
     for _ in range(attempts - 1):
         try:
             return await run()
         except asyncpg.PostgresError as error:
             if not is_conflict(error):
                 raise
-            log.info("trying again after %s", error)
+            log.info("retry after a conflict: %s", error)
     return await run()
 
 
 async def ask(what: str, query: Coroutine[Any, Any, T], patience: float = PATIENCE_SECONDS) -> T:
-    """Return what a query gives. Raises DatabaseAway as `reaching` does, and where that takes longer than `patience`.
+    """Return the result of a query. Raises DatabaseAway as `reaching` does, and after `patience` seconds.
 
-    A query that is late is left alone: to cancel one that a frozen server has takes asyncpg as long as its answer.
+    A late query is not cancelled: with a frozen server, asyncpg's cancel takes as long as the query.
     """
     task = asyncio.create_task(query)
-    _asked.add(task)
+    _queries.add(task)
     task.add_done_callback(_forget)
     with reaching(what):
         if not (await asyncio.wait((task,), timeout=patience))[0]:
@@ -90,16 +92,16 @@ async def ask(what: str, query: Coroutine[Any, Any, T], patience: float = PATIEN
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
-    _asked.discard(task)
+    _queries.discard(task)
     if not task.cancelled():
-        task.exception()  # said already, or nobody waits for it any more
+        task.exception()  # mark it as retrieved: it was raised already, or its caller has gone
 
 
 @contextmanager
 def reaching(what: str) -> Iterator[None]:
-    """Around a query: whatever keeps it from its rows is raised as DatabaseAway, but for a defect of the query itself.
+    """Raise every error of the block as DatabaseAway, except an error in the query itself or its values.
 
-    `what` is then out of reach, in the words of the message.
+    `what` is the subject of the message: "`what` cannot be reached".
     """
     try:
         yield
@@ -110,11 +112,11 @@ def reaching(what: str) -> Iterator[None]:
 
 
 async def _keep_session(_: Any) -> None:
-    """Nothing here changes a session, so a connection goes back to the pool without a round trip to reset it."""
+    """Replace asyncpg's reset, which costs a round trip: no query here changes a session."""
 
 
 async def connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Record]:
-    """Return a connection outside the pool. Raises DatabaseAway or DatabaseError with a sentence that says why."""
+    """Return a connection outside the pool; `overrides` are session settings. Raises DatabaseAway or DatabaseError."""
     try:
         return await _connect(dsn, **overrides)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
@@ -126,7 +128,7 @@ async def connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Reco
 
 
 async def _connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Record]:
-    """Return a connection to PostgreSQL itself, or such a one as a pooler in between allows (pooler.py)."""
+    """Return a direct connection to PostgreSQL, or a `Pooled` one if a pooler is in between."""
     settings = {**SESSION, **overrides}
     if dsn not in _pooled:
         try:
@@ -140,13 +142,13 @@ async def _connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Rec
             if not await _is_pooled(connection):
                 return connection
         if dsn not in _pooled:
-            log.info("a pooler stands before PostgreSQL: nothing is kept prepared, transactions bring their settings")
+            log.info("PostgreSQL is behind a pooler: no prepared statements, and every transaction makes its settings")
         _pooled.add(dsn)
     return await pooler.connect(dsn, settings, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
 
 
 async def _is_pooled(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
-    """Whether it leads through a pooler; it is closed then, or where that cannot be found out."""
+    """Whether the connection leads through a pooler. It is closed if it does, or if the check fails."""
     direct = False
     try:
         direct = not await pooler.is_between(connection, CONNECT_SECONDS)
@@ -157,7 +159,7 @@ async def _is_pooled(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
 
 
 async def open_pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
-    """Return a pool that connects when it is first used, so that it outlives any absence of the database."""
+    """Return a pool that connects on first use: it can be opened, and lives on, while the database is away."""
 
     async def connect_for_pool(*_: Any, **__: Any) -> asyncpg.Connection[asyncpg.Record]:
         return await _connect(dsn)
@@ -166,5 +168,5 @@ async def open_pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
 
 
 def compact(json: str) -> bytes:
-    """Return JSON without the spaces PostgreSQL writes."""
+    """Return PostgreSQL's JSON without its spaces."""
     return msgspec.json.format(json.encode(), indent=-1)

@@ -1,8 +1,8 @@
 """A connection through a pooler in transaction mode (PgBouncer): each transaction may run in another session.
 
-Nothing of a session outlives a transaction there, and whatever is left in one is somebody else's: no prepared
-statements, no `set`. So every transaction sets for itself what a session of ours would keep, and a statement that is
-in none gets one.
+State of a session does not survive a transaction there, and what one client leaves the next one gets. So there are no
+prepared statements and no session `set`. Every transaction begins with `set local` for each of our session settings,
+and a statement outside a transaction gets one of its own.
 """
 
 from __future__ import annotations
@@ -13,52 +13,52 @@ from typing import Any
 
 import asyncpg
 
-TAKEN = ("application_name", "timezone")  # what PgBouncer takes from a client at the start, and keeps for it
+STARTUP_SETTINGS = ("application_name", "timezone")  # PgBouncer accepts these from a client, and keeps them for it
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether only a pooler answers so: PostgreSQL takes each of its settings at the start of a session."""
+    """Whether the error can only come from a pooler: PostgreSQL accepts all our settings at the start of a session."""
     return isinstance(error, asyncpg.ProtocolViolationError) and "unsupported startup parameter" in str(error)
 
 
 async def is_between(connection: asyncpg.Connection[asyncpg.Record], timeout: float) -> bool:
-    """Whether something between answers for PostgreSQL: then the process that answers is not the one that greeted us.
+    """Whether a pooler is in between: then the backend's pid differs from the one in the greeting.
 
-    Takes one round trip, and leaves nothing behind: a statement that it prepared would stay in somebody's session.
+    One round trip of a simple query: a prepared statement would stay in a session that other clients get.
     """
     query = f"select where pg_backend_pid() = {connection.get_server_pid()}"
     status = await connection.execute(query, timeout=timeout)
     return status == "SELECT 0"
 
 
-def _settled(method: Callable[..., Awaitable[Any]]) -> Any:
-    """Run a method in a transaction, of its own where there is none."""
+def _in_transaction(method: Callable[..., Awaitable[Any]]) -> Any:
+    """Wrap a method: it runs in the open transaction, or in one of its own."""
 
     @functools.wraps(method)
-    async def run(self: Pooled, *given: Any, **named: Any) -> Any:
+    async def run(self: Pooled, *arguments: Any, **options: Any) -> Any:
         if self.is_in_transaction():
-            return await method(self, *given, **named)
+            return await method(self, *arguments, **options)
         async with self.transaction():
-            return await method(self, *given, **named)
+            return await method(self, *arguments, **options)
 
     return run
 
 
 class Pooled(asyncpg.Connection):
-    """Sets at the beginning of every transaction what a session would keep. Made by `connect`."""
+    """A connection whose transactions each begin with `settings`. Made by `connect`."""
 
     settings = ""
-    """The statements that do so, each ended by a semicolon."""
+    """The statements `set local …`, each with a semicolon."""
 
-    fetch = _settled(asyncpg.Connection.fetch)
-    fetchrow = _settled(asyncpg.Connection.fetchrow)
-    fetchval = _settled(asyncpg.Connection.fetchval)
-    fetchmany = _settled(asyncpg.Connection.fetchmany)
-    executemany = _settled(asyncpg.Connection.executemany)
-    _execute_with = _settled(asyncpg.Connection.execute)
+    fetch = _in_transaction(asyncpg.Connection.fetch)
+    fetchrow = _in_transaction(asyncpg.Connection.fetchrow)
+    fetchval = _in_transaction(asyncpg.Connection.fetchval)
+    fetchmany = _in_transaction(asyncpg.Connection.fetchmany)
+    executemany = _in_transaction(asyncpg.Connection.executemany)
+    _execute_with = _in_transaction(asyncpg.Connection.execute)
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
-        """Run statements; without arguments they are one message, and so one transaction, `begin` included."""
+        """Run statements. Without arguments they are one message, and therefore one transaction with the settings."""
         if args:
             return str(await self._execute_with(query, *args, timeout=timeout))
         text = query if self.is_in_transaction() else f"{self.settings}{query}"
@@ -66,12 +66,12 @@ class Pooled(asyncpg.Connection):
 
 
 async def connect(dsn: str, settings: Mapping[str, str], *, timeout: float, command_timeout: float) -> Pooled:
-    """Return a connection whose transactions have these settings."""
+    """Return a connection whose transactions have these settings. Times are in seconds."""
     connection = await asyncpg.connect(
         dsn,
         timeout=timeout,
         command_timeout=command_timeout,
-        server_settings={name: settings[name] for name in TAKEN},
+        server_settings={name: settings[name] for name in STARTUP_SETTINGS},
         statement_cache_size=0,
         connection_class=Pooled,
     )

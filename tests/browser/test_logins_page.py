@@ -131,7 +131,7 @@ async def test_page_survives_a_killed_server_and_nothing_is_lost(run: Run, folde
     program.process.kill()
     await is_connected(page, "offline")
     await shows_state(page, "offline")
-    await expect(panel(page).locator("[data-message]")).to_contain_text("The server is away")
+    await expect(panel(page).locator("[data-message]")).to_contain_text("The server is unavailable")
     await expect(panel(page).locator("[data-retry]")).to_be_visible()
     await shows_logins(page, len(SOME))
     await is_readable(page)

@@ -61,8 +61,8 @@ async def test_totals_are_all_that_is_wanted_of_the_topic(start: Start, visit: V
     await pick(panel, "some")
     for tile, number in {"clicks": 3, "today": 5, "features": 1, "top": 100, "picked": 3, "busiest": 3}.items():
         await shows(panel, tile, number)
-    await expect(panel.locator("[data-tile=clicks]")).to_contain_text("of 6 in all")
-    await expect(panel.locator("[data-tile=features]")).to_contain_text("of 4 in all")
+    await expect(panel.locator("[data-tile=clicks]")).to_contain_text("of 6 in total")
+    await expect(panel.locator("[data-tile=features]")).to_contain_text("of 4 in total")
     await draws(panel, "some 3.")
     assert (await page.request.post("/track", data={"feature_name": "third"})).ok
     await shows(panel, "today", 6)

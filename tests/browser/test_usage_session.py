@@ -168,8 +168,8 @@ async def test_login_view_of_an_absent_server_says_so(start: Start, visit: Visit
     view = form(page, "login")
     await fill(view, username="anna", password=PASSWORD)
     await page.keyboard.press("Enter")
-    await expect(view.locator("[data-fault]")).to_have_text("The server cannot be asked. It does not answer.")
-    await expect(page.locator("[data-panel=usage] [data-message]")).to_contain_text("The server is away")
+    await expect(view.locator("[data-fault]")).to_have_text("The server is unavailable. It does not answer.")
+    await expect(page.locator("[data-panel=usage] [data-message]")).to_contain_text("The server is unavailable")
 
 
 # The end of a session

@@ -88,7 +88,7 @@ async def test_owner_without_a_name_is_replaced_by_nobody(folder: Path) -> None:
 @only_as_root
 async def test_cluster_that_belongs_to_root_is_refused(data: Path) -> None:
     subprocess.run(["chown", "-R", "root", data / "postgres"], check=True)
-    assert "belongs to root, as whom PostgreSQL does not run" in await refusal(data)
+    assert "belongs to root, but PostgreSQL does not run as root" in await refusal(data)
 
 
 @only_as_root

@@ -35,7 +35,7 @@ export function panelState(link, snapshot, isEmpty, now) {
 export function stateMessage(state, link, snapshot, now) {
   const age = snapshot ? `These numbers arrived ${ago(now - snapshot.receivedAt)}. ` : "";
   if (state === "offline")
-    return { title: "The server is away", words: `${link.reason} ${age}${retryWords(link, now)}` };
+    return { title: "The server is unavailable", words: `${link.reason} ${age}${retryWords(link, now)}` };
   if (state === "stale")
     return { title: "No fresh numbers", words: `${age}The server is connected, but sends nothing new. ${link.reason}` };
   if (state === "loading" && now - link.since > PATIENCE_MS)

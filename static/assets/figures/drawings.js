@@ -148,8 +148,8 @@ export const ranking = (key, value, name, limit) => ({
 });
 
 /**
- * A bar for each of the first rows. There is none for the rest: the server sends only part of it. A picked row is always
- * shown, and stands out.
+ * A bar for each of the first rows. The rest has none: the server does not send all of it. A picked row is always shown,
+ * and stands out.
  * @param {string} key @param {string} value @param {string} name @param {number} limit
  * @param {{unit?: [string, string], pick?: Pick}} [more]
  * @returns {Drawing}

@@ -3,7 +3,7 @@
 
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5", "--series-6"];
 
-/** The colour of names that came too late for one of their own. */
+/** The colour of all further names. */
 export const REST = "--series-rest";
 
 /** @type {Map<string, string>} */

@@ -117,7 +117,7 @@ const newest = {
   width: "full",
   bare: (payload) => {
     const { of, reason } = object(payload.newest);
-    return of === payload.window ? `No events in ${picked(payload).words}` : text(reason) || "Asking the server…";
+    return of === payload.window ? `No events in ${picked(payload).words}` : text(reason) || "Loading…";
   },
   columns: [
     { key: "type", label: "Event type", kind: "name" },
@@ -143,7 +143,7 @@ const tiles = [
     label: "Total events",
     kind: "count",
     value: (payload) => number(payload.totalEvents),
-    note: () => "of all time",
+    note: () => "all time",
   },
   {
     id: "minute",

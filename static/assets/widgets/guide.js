@@ -20,7 +20,7 @@ export function makeGuide({ title, steps }) {
     "section",
     { class: "guide", "data-guide": "" },
     element("h2", {}, title),
-    element("p", { class: "hint" }, "This page fills by itself as soon as the first one is stored. To try it:"),
+    element("p", { class: "hint" }, "This page fills by itself as soon as the first event is stored. To try it:"),
     element("ol", {}, ...items),
   );
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Choosing one of many: of a few options, or of rows that come in pages. */
+/** Select boxes: with a few options, or with rows that come in pages. */
 
 import { ask } from "../wire/ask.js";
 import { list, text } from "../wire/read.js";

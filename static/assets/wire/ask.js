@@ -11,7 +11,7 @@ import { object, payloadOf, text } from "./read.js";
  * @property {boolean} refused whether asking again is pointless
  * @property {Json} [body] the body of an error response
  * @property {number} status 0 without a response
- * @property {number} wait seconds after which the server wants to be asked again; 0 if it does not say
+ * @property {number} wait seconds until the server wants to be asked again (Retry-After), or 0
  */
 /** @typedef {{method: "POST" | "PUT", address: string, body: Json}} Order a request that changes something */
 

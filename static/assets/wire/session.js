@@ -27,7 +27,7 @@ class Session extends EventTarget {
     return this.#user;
   }
 
-  /** Why the user has to log in again, a sentence; empty for who never was logged in or has logged out. */
+  /** Why the user has to log in again, a sentence; empty if nobody was logged in, or the user logged out. */
   get ended() {
     return this.#ended;
   }

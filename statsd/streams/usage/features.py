@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 from aiohttp import web
 
-from statsd.accounts.users import AWAY_SECONDS
 from statsd.database import sql
-from statsd.database.pool import POOL, ask
+from statsd.database.pool import AWAY_SECONDS, POOL, ask
 from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.streams.usage.event import Sent
 

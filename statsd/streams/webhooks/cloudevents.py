@@ -1,10 +1,10 @@
 """CloudEvents 1.0 over HTTP (CloudEvents HTTP protocol binding 1.0.2): binary, structured and batched content mode.
 
-Each becomes the JSON object of a webhook event: `type` is the eventType, `time` the timestamp, `source` and `id` are
-together the key that makes a redelivery count once; every other attribute, and the data, goes into the metadata.
+Each becomes the JSON object of a webhook event: `type` is the eventType, `time` the timestamp; `source` and `id`
+together are the key that makes a redelivery count once. All other attributes and the data go into the metadata.
 
-The userId is the first that can be one of the data's `userId`, the extension attribute `userid`, the subject, and the
-source, cut where it is too long: who sends CloudEvents knows of no userId. What is wrong is said in the sender's words.
+Senders of CloudEvents know no userId. It is the first valid one of: the data's `userId`, the extension attribute
+`userid`, the subject, the source (cut to the longest userId). Faults name the sender's attributes, not our fields.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from statsd.web.decode import NOT_BLANK_NO_CONTROLS, bounded, parse, single
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 VERSION = "1.0"
-TOP = frozenset({"specversion", "id", "type", "time"})  # what the event has a place of its own for
+MAPPED = frozenset({"specversion", "id", "type", "time"})  # attributes that do not go into the metadata
 KEY_CHARACTERS = 1_000
 JSON = ("application/json", "text/json", "")
 USER_CHARACTERS = 100
@@ -36,28 +36,28 @@ Fault = tuple[str, str, str]
 """An attribute, the kind of the fault, and what it must be."""
 
 IN_HEADERS = {
-    "specversion": "`1.0`, of a CloudEvent in binary mode, whose data is the body; refused where signatures are wanted",
-    "id": "its id, with the source the key that makes a repeat count once",
-    "source": "where it comes from; kept in the metadata, as is any other attribute",
-    "type": "its eventType",
-    "time": "its timestamp",
-    "subject": "the userId, where neither the data nor `ce-userid` has one",
+    "specversion": "`1.0`: a CloudEvent in binary mode, whose data is the body; refused where signatures are required",
+    "id": "id of the CloudEvent; with the source it is the key that makes a repeat count once",
+    "source": "where the CloudEvent comes from; kept in the metadata, like every other attribute",
+    "type": "the eventType",
+    "time": "the timestamp",
+    "subject": "the userId, if neither the data nor `ce-userid` has one",
 }
-"""What the attributes of the binary mode are to us."""
+"""What the attributes of the binary mode become."""
 
 WORDS = {"eventType": "type", "userId": "source", "timestamp": "time", "metadata": "data"}
-"""What a CloudEvent calls the fields of a webhook event."""
+"""The attributes that the fields of a webhook event come from."""
 
 
 def is_binary(headers: CIMultiDictProxy[str]) -> bool:
-    """Tell whether the attributes stand in headers, and the body is the data alone."""
+    """Whether the attributes are in headers, and the body is the data alone."""
     return "ce-specversion" in headers
 
 
 def read(headers: CIMultiDictProxy[str], body: bytes) -> list[Mapped | InvalidEvent] | Mapped | InvalidEvent | None:
-    """Return the event of a request, or the many of a batch; None for what is no CloudEvent.
+    """Return the CloudEvent of a request, or a list for a batch; None for another kind of request.
 
-    Raises InvalidEvent for what is no JSON, BadRequest (413) for one event over a mebibyte or too many.
+    Raises InvalidEvent for invalid JSON, BadRequest (413) for an event over a mebibyte or for too many.
     """
     media = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if is_binary(headers):
@@ -69,7 +69,7 @@ def read(headers: CIMultiDictProxy[str], body: bytes) -> list[Mapped | InvalidEv
     raw = parse(body)
     if not isinstance(raw, list):
         return InvalidEvent([("", "array.base", "a batch of CloudEvents must be a JSON array")])
-    return [_from_structured(one) for one in bounded(raw)]
+    return [_from_structured(event) for event in bounded(raw)]
 
 
 def _from_binary(headers: CIMultiDictProxy[str], media: str, body: bytes) -> Mapped | InvalidEvent:
@@ -81,8 +81,8 @@ def _from_binary(headers: CIMultiDictProxy[str], media: str, body: bytes) -> Map
             try:
                 attributes[name] = unquote(value, errors="strict")
                 attributes[name].encode()
-            except UnicodeError:  # a byte that is no UTF-8, as it came or behind a per cent sign
-                broken.append((name, "string.base", "must be UTF-8, with what is not ASCII percent-encoded"))
+            except UnicodeError:  # a byte that is not UTF-8, raw or percent-encoded
+                broken.append((name, "string.base", "must be UTF-8, percent-encoded where it is not ASCII"))
     return InvalidEvent(broken) if broken else _mapped(attributes | _data(media, body))
 
 
@@ -93,11 +93,11 @@ def _from_structured(raw: Any) -> Mapped | InvalidEvent:
 
 
 def _data(media: str, body: bytes) -> dict[str, Any]:
-    """The data as JSON has it: a value, a text, or base64."""
+    """The data as a JSON value, a text, or base64."""
     if not body:
         return {}
     if media in JSON or media.endswith("+json"):
-        with suppress(InvalidEvent):  # what is not the JSON it is said to be is kept as it came
+        with suppress(InvalidEvent):  # invalid JSON is kept as a text
             return {"data": parse(body)}
     try:
         return {"data": body.decode()}
@@ -108,7 +108,7 @@ def _data(media: str, body: bytes) -> dict[str, Any]:
 def _mapped(attributes: Mapping[str, Any]) -> Mapped | InvalidEvent:
     if faults := _faults(attributes):
         return InvalidEvent(faults)
-    metadata = {name: value for name, value in attributes.items() if name not in TOP and value is not None}
+    metadata = {name: value for name, value in attributes.items() if name not in MAPPED and value is not None}
     event = {"eventType": attributes["type"], "userId": _user(attributes), "metadata": metadata}
     if attributes.get("time") is not None:
         event["timestamp"] = attributes["time"]
@@ -122,16 +122,16 @@ def _faults(attributes: Mapping[str, Any]) -> Sequence[Fault]:
     )
     faults = []
     for name, must in {"specversion": f"must be {VERSION}", **musts}.items():
-        given = attributes.get(name)
-        if given is None:
+        value = attributes.get(name)
+        if value is None:
             faults.append((name, "any.required", "is required"))
-        elif given != VERSION if name == "specversion" else not _is_text(given):
+        elif value != VERSION if name == "specversion" else not _is_text(value):
             faults.append((name, "any.invalid", must))
     return faults
 
 
-def _is_text(given: Any) -> bool:
-    return isinstance(given, str) and 1 <= len(given) <= KEY_CHARACTERS
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= KEY_CHARACTERS
 
 
 def _user(attributes: Mapping[str, Any]) -> str:
@@ -139,5 +139,5 @@ def _user(attributes: Mapping[str, Any]) -> str:
     of_data = data.get("userId") if isinstance(data, dict) else None
     source: str = attributes["source"]
     candidates = (of_data, attributes.get("userid"), attributes.get("subject"))
-    texts = [str(one) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in candidates]
-    return next((one for one in texts if isinstance(one, str) and _USER.fullmatch(one)), source[:USER_CHARACTERS])
+    texts = [str(user) if isinstance(user, int | float) and not isinstance(user, bool) else user for user in candidates]
+    return next((user for user in texts if isinstance(user, str) and _USER.fullmatch(user)), source[:USER_CHARACTERS])

@@ -36,7 +36,7 @@ function storageLead(payload) {
   const { spool, dead_letters } = object(object(payload.health).checks);
   const waiting = number(object(spool).rows);
   const dead = number(dead_letters);
-  if (waiting === null) return [{ words: payload.health ? "The server does not say" : "Asking the server", tone: "none" }];
+  if (waiting === null) return [{ words: payload.health ? "The server does not report this" : "Loading…", tone: "none" }];
   /** @type {Lead[]} */
   const leads = [];
   if (waiting === 0) leads.push({ words: "Every accepted event is stored", tone: "good" });

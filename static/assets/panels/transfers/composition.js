@@ -41,7 +41,7 @@ export function makeComposition({ unit, item, pager, series, pages, histories })
       creations: creations?.payload.rows,
       moves: moves?.payload.rows,
       moment,
-      page: pager.before() ? (page?.payload ?? { reason: reasons[0] || "Asking the server…" }) : firstPage(topic.payload),
+      page: pager.before() ? (page?.payload ?? { reason: reasons[0] || "Loading…" }) : firstPage(topic.payload),
       item: { chosen: item.chosen(), limit: item.limit(), held: history?.payload, reason: reasons[1] },
     }));
     pager.show(text(object(payload.page).next));

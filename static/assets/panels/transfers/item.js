@@ -86,7 +86,7 @@ function makeContent(lengthen) {
     const isKnown = Boolean(item.id);
     whole.hidden = history.save.hidden = !isKnown;
     note.hidden = isKnown || !chosen;
-    setText(note, text(reason) || "Asking the server…");
+    setText(note, text(reason) || "Loading…");
     if (!isKnown) return;
     const owner = item.owner_id ? ownerOf(item) : "nobody yet";
     const since = item.owned_since ? toTheSecond(text(item.owned_since)) : NONE;

@@ -16,7 +16,7 @@ export const NEWEST = 50;
 export const items = (pick, pager) => ({
   id: "items",
   title: "Items",
-  hint: (payload) => `The newest first; ${count(number(payload.itemCount))} in all, page ${pager.page()}`,
+  hint: (payload) => `The newest first; ${count(number(payload.itemCount))} in total, page ${pager.page()}`,
   width: "wide",
   bare: (payload) => text(object(payload.page).reason) || "No items yet: create one with New",
   tools: pager.tools,
@@ -24,7 +24,7 @@ export const items = (pick, pager) => ({
     { key: "description", label: "Item", kind: "name", pick: { ...pick, by: "id" } },
     { key: "owner", label: "Owner", kind: "name" },
     { key: "since", label: "Since (UTC)", kind: "instant" },
-    { key: "made", label: "Made (UTC)", kind: "instant" },
+    { key: "created", label: "Made (UTC)", kind: "instant" },
     { key: "id", label: "Id", kind: "id" },
   ],
   rows: (payload) =>
@@ -32,7 +32,7 @@ export const items = (pick, pager) => ({
       description: text(row.description),
       owner: ownerOf(row),
       since: text(row.owned_since),
-      made: text(row.created_at),
+      created: text(row.created_at),
       id: text(row.id),
     })),
 });

@@ -42,7 +42,7 @@ const chart = (key, { id, title, name, colour }) => ({
   title,
   hint: span(key),
   width: "half",
-  bare: (payload) => (payload[key] === undefined ? "Asking the server…" : `No ${name.toLowerCase()} so far`),
+  bare: (payload) => (payload[key] === undefined ? "Loading…" : `No ${name.toLowerCase()} so far`),
   columns: [
     { key: "from", label: "From (UTC)", kind: "instant", write: (row) => unitOf(row.unit).brief(String(row.from)) },
     { key: "count", label: name, kind: "count" },
@@ -73,12 +73,12 @@ const current = (key, { id, name }) => ({
  * @param {Json} payload
  */
 function latest(payload) {
-  const [made] = list(payload.items);
-  const [moved] = list(payload.transfers);
-  const at = Date.parse(text(moved?.timestamp));
-  const madeAt = Date.parse(text(made?.created_at));
-  if (moved && !(madeAt > at)) return { at, words: `${text(moved.description)} to ${ownerOf(moved)}` };
-  return made ? { at: madeAt, words: `${text(made.description)} made` } : null;
+  const [item] = list(payload.items);
+  const [transfer] = list(payload.transfers);
+  const createdAt = Date.parse(text(item?.created_at));
+  const at = Date.parse(text(transfer?.timestamp));
+  if (transfer && !(createdAt > at)) return { at, words: `${text(transfer.description)} to ${ownerOf(transfer)}` };
+  return item ? { at: createdAt, words: `${text(item.description)} made` } : null;
 }
 
 /** @type {Tile[]} */

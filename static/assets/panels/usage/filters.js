@@ -31,7 +31,7 @@ export const NO_FILTERS = { startDate: "", endDate: "", ageGroup: ALL, gender: A
 
 /**
  * @param {User | null} user
- * @returns {Filters} the valid ones of those that the user's cookie keeps
+ * @returns {Filters} the valid filters in the user's cookie
  */
 export function keptFilters(user) {
   if (!user) return NO_FILTERS;

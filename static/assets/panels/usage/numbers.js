@@ -59,7 +59,7 @@ export const featuresCard = (pick) => ({
   id: "features",
   title: TITLES.bars,
   hint: (payload) => {
-    const words = filtered(payload) || "Clicks of everybody, of all time";
+    const words = filtered(payload) || "Clicks by all users, all time";
     const features = bars(payload).length;
     return features > BARS ? `${words}; the ${BARS} most used of ${count(features)}` : words;
   },
@@ -82,7 +82,7 @@ export const trendCard = (entered) => ({
   id: "trend",
   title: TITLES.days,
   heading: (payload) => (feature(payload) ? `${TITLES.days} - ${feature(payload)}` : TITLES.days),
-  hint: (payload) => (feature(payload) ? `Per day, UTC; ${filtered(payload) || "clicks of all time"}` : "Clicks on one feature, per day"),
+  hint: (payload) => (feature(payload) ? `Per day, UTC; ${filtered(payload) || "all clicks"}` : "Clicks on one feature, per day"),
   width: "half",
   bare: (payload) => (feature(payload) ? "No clicks on it match these filters" : "Pick a bar to see its days"),
   columns: [
@@ -100,21 +100,21 @@ export const tiles = [
     label: "Clicks",
     kind: "count",
     value: clicks,
-    note: (payload) => (filtered(payload) ? `of ${count(number(payload.totalClicks))} in all` : "of all time"),
+    note: (payload) => (filtered(payload) ? `of ${count(number(payload.totalClicks))} in total` : "all time"),
   },
   {
     id: "today",
     label: "Today",
     kind: "count",
     value: (payload) => number(object(payload.today).totalClicks),
-    note: () => "clicks of everybody, UTC",
+    note: () => "clicks by all users, UTC",
   },
   {
     id: "features",
     label: "Features used",
     kind: "count",
     value: (payload) => bars(payload).length,
-    note: (payload) => (filtered(payload) ? `of ${count(number(payload.featureCount))} in all` : "of all time"),
+    note: (payload) => (filtered(payload) ? `of ${count(number(payload.featureCount))} in total` : "all time"),
   },
   {
     id: "top",

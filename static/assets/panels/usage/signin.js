@@ -37,7 +37,7 @@ export function makeSignin() {
     title: "Create an account",
     busy: "Creating it…",
     fields: [makeUsername("register"), makePassword("register", "new-password"), makeAge(), makeGender()],
-    other: ["You have one already? ", element("a", { href: "#usage/login" }, "Log in")],
+    other: ["Already have an account? ", element("a", { href: "#usage/login" }, "Log in")],
   });
   let shown = login;
   return {
@@ -118,7 +118,7 @@ function makeSigninForm({ view, title, busy, fields, other }) {
  */
 function faultsOf({ body, reason, status, wait }) {
   const words = text(body?.error);
-  if (!words) return [`The server cannot be asked. ${reason}`];
+  if (!words) return [`The server is unavailable. ${reason}`];
   if (status === TOO_MANY && wait) return [`${words}: in ${about(wait)}.`];
   return words.split("; ");
 }

@@ -75,7 +75,7 @@ export function makeTracker() {
 
 /**
  * @param {Event} event
- * @returns {string} the feature that is used, if it is a watched one
+ * @returns {string} the feature that is used, or nothing
  */
 function featureOf({ type, target }) {
   if (!(target instanceof Element)) return "";

@@ -48,9 +48,7 @@ export function makeUsage(store, changed, clear) {
   const gate = makeGate(choice);
   const who = makeWho();
   const analytics = makeAnalytics(store, changed, choice, tracker);
-  const refresh = button({ class: "action", "data-refresh": "" }, "Refresh", analytics.now);
-  const save = button({ class: "action", "data-export": "" }, "Export", () => saveAll(analytics.payload()));
-  const filterBar = makeFilterBar(filter, refresh, save);
+  const filterBar = makeFilterBar(filter, ...makeButtons(analytics));
 
   /** @param {Partial<Filters>} patch @param {string} feature that was used, or none */
   function filter(patch, feature) {
@@ -84,7 +82,10 @@ export function makeUsage(store, changed, clear) {
 
   return {
     ...ABOUT,
-    cards: [featuresCard({ choose: pick, chosen: () => choice.feature }), trendCard(() => choice.hover() && tracker.track("line_chart_hover"))],
+    cards: [
+      featuresCard({ choose: pick, chosen: () => choice.feature }),
+      trendCard(() => choice.hover() && tracker.track("line_chart_hover")),
+    ],
     corner: who.node,
     bar: filterBar.bar,
     gate,
@@ -100,6 +101,12 @@ export function makeUsage(store, changed, clear) {
     },
   };
 }
+
+/** @param {ReturnType<typeof makeAnalytics>} analytics */
+const makeButtons = (analytics) => [
+  button({ class: "action", "data-refresh": "" }, "Refresh", analytics.now),
+  button({ class: "action", "data-export": "" }, "Export", () => saveAll(analytics.payload())),
+];
 
 /**
  * The forms for logging in, in place of the numbers.

@@ -14,7 +14,7 @@ export function makeWho() {
     leave.ariaBusy = "true";
     const reason = await session.end();
     leave.ariaBusy = null;
-    setText(fault, reason && `Still logged in: the server cannot be asked. ${reason}`);
+    setText(fault, reason && `You are still logged in: the server is unavailable. ${reason}`);
   });
   return {
     node: element("div", { class: "who", "data-who": "" }, fault, element("span", { class: "who-name" }, name, " ", person), leave),
