@@ -1,4 +1,4 @@
-"""`openapi`: print what can be asked over HTTP, as OpenAPI 3.1."""
+"""`openapi`: print the OpenAPI 3.1 document of the HTTP API."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from statsd.site import docs
 
 
 def add(commands: Any, name: str) -> None:
-    about = "print what can be asked over HTTP, as OpenAPI 3.1"
+    about = "print the OpenAPI 3.1 document of the HTTP API"
     add_command(commands, name, about, "openapi > openapi.json")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    sys.stdout.write(docs.text(app.make_app(Settings())))  # whatever this machine's settings are
+    sys.stdout.write(docs.text(app.make_app(Settings())))  # the same document with any settings
