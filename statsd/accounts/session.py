@@ -34,7 +34,7 @@ GUARDS = (
     Guard("cookie", {"type": "apiKey", "in": "cookie", "name": AUTH}),
 )
 """How a client says who it is, for openapi.json."""
-AS_IN_URI_COMPONENTS = "!'()*"  # encodeURIComponent leaves these as they are, quote() does not
+AS_IN_URI_COMPONENTS = "!'()*"  # what encodeURIComponent leaves beside what quote() does
 
 
 def body(user: User) -> dict[str, str | int]:

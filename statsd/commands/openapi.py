@@ -18,4 +18,4 @@ def add(commands: Any, name: str) -> None:
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    sys.stdout.write(docs.text(app.make_app(Settings())))  # the same document with any settings
+    sys.stdout.write(docs.text(app.make_app(Settings())))  # whatever this machine's settings are
