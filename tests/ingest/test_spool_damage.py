@@ -27,7 +27,7 @@ Change = Callable[[bytes], bytes]
 
 async def recovered(folder: Path, sent: list[bytes], changes: list[Change]) -> list[list[bytes | None]]:
     """What is read from a file of `sent` after each change. None stands for something unreadable: that file is kept."""
-    slot = folder / "slot-0"
+    slot = folder / "room-0"
     slot.mkdir()
     body = b"".join(map(segments.frame, sent))
     for number, change in enumerate(changes):
@@ -131,15 +131,15 @@ async def test_damage_is_logged_once_and_counted(tmp_path: Path, caplog: pytest.
 
 async def test_it_starts_in_a_folder_of_anything(tmp_path: Path, quick: None) -> None:
     chance = random.Random(3)
-    for slot in ("slot-0", "slot-7", "slot-x", "elsewhere", "slot-0/folder.seg", "slot-2.seg"):
+    for slot in ("room-0", "room-7", "room-x", "elsewhere", "room-0/folder.seg", "room-2.seg"):
         (tmp_path / slot).mkdir()
         for i in range(60):
             name = chance.choice([f"{i:016}.seg", f"{i}.seg", "9" * i + ".seg", f"{i}", f"{i}.txt", f"\udcff{i}.seg"])
             (tmp_path / slot / name).write_bytes(chance.randbytes(chance.choice([0, 1, 16, 100, 100_000])))
-    (tmp_path / "slot-1").write_bytes(b"a file")
-    (tmp_path / "slot-0" / "link.seg").symlink_to("/dev/zero")
-    os.mkfifo(tmp_path / "slot-0" / "pipe.seg")
-    (tmp_path / "slot-7" / "large.seg").write_bytes(chance.randbytes(40 << 20))
+    (tmp_path / "room-1").write_bytes(b"a file")
+    (tmp_path / "room-0" / "link.seg").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "room-0" / "pipe.seg")
+    (tmp_path / "room-7" / "large.seg").write_bytes(chance.randbytes(40 << 20))
     foreign = [path for path in tmp_path.rglob("*") if path.suffix != ".seg" or "x" in path.parts[-2]]
     began = time.process_time()  # of this process alone, however busy the machine is
     async with asyncio.timeout(PATIENCE_SECONDS):  # where it would wait at the pipe

@@ -79,7 +79,7 @@ async def test_whichever_call_fails_nothing_acked_is_lost(
     at, calls = 0, 1
     while at <= calls:
         folder = tmp_path / str(at)
-        slot = folder / "slot-3"
+        slot = folder / "room-3"
         slot.mkdir(parents=True)
         (slot / "0000000000000001.seg").write_bytes(b"?" * 16 + b"".join(map(segments.frame, old)))
         disk = Faulty(at, fault, lasting=lasting)
