@@ -26,7 +26,7 @@ TOKENS: web.AppKey[Tokens] = web.AppKey("tokens")
 
 AUTH, USER = "auth_token", "user_data"
 MISSING = "No token provided"
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 JSON = ("application/json", *LINES)
 SAFE_METHODS = ("GET", "HEAD")
 GUARDS = (
@@ -34,7 +34,7 @@ GUARDS = (
     Guard("cookie", {"type": "apiKey", "in": "cookie", "name": AUTH}),
 )
 """How a client says who it is, for openapi.json."""
-AS_IN_URI_COMPONENTS = "!'()*"  # encodeURIComponent leaves these as they are, quote() does not
+AS_IN_URI_COMPONENTS = "!'()*"  # what encodeURIComponent leaves beside what quote() does
 
 
 def body(user: User) -> dict[str, str | int]:
@@ -99,8 +99,8 @@ def refuse_other_sites(request: web.Request) -> None:
     site = request.headers.get("Sec-Fetch-Site")
     if origin is not None and is_named(origin, request):
         return
-    same_site = site in ("same-origin", "none") if site is not None else origin is None or is_own(origin, request)
-    if not same_site:
+    is_allowed = site in ("same-origin", "none") if site is not None else origin is None or is_own(origin, request)
+    if not is_allowed:
         raise BadRequest(403, "a page of another site may not do this: add its origin to FRONTEND_URL or CORS_ORIGINS")
 
 
@@ -118,9 +118,9 @@ def give_cookies(request: web.Request, response: web.Response, token: str, user:
     _set_both(request, response, token, person, lifetime)
 
 
-def take_cookies(request: web.Request, response: web.Response) -> None:
+def clear_cookies(request: web.Request, response: web.Response) -> None:
     """Clear both cookies."""
-    _set_both(request, response, "", "", f"Path=/; Expires={format_datetime(LONG_AGO, usegmt=True)}")
+    _set_both(request, response, "", "", f"Path=/; Expires={format_datetime(EPOCH, usegmt=True)}")
 
 
 def _set_both(request: web.Request, response: web.Response, token: str, person: str, lifetime: str) -> None:

@@ -106,7 +106,7 @@ async def post_logout(request: web.Request) -> web.Response:
         response = refusal(
             503, f"the cookies are cleared, but the session is still valid until it expires: {away}", RETRY
         )
-    session.take_cookies(request, response)
+    session.clear_cookies(request, response)
     return response
 
 
