@@ -1,14 +1,21 @@
 -- Counts of a stream's events per unit of time. The parts `fold` of items, transfers and webhooks add to them.
 
--- One small step: deletes bins of stream $1 that are older than their unit is kept.
+-- One small step: deletes bins of stream $1 that are older than their unit is kept. The lateral subquery finds the oldest
+-- of each unit by the key; a plain join would read all bins whenever there is nothing to delete.
 -- name: expire
 with old as (
-    select stream, unit, bin
+    select oldest.*
     from bin_units
-    join bins using (stream, unit)
-    where stream = $1 and bin < kept_since
+    cross join lateral (
+        select stream, unit, bin
+        from bins
+        where bins.stream = bin_units.stream and bins.unit = bin_units.unit and bin < kept_since
+        order by bin
+        limit 5000
+        for update skip locked
+    ) as oldest
+    where bin_units.stream = $1
     limit 5000
-    for update of bins skip locked
 ),
 expired as (
     delete from bins

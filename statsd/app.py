@@ -1,4 +1,4 @@
-"""What is wired to what, what starts, what stops, and in which order: the only place that knows all."""
+"""The application: how its parts are wired, and in which order they start and stop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from statsd.ingest.spool import Spool
 from statsd.ingest.writer import WRITERS, Writer
 from statsd.live import websocket
 from statsd.live.channel import CHANNEL, Channel
-from statsd.live.sse import LISTENERS, Listeners
+from statsd.live.sse import CONNECTIONS, Connections
 from statsd.live.topics import HUB, Hub, Topic
 from statsd.settings import SETTINGS, Settings
 from statsd.site.health import STATE, Phase, State
@@ -43,16 +43,16 @@ from statsd.web.origins import add_headers
 
 DRAIN_SECONDS = 4.0
 CLOSE_SECONDS = 1.0
-LAG_SECONDS = 1.0  # between two measurements of the loop's lag
+LAG_SECONDS = 1.0  # between two measurements of the event loop's lag
 
 FAILED: web.AppKey[asyncio.Future[None]] = web.AppKey("failed")
-"""Holds the error of a background task that died: the program stops rather than limp."""
+"""Gets the error of a background task that died; the program then stops."""
 
 log = logging.getLogger("statsd.app")
 
 
 def make_app(settings: Settings) -> web.Application:
-    """Return the application; nothing runs until its startup."""
+    """Return the application. Nothing starts before its startup."""
     app = web.Application(middlewares=[errors_to_bodies], client_max_size=BATCH_BYTES)
     app[SETTINGS] = settings
     app[STATE] = State()
@@ -60,10 +60,10 @@ def make_app(settings: Settings) -> web.Application:
     app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
     app.on_response_prepare.append(add_headers)
     app.add_routes([*site.ROUTES, *signin.ROUTES, *streams.ROUTES])
-    # Started in this order, stopped in the opposite one.
+    # Started in this order, stopped in reverse.
     app.cleanup_ctx.extend(
         [
-            watching,
+            failure_watch,
             the_database,
             the_spool,
             the_schema,
@@ -77,17 +77,17 @@ def make_app(settings: Settings) -> web.Application:
             synthetic_logins,
         ]
     )
-    app.on_shutdown.append(say_goodbye)
+    app.on_shutdown.append(close_clients)
     return app
 
 
-async def say_goodbye(app: web.Application) -> None:
-    """Runs when nothing new is accepted any more and before open requests are waited for."""
+async def close_clients(app: web.Application) -> None:
+    """Close every live client: after the last request was accepted, and before open requests are awaited."""
     app[STATE].phase = Phase.STOPPING
-    await asyncio.gather(websocket.close_all(app[HUB]), app[LISTENERS].close_all())
+    await asyncio.gather(websocket.close_all(app[HUB]), app[CONNECTIONS].close_all())
 
 
-async def watching(app: web.Application) -> AsyncIterator[None]:
+async def failure_watch(app: web.Application) -> AsyncIterator[None]:
     app[FAILED] = asyncio.get_running_loop().create_future()
     async with background(app, "loop lag", measure_loop_lag()):
         yield
@@ -95,7 +95,7 @@ async def watching(app: web.Application) -> AsyncIterator[None]:
 
 
 async def measure_loop_lag() -> None:
-    """Measure once a second how much later than asked for the event loop wakes a task."""
+    """Measure once a second how late the event loop wakes a task."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + LAG_SECONDS
@@ -111,7 +111,7 @@ async def the_database(app: web.Application) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await pool.close()
-        except TimeoutError:  # a server that is frozen lets nobody go
+        except TimeoutError:  # a frozen server does not answer the close
             pool.terminate()
 
 
@@ -122,26 +122,26 @@ async def the_spool(app: web.Application) -> AsyncIterator[None]:
     try:
         await spool.open()
     except OSError as error:
-        why = error.strerror or error
-        raise StatsError(f"{folder} cannot be used ({why}): set STATS_DATA_DIR to a folder of your own") from error
+        reason = error.strerror or error
+        raise StatsError(f"{folder} cannot be used ({reason}): set STATS_DATA_DIR to a folder of your own") from error
     app[OUTAGE] = Outage(app[POOL], spool, STREAMS)
     yield
     await spool.close()
 
 
 async def the_schema(app: web.Application) -> AsyncIterator[None]:
-    """Migrate; where the database is away though this data folder has served it before, accept events meanwhile."""
+    """Migrate. If the database is away and this data folder has served it before, begin with an outage instead."""
     served = app[SETTINGS].data_dir / "served"
-    name = hashlib.sha256(app[DSN].encode()).hexdigest()
+    digest = hashlib.sha256(app[DSN].encode()).hexdigest()
     try:
         await migrate(app[DSN])
-    except DatabaseAway as away:
-        if not served.exists() or served.read_text() != name:
+    except DatabaseAway as error:
+        if not served.exists() or served.read_text() != digest:
             raise
         app[OUTAGE].prepare = partial(migrate, app[DSN])
-        app[OUTAGE].begin(str(away))
+        app[OUTAGE].begin(str(error))
     else:
-        durable.replace(served, name)
+        durable.replace(served, digest)
     yield
 
 
@@ -155,7 +155,7 @@ async def the_accounts(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     secrets = (settings.jwt_secret or kept_secret(settings.data_dir), settings.jwt_secret_previous)
     if settings.database_url and not settings.jwt_secret:
-        log.info("JWT_SECRET is not set: servers on one database that do not share a data folder need the same one")
+        log.info("JWT_SECRET is not set: servers on one database need the same one, unless they share a data folder")
     app[TOKENS] = Tokens(*filter(None, secrets))
     async with open_accounts(app[POOL], settings.throttle_exempt) as accounts:
         app[ACCOUNTS] = accounts
@@ -167,40 +167,40 @@ async def the_accounts(app: web.Application) -> AsyncIterator[None]:
 
 async def warn_of_samples(accounts: Accounts) -> None:
     if number := await accounts.samples():
-        log.warning("%d sample accounts have a password that everybody knows: user remove, or user passwd", number)
+        log.warning("%d sample accounts have a public password: use `user remove` or `user passwd`", number)
 
 
 async def refusal_counts(app: web.Application) -> AsyncIterator[None]:
-    counted = [stream.name for stream in STREAMS if "refuse" in sql.load(stream.name)]
-    app[REFUSALS] = {name: Refusals(name, app[POOL], app[CHANNEL].announce) for name in counted}
+    names = [stream.name for stream in STREAMS if "refuse" in sql.load(stream.name)]
+    app[REFUSALS] = {name: Refusals(name, app[POOL], app[CHANNEL].announce) for name in names}
     async with AsyncExitStack() as tasks:
         for name, refusals in app[REFUSALS].items():
             await tasks.enter_async_context(background(app, f"refusals {name}", refusals.run()))
         yield
         for refusals in app[REFUSALS].values():
-            await refusals.flush()  # before the task ends, which may be counting at this moment
+            await refusals.flush()  # before its task is cancelled, which may be counting now
 
 
 async def live_topics(app: web.Application) -> AsyncIterator[None]:
     views = {name: view for stream in STREAMS for name, view in stream.topics().items()}
     topics = {name: Topic(name, app[POOL], view) for name, view in views.items()}
     app[HUB] = Hub(topics)
-    app[LISTENERS] = Listeners(app[SETTINGS].throttle_exempt)
+    app[CONNECTIONS] = Connections(app[SETTINGS].throttle_exempt)
     async with AsyncExitStack() as tasks:
         for topic in topics.values():
             await tasks.enter_async_context(background(app, f"broadcast {topic.name}", topic.run()))
         await tasks.enter_async_context(background(app, "listen", app[CHANNEL].listen(app[HUB].changed)))
         await tasks.enter_async_context(background(app, "announce", app[CHANNEL].run()))
-        await tasks.enter_async_context(background(app, "keep alive", app[LISTENERS].keep_alive()))
+        await tasks.enter_async_context(background(app, "keep alive", app[CONNECTIONS].keep_alive()))
         if not app[OUTAGE].away:
-            # Whoever connects first hears of everything; later, LISTEN says what it missed.
+            # So that the first client misses no change. A LISTEN that fails now reports the gap later.
             with suppress(TimeoutError):
                 await asyncio.wait_for(app[CHANNEL].listening.wait(), CONNECT_SECONDS)
         yield
 
 
 async def writers(app: web.Application) -> AsyncIterator[None]:
-    """The writers stop by themselves once they were told to, so that what was taken is stored."""
+    """Start the writers. At the stop they commit what is in their queues, for up to 4 s."""
     outage = app[OUTAGE]
     app[WRITERS] = {stream.name: Writer(stream, app[POOL], app[CHANNEL].announce, outage) for stream in STREAMS}
     tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in app[WRITERS].items()]
@@ -212,7 +212,7 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
     _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
     for task in late:
         log.error("%s did not finish within %g s: its rows were not acknowledged", task.get_name(), DRAIN_SECONDS)
-        await ended(task)
+        await cancel(task)
 
 
 async def aggregation(app: web.Application) -> AsyncIterator[None]:
@@ -234,22 +234,22 @@ async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
 
 
 def watch(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Start a task whose death is heard: an error in it ends the program."""
+    """Start a task; an error in it ends the program."""
     task = asyncio.create_task(work, name=name)
 
-    def heard(task: asyncio.Task[None]) -> None:
+    def report(task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.critical("%s died", name, exc_info=error)
             if not app[FAILED].done():
                 app[FAILED].set_exception(error)
 
-    task.add_done_callback(heard)
+    task.add_done_callback(report)
     return task
 
 
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it is gone; its error was heard already."""
+async def cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end; `watch` has reported its error."""
     task.cancel()
     with suppress(asyncio.CancelledError, Exception):
         await task
@@ -257,19 +257,18 @@ async def ended(task: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def background(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run a task for as long as the block."""
+    """Run a task while the block runs."""
     task = watch(app, name, work)
     try:
         yield
     finally:
-        await ended(task)
+        await cancel(task)
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve until cancelled; call `ready` with the address once requests are accepted.
+    """Serve until cancelled; call `ready` with the URL once requests are accepted.
 
-    Raises StatsError (what is wrong with the database, the data folder or the port), and the error of a background
-    task that died.
+    Raises StatsError (for the database, the data folder or the port) and the error of a background task that died.
     """
     app = make_app(settings)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
@@ -281,7 +280,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         except OSError as error:
             raise StatsError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
         host, port = runner.addresses[0][:2]
-        gc.freeze()  # what lives as long as the program need not be looked through again and again
+        gc.freeze()  # the collector need not scan objects that live as long as the program
         gc.set_threshold(50_000, 20, 50)
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await app[FAILED]

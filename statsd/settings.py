@@ -1,7 +1,7 @@
 """All settings in one frozen value: flags > environment > `.env` in the working folder > default.
 
-Every setting is one field of `Settings`; its metadata holds the names it goes by, so that the command line, the
-loader, `.env.example` and the test that compares the documents all read the same table.
+Each setting is one field of `Settings`. The metadata of the field holds its names, parser, help text and flag, for the
+command line, for `load`, and for the test that compares README and `.env.example` with it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from statsd.errors import SettingsError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
-SECRET_SIGNS = 8  # fewer different ones are a pattern, not a secret
-EVERYBODYS = ("your_secret", "your-secret", "changeme", "change_me", "change-me", "secret_key")  # of examples
-SECRET_BYTES = 32  # RFC 7518 §3.2: as long as the hash
+SECRET_BYTES = 32  # RFC 7518 §3.2: a key at least as long as the hash
+SECRET_CHARACTERS = 8  # different ones; a text with fewer is a pattern, not a secret
+PLACEHOLDERS = ("your_secret", "your-secret", "changeme", "change_me", "change-me", "secret_key")  # from examples
 
-SHORTEST_KEY, LONGEST_KEY = 16, 64  # bytes of a webhook's secret; Standard Webhooks asks for 24, and shows one of 18
+SHORTEST_KEY, LONGEST_KEY = 16, 64  # bytes; Standard Webhooks asks for 24 to 64, but its own example has 18
 KEY_PREFIX = "whsec_"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -39,7 +39,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 def _database_url(text: str) -> str:
     if text.startswith("file:"):
         raise ValueError(
-            "is a file, but statistics live in PostgreSQL: leave it unset for the embedded server"
+            "is a file, but the database is PostgreSQL: leave it unset for the embedded server"
             " (its folder is STATS_DATA_DIR), or write postgresql://user:password@host:5432/name"
         )
     if urlsplit(text).scheme not in ("postgresql", "postgres"):
@@ -100,15 +100,15 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 def webhook_secret(text: str) -> bytes:
-    """Return the key that a `whsec_…` text holds. Raises ValueError that says how one looks."""
+    """Return the key in a text `whsec_<base64>` (Standard Webhooks). Raises ValueError with the right form."""
     try:
         key = base64.b64decode(text.removeprefix(KEY_PREFIX).encode(), validate=True)
     except (ValueError, binascii.Error):
         key = b""
     if not text.startswith(KEY_PREFIX) or not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
         raise ValueError(
-            f"must be {KEY_PREFIX} and the base64 of {SHORTEST_KEY} to {LONGEST_KEY} bytes,"
-            f' such as "{KEY_PREFIX}$(openssl rand -base64 32)" prints'
+            f"must be {KEY_PREFIX} followed by the base64 of {SHORTEST_KEY} to {LONGEST_KEY} bytes:"
+            f' make one with echo "{KEY_PREFIX}$(openssl rand -base64 32)"'
         )
     return key
 
@@ -117,8 +117,8 @@ def _secrets(text: str) -> tuple[bytes, ...]:
     return tuple(webhook_secret(part) for part in re.split(r"[\s,]+", text.strip()))
 
 
-def _hosts(given: str) -> tuple[str, ...]:
-    return tuple(name.lower() for name in _names(given))
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(name.lower() for name in _names(text))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _switch(text: str) -> bool:
 
 
 def _frontend(text: str) -> str:
-    """The origin of a page's address."""
+    """Return the origin of a page's URL."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise ValueError(f'must be the address of one page, such as https://app.example.org (got "{text}")')
@@ -143,10 +143,10 @@ def _frontend(text: str) -> str:
 def _secret(text: str) -> str:
     if len(text.encode()) < SECRET_BYTES:
         raise ValueError(
-            f"must have at least {SECRET_BYTES} bytes (it has {len(text.encode())}): openssl rand -hex 32 prints one"
+            f"must have at least {SECRET_BYTES} bytes (it has {len(text.encode())}): make one with openssl rand -hex 32"
         )
-    if len(set(text)) < SECRET_SIGNS or any(word in text.lower() for word in EVERYBODYS):
-        raise ValueError("must be a secret, and this is an example of one: openssl rand -hex 32 prints one")
+    if len(set(text)) < SECRET_CHARACTERS or any(word in text.lower() for word in PLACEHOLDERS):
+        raise ValueError("must not be an example or a pattern: make a secret with openssl rand -hex 32")
     return text
 
 
@@ -171,99 +171,99 @@ def _setting(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """What the program was told. Read once at start; nothing changes it later."""
+    """The settings: read once at start, never changed."""
 
     database_url: str | None = _setting(
         None, "DATABASE_URL", parse=_database_url, flag="--database-url", secret=True,
-        about="PostgreSQL 15 or newer; unset: the embedded server",
+        about="URL of PostgreSQL 15 or newer; unset: the embedded server",
     )  # fmt: skip
     listen_url: str | None = _setting(
         None, "STATS_LISTEN_URL", parse=_database_url, secret=True,
-        about="direct connection for LISTEN, where DATABASE_URL goes through PgBouncer",
+        about="direct URL of the same database for LISTEN; needed if DATABASE_URL goes through a pooler",
     )  # fmt: skip
     host: str = _setting("127.0.0.1", "HOST", parse=_host, flag="--host", about="address to listen on")
     port: int = _setting(
         8080, "PORT", "SERVER_PORT", "API_PORT", parse=_port, flag="--port",
-        about="port to listen on; 0 takes any free one and prints it",
+        about="port to listen on; 0: any free port, which is printed",
     )  # fmt: skip
     data_dir: Path = _setting(
         Path("data"), "STATS_DATA_DIR", parse=Path, flag="--data-dir",
-        about="folder of the embedded server and of everything else that is kept",
+        about="folder of the embedded database, the spool and the token secret",
     )  # fmt: skip
     spool_max_bytes: int = _setting(
         1 << 30, "STATS_SPOOL_MAX_BYTES", parse=_whole(1 << 20, 1 << 40, "bytes"),
-        about="how much may wait on disk while the database is away",
+        about="largest size of the spool, which keeps events on disk while the database is away",
     )  # fmt: skip
     spool_min_free: int = _setting(
         256 << 20, "STATS_SPOOL_MIN_FREE", parse=_whole(0, 1 << 40, "bytes"),
-        about="what the spool leaves free of its disk",
+        about="bytes of its disk that the spool leaves free",
     )  # fmt: skip
     retention_days: int = _setting(
         0, "STATS_RETENTION_DAYS", parse=_whole(0, 36_500, "days"),
-        about="after how many days raw page and webhook events are deleted, totals stay; 0 keeps them",
+        about="days that raw page and webhook events are kept; totals always stay; 0: for ever",
     )  # fmt: skip
     aggregate_seconds: float = _setting(
         10.0, "STATS_AGGREGATE_SECONDS", parse=_number(0.1, 3600, "seconds"),
-        about="seconds from one aggregation to the next",
+        about="seconds between two aggregations, which count rows that other programs inserted",
     )  # fmt: skip
     generate_rate: float = _setting(
         0.0, "STATS_GENERATE_RATE", parse=_number(0, 100_000, "events per second"), flag="--generate",
-        about="synthetic logins per second made inside serve; 0 is off",
+        about="synthetic logins per second inside serve; 0: none",
     )  # fmt: skip
     webhook_api_key: str = _setting(
         "", "WEBHOOK_API_KEY", parse=str, secret=True,
-        about="what X-API-Key must say on POST /webhook; unset: open",
+        about="key that POST /webhook requires in the X-API-Key header; unset: none",
     )  # fmt: skip
     webhook_secrets: tuple[bytes, ...] = _setting(
         (), "WEBHOOK_SECRET", parse=_secrets, secret=True,
-        about="whsec_… that webhooks must be signed with, several while one is replaced; unset: no signatures",
+        about="secrets for signed webhooks (whsec_…, separated by spaces or commas); unset: no signatures",
     )  # fmt: skip
     webhook_event_types: tuple[str, ...] = _setting(
         (), "WEBHOOK_EVENT_TYPES", parse=_names,
-        about="the event types that webhooks may have, comma separated; unset: any",
+        about="event types that webhooks may have, comma separated; unset: any",
     )  # fmt: skip
     webhook_strict: bool = _setting(
         False, "WEBHOOK_STRICT", parse=_switch,
-        about="true: webhooks with fields that the contract does not name are refused",
+        about="true: refuse webhooks with unknown fields",
     )  # fmt: skip
     cors_origins: tuple[str, ...] = _setting(
         (), "CORS_ORIGINS", parse=_origins,
-        about="other origins whose pages may read statistics and open /ws, comma separated",
+        about="other origins whose pages may read with credentials and open sockets, comma separated",
     )  # fmt: skip
     allowed_hosts: tuple[str, ...] = _setting(
         (), "ALLOWED_HOSTS", parse=_hosts,
-        about="names by which the server may be asked, beside this machine's own, comma separated; unset: any",
+        about="host names the server answers to, comma separated (protects against DNS rebinding); unset: any",
     )  # fmt: skip
     jwt_secret: str | None = _setting(
         None, "JWT_SECRET", parse=_secret, secret=True,
-        about=f"what tokens are signed with, {SECRET_BYTES} bytes at least; unset: made once, kept in the data folder",
+        about=f"secret that signs tokens, at least {SECRET_BYTES} bytes; unset: made once and kept in the data folder",
     )  # fmt: skip
     jwt_secret_previous: str | None = _setting(
         None, "JWT_SECRET_PREVIOUS", parse=_secret, secret=True,
-        about="the secret before, whose tokens still count until they expire",
+        about="previous JWT_SECRET, whose tokens are accepted until they expire",
     )  # fmt: skip
     frontend_url: str | None = _setting(
         None, "FRONTEND_URL", parse=_frontend,
-        about="a page of another origin whose users log in here; cookies are then Secure and SameSite=None",
+        about="URL of a page of another origin whose users log in here; cookies become Secure; SameSite=None",
     )  # fmt: skip
     trusted_proxies: tuple[Network, ...] = _setting(
         (), "TRUSTED_PROXIES", parse=_networks,
-        about="addresses of proxies whose X-Forwarded-For says who asks, comma separated",
+        about="proxies whose X-Forwarded-For is believed (addresses or networks, comma separated)",
     )  # fmt: skip
     throttle_exempt: tuple[Network, ...] = _setting(
         (), "STATS_THROTTLE_EXEMPT", parse=_networks,
-        about="addresses from which logins may be tried, and streams opened, without end, comma separated",
+        about="addresses without limits on logins and streams, for load tests (networks too, comma separated)",
     )  # fmt: skip
     log_level: str = _setting("info", "LOG_LEVEL", parse=_choice(*LOG_LEVELS), about="debug, info, warning or error")
     log_format: str = _setting("text", "LOG_FORMAT", parse=_choice(*LOG_FORMATS), about="text or json")
-    no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to anything: logs without colour")
+    no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to any value: logs without colours")
 
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings")
 
 
 def fields() -> dict[str, dataclasses.Field[Any]]:
-    """The settings by field name; `metadata` has names, parse, about and flag."""
+    """Return the fields of `Settings` by name; `metadata` has names, parse, about and flag."""
     return {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -272,21 +272,21 @@ def load(
     environ: Mapping[str, str] = os.environ,
     dotenv_path: Path = Path(".env"),
 ) -> Settings:
-    """Return the settings; `flags` maps field names to what the command line said (None: not given).
+    """Return the settings. `flags` maps field names to the texts of the command line (None: absent).
 
-    Raises SettingsError that lists every wrong setting, each under the name it was given by.
+    Raises SettingsError with every wrong setting, each under the name that set it.
     """
     sources = (environ, {k: v for k, v in dotenv.dotenv_values(dotenv_path).items() if v is not None})
     values: dict[str, Any] = {}
     faults: list[str] = []
     for name, field in fields().items():
-        given, text = _given(field, (flags or {}).get(name), sources)
+        source_name, text = _look_up(field, (flags or {}).get(name), sources)
         if text is None:
             continue
         try:
             values[name] = field.metadata["parse"](text)
-        except ValueError as wrong:
-            faults.append(f"{given}: {wrong}")
+        except ValueError as fault:
+            faults.append(f"{source_name}: {fault}")
     if faults:
         raise SettingsError(faults)
     if "database_url" not in values:
@@ -295,38 +295,39 @@ def load(
 
 
 def unknown(environ: Mapping[str, str] = os.environ, dotenv_path: Path = Path(".env")) -> list[str]:
-    """One sentence for each `STATS_*` name that is no setting, with the nearest one that is."""
+    """Return a sentence for each variable `STATS_*` that is not a setting, with the most similar setting."""
     known = [name for field in fields().values() for name in field.metadata["names"]]
-    found = sorted({n for n in (*environ, *dotenv.dotenv_values(dotenv_path)) if n.startswith("STATS_")} - {*known})
+    names = {name for name in (*environ, *dotenv.dotenv_values(dotenv_path)) if name.startswith("STATS_")}
     sentences = []
-    for name in found:
+    for name in sorted(names - {*known}):
         near = difflib.get_close_matches(name, known, n=1)
         sentences.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     return sentences
 
 
-def _given(
+def _look_up(
     field: dataclasses.Field[Any], flag: str | None, sources: tuple[Mapping[str, str], ...]
 ) -> tuple[str, str | None]:
+    """Return the name that sets a field, and its text; "" and None if nothing does."""
     if flag is not None:
         return field.metadata["flag"], flag
     for source in sources:
         for name in field.metadata["names"]:
-            if source.get(name):  # an empty variable is how compose files say "unset"
+            if source.get(name):  # compose files pass an unset variable as an empty one
                 return name, source[name]
     return "", None
 
 
 def _from_parts(sources: tuple[Mapping[str, str], ...]) -> str | None:
-    """A URL out of libpq's PG* names, else out of the postgres image's POSTGRES_* names."""
-    both = {**sources[1], **sources[0]}
+    """Return a URL made from libpq's PG* variables, else from the POSTGRES_* variables of the postgres image."""
+    variables = {**sources[1], **sources[0]}
     libpq = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "name": "PGDATABASE"}
-    parts = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "name": "DB"}
-    image = {part: f"POSTGRES_{suffix}" for part, suffix in parts.items()}
+    suffixes = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "name": "DB"}
+    image = {part: f"POSTGRES_{suffix}" for part, suffix in suffixes.items()}
     for names in (libpq, image):
-        part = {key: both.get(name) or "" for key, name in names.items()}
-        if part["host"] or part["name"]:
-            return _url(**part)
+        values = {part: variables.get(name) or "" for part, name in names.items()}
+        if values["host"] or values["name"]:
+            return _url(**values)
     return None
 
 

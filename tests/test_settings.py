@@ -110,7 +110,7 @@ def test_secret_that_is_short_is_refused_and_none_is_shown(name: str) -> None:
     "given", ["x" * 40, "your_secret_key_here_0123456789_abcdef", "changeme-0123456789-abcdefghijk"]
 )
 def test_secret_that_everybody_knows_is_refused(given: str) -> None:
-    with pytest.raises(SettingsError, match="JWT_SECRET: must be a secret, and this is an example of one"):
+    with pytest.raises(SettingsError, match="JWT_SECRET: must not be an example or a pattern"):
         load(JWT_SECRET=given.ljust(32, "-"))
 
 

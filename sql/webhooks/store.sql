@@ -172,15 +172,21 @@ update webhook_count
 set events = (select events from whole)
 where (select events from whole) is not null
 
--- One small step: deletes bins by type that are older than their unit is kept.
+-- One small step: deletes bins by type that are older than their unit is kept, found as in bins.sql.
 -- name: expire
 with old as (
-    select unit, bin, event_type
+    select oldest.*
     from bin_units
-    join webhook_type_bins as total using (unit)
-    where stream = 'webhooks' and bin < kept_since
+    cross join lateral (
+        select unit, bin, event_type
+        from webhook_type_bins as total
+        where total.unit = bin_units.unit and bin < kept_since
+        order by bin
+        limit 5000
+        for update skip locked
+    ) as oldest
+    where stream = 'webhooks'
     limit 5000
-    for update of total skip locked
 ),
 expired as (
     delete from webhook_type_bins as total

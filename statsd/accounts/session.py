@@ -1,7 +1,7 @@
-"""Who asks: the token of a request, in a header or a cookie, and the cookies that carry it.
+"""The session of a request: its token, in the Authorization header or a cookie, and the cookies of a response.
 
-A header wins, because nothing but the client itself can have set it. A cookie comes with requests that other sites
-make, too: those that change something are refused (contracts.md §3, reliability.md §4).
+The header wins over the cookie, because only the client itself can set it. A browser also sends the cookie with
+requests from pages of other sites; those are refused if they change anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOKENS: web.AppKey[Tokens] = web.AppKey("tokens")
 
 AUTH, USER = "auth_token", "user_data"
 MISSING = "No token provided"
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 JSON = ("application/json", *LINES)
 SAFE_METHODS = ("GET", "HEAD")
 GUARDS = (
@@ -43,12 +43,15 @@ def body(user: User) -> dict[str, str | int]:
 
 
 async def user(request: web.Request) -> User:
-    """Return who asks. Raises Unauthenticated (401), DatabaseAway, and BadRequest (403) for another site's request."""
+    """Return the user of the request's token. Raises as `claims` does, and DatabaseAway."""
     return await request.app[ACCOUNTS].user_of(claims(request))
 
 
 def claims(request: web.Request) -> Claims:
-    """Return what the request's token says. Raises Unauthenticated, and BadRequest (403) for another site's request."""
+    """Return the claims of the request's token.
+
+    Raises Unauthenticated (401), and BadRequest (403) if another site's page sent a request that changes something.
+    """
     token = _bearer(request)
     if token is None:
         token = request.cookies.get(AUTH, "")
@@ -60,26 +63,26 @@ def claims(request: web.Request) -> Claims:
 
 
 def all_claims(request: web.Request) -> list[Claims]:
-    """Return what the request's tokens say, the header's and the cookie's, those that are none left out.
+    """Return the claims of the request's valid tokens, from the headers and the cookie.
 
-    Raises BadRequest (403) for another site's request: one without a header.
+    Raises BadRequest (403) for a request from another site's page without an Authorization header.
     """
-    headers = list(filter(None, map(_token, request.headers.getall("Authorization", []))))
-    if not headers:
+    bearers = list(filter(None, map(_token, request.headers.getall("Authorization", []))))
+    if not bearers:
         refuse_other_sites(request)
-    found = []
-    for token in (*headers, request.cookies.get(AUTH, "")):
+    all_claims = []
+    for token in (*bearers, request.cookies.get(AUTH, "")):
         with suppress(Unauthenticated):
-            found.append(request.app[TOKENS].read(token))
-    return found
+            all_claims.append(request.app[TOKENS].read(token))
+    return all_claims
 
 
 def _bearer(request: web.Request) -> str | None:
-    """The token of the Authorization header; None without one, or with a scheme that is not ours."""
-    given = request.headers.getall("Authorization", [])
-    if len(given) > 1:
+    """Return the token of the Authorization header; None without a header or with another scheme than Bearer."""
+    headers = request.headers.getall("Authorization", [])
+    if len(headers) > 1:
         raise Unauthenticated(INVALID)
-    return _token(given[0]) if given else None
+    return _token(headers[0]) if headers else None
 
 
 def _token(header: str) -> str | None:
@@ -88,36 +91,39 @@ def _token(header: str) -> str | None:
 
 
 def refuse_other_sites(request: web.Request) -> None:
-    """Raise BadRequest (403) for a request that a page of another site made."""
+    """Raise BadRequest (403) for a request from a page of another site.
+
+    Browsers send Sec-Fetch-Site or Origin with such requests; other clients send neither, and pass.
+    """
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site")
     if origin is not None and is_named(origin, request):
         return
-    own = site in ("same-origin", "none") if site is not None else origin is None or is_own(origin, request)
-    if not own:
-        raise BadRequest(403, "pages of other sites may not do this: FRONTEND_URL or CORS_ORIGINS must name them")
+    is_allowed = site in ("same-origin", "none") if site is not None else origin is None or is_own(origin, request)
+    if not is_allowed:
+        raise BadRequest(403, "a page of another site may not do this: add its origin to FRONTEND_URL or CORS_ORIGINS")
 
 
 def demand_json(request: web.Request) -> None:
-    """Raise BadRequest (415) for a body of another type: those are what another site's form can send."""
+    """Raise BadRequest (415) for a body that is not JSON: a form on another site's page cannot send JSON."""
     if request.content_type not in JSON or "Content-Type" not in request.headers:
         raise BadRequest(415, "Content-Type: must be application/json")
 
 
 def give_cookies(request: web.Request, response: web.Response, token: str, user: User) -> None:
-    """Set the two cookies of a session, in the words of contracts.md §3.2."""
+    """Set the cookies `auth_token` (HttpOnly) and `user_data` (JSON, as encodeURIComponent writes it) for a day."""
     ends = datetime.now(UTC) + timedelta(seconds=SECONDS)
     lifetime = f"Max-Age={SECONDS}; Path=/; Expires={format_datetime(ends, usegmt=True)}"
     person = quote(msgspec.json.encode(body(user)), safe=AS_IN_URI_COMPONENTS)
     _set_both(request, response, token, person, lifetime)
 
 
-def take_cookies(request: web.Request, response: web.Response) -> None:
-    """Make the client forget both."""
-    _set_both(request, response, "", "", f"Path=/; Expires={format_datetime(LONG_AGO, usegmt=True)}")
+def clear_cookies(request: web.Request, response: web.Response) -> None:
+    """Clear both cookies."""
+    _set_both(request, response, "", "", f"Path=/; Expires={format_datetime(EPOCH, usegmt=True)}")
 
 
 def _set_both(request: web.Request, response: web.Response, token: str, person: str, lifetime: str) -> None:
-    where = "Secure; SameSite=None" if request.app[SETTINGS].frontend_url else "SameSite=Lax"
-    response.headers.add("Set-Cookie", f"{AUTH}={token}; {lifetime}; HttpOnly; {where}")
-    response.headers.add("Set-Cookie", f"{USER}={person}; {lifetime}; {where}")
+    same_site = "Secure; SameSite=None" if request.app[SETTINGS].frontend_url else "SameSite=Lax"
+    response.headers.add("Set-Cookie", f"{AUTH}={token}; {lifetime}; HttpOnly; {same_site}")
+    response.headers.add("Set-Cookie", f"{USER}={person}; {lifetime}; {same_site}")

@@ -50,8 +50,8 @@ async def post_register(request: web.Request) -> web.Response:
 
     201 with the user, a token, and both cookies; 400 for a name that is taken.
     """
-    given = registration(await _read(request))
-    return _begin(request, await request.app[ACCOUNTS].register(given, client_address(request)), 201)
+    user = await request.app[ACCOUNTS].register(registration(await _read(request)), client_address(request))
+    return _begin(request, user, 201)
 
 
 @Operation(
@@ -71,8 +71,8 @@ async def post_login(request: web.Request) -> web.Response:
 
     200 with the user, a token, and both cookies; 400 for a wrong name or password, which are not told apart.
     """
-    given = await _credentials(request)
-    user = await request.app[ACCOUNTS].login(given.username, given.password, client_address(request))
+    credentials = await _credentials(request)
+    user = await request.app[ACCOUNTS].login(credentials.username, credentials.password, client_address(request))
     return _begin(request, user, 200)
 
 
@@ -103,8 +103,10 @@ async def post_logout(request: web.Request) -> web.Response:
         for claims in session.all_claims(request):
             await request.app[ACCOUNTS].revoke(claims)
     except DatabaseAway as away:
-        response = refusal(503, f"the cookies are gone, but the session may be used until it ends: {away}", RETRY)
-    session.take_cookies(request, response)
+        response = refusal(
+            503, f"the cookies are cleared, but the session is still valid until it expires: {away}", RETRY
+        )
+    session.clear_cookies(request, response)
     return response
 
 

@@ -1,9 +1,12 @@
-"""The throttle of logins: the next attempt waits the longer, the more were wrong before. Its state is in PostgreSQL.
+"""The throttle of logins: the more attempts were wrong, the longer the next one waits. Its state is in PostgreSQL.
 
-It counts by name and address together, by address, and by name, and none of it can keep an owner out for long. Whoever
-has logged in from an address before is held up there only by what was tried there under the own name. What others do
-elsewhere, or under other names, opens again every few seconds: more often than those can be there, each of whom waits
-minutes between two attempts. And a refused attempt lengthens nothing.
+Attempts are counted per name and address, per address, and per name. None of these locks out the owner of an account
+for long:
+
+- At an address where the owner has logged in before, only attempts there under this name count.
+- Elsewhere the counts per address and per name delay an attempt by 2 and 10 seconds at most. An attacker cannot use up
+  every opening, because each of its addresses waits up to 5 minutes between two attempts on one name.
+- A refused attempt does not lengthen a delay.
 """
 
 from __future__ import annotations
@@ -29,17 +32,17 @@ WHAT = "login attempts"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """So many attempts are free; then each waits a second, two, four, and `longest` seconds at most."""
+    """`free` attempts without a delay; then one of 1, 2, 4, … seconds, at most `longest`."""
 
     free: int
     longest: int
 
 
 TOGETHER = Rule(free=5, longest=300)
-ADDRESS = Rule(free=30, longest=2)  # half a company may share it: thirty a minute are let through at any time
-NAME = Rule(free=100, longest=10)  # from all over the world: a botnet guesses 8,640 a day, and no more
+ADDRESS = Rule(free=30, longest=2)  # a company may share an address: 30 a minute always pass
+NAME = Rule(free=100, longest=10)  # from all addresses together: a botnet can guess 8,640 times a day
 REGISTRATION = Rule(free=30, longest=2)
-AT_ONCE = 4  # the pool is there for events, too
+MOST_QUERIES = 4  # at a time: events need the pool, too
 
 
 def _subject(*parts: str) -> bytes:
@@ -47,30 +50,30 @@ def _subject(*parts: str) -> bytes:
 
 
 class Throttle:
-    """Counts attempts; those from `exempt` networks never wait."""
+    """Counts attempts. Those from `exempt` networks are not counted."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], exempt: Sequence[Network] = ()) -> None:
         self._pool = pool
         self._exempt = exempt
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MOST_QUERIES)
 
     async def enter(self, name: str, address: str) -> Attempt | None:
-        """Count an attempt, before it is known whether it is right. Raises TooManyAttempts.
+        """Count an attempt before the password is checked. Raises TooManyAttempts and DatabaseAway.
 
-        `name` in the form in which names are compared.
+        `name` is the key of an account (`users.key_of`). Returns None for an exempt address.
         """
         if is_within(address, self._exempt):
             return None
-        place = client_network(address)
-        together = _subject("together", name, place)
+        network = client_network(address)
+        together = _subject("together", name, network)
         rules = {together: TOGETHER}
         if not await self._do("is_known", together):
-            rules |= {_subject("address", place): ADDRESS, _subject("name", name): NAME}
+            rules |= {_subject("address", network): ADDRESS, _subject("name", name): NAME}
         await self._enter(rules, WHAT)
         return Attempt(together, tuple(rules.keys() - {together}))
 
     async def enter_new(self, address: str) -> None:
-        """Count a registration. Raises TooManyAttempts."""
+        """Count a registration. Raises TooManyAttempts and DatabaseAway."""
         if not is_within(address, self._exempt):
             await self._enter({_subject("registration", client_network(address)): REGISTRATION}, "registrations")
 
@@ -79,22 +82,22 @@ class Throttle:
         refused = [record for record in counted if record["refused"]]
         if refused:
             await self._release([record["subject"] for record in counted if not record["refused"]])
-            raise TooManyAttempts(f"Too many {what}, try again later", max(one["seconds"] for one in refused))
+            raise TooManyAttempts(f"Too many {what}, try again later", max(record["seconds"] for record in refused))
 
     async def withdraw(self, attempt: Attempt | None) -> None:
-        """Take an attempt out of the count that was not made after all."""
+        """Uncount an attempt whose password was never checked."""
         if attempt is not None:
             await self._release([attempt.together, *attempt.others])
 
     async def succeed(self, attempt: Attempt | None) -> None:
-        """Take an attempt that was right out of the count, and know the name at this address from now on."""
+        """Uncount a right attempt, and remember the name at this address."""
         if attempt is not None:
             await self._release(attempt.others)
             await self._do("forget", attempt.together)
             await self._do("remember", attempt.together)
 
     async def remember(self, name: str, address: str) -> None:
-        """Know the name at this address from now on."""
+        """Remember that the owner of the name has been at this address."""
         together = _subject("together", name, client_network(address))
         await self._do("remember", together)
 
@@ -102,21 +105,21 @@ class Throttle:
         limits = [(rule.free, rule.longest) for rule in rules.values()]
         free, longest = map(list, zip(*limits, strict=True))
         attempt = partial(self._pool.fetch, QUERIES["attempt"], list(rules), free, longest)
-        async with self._turns:
+        async with self._slots:
             return await ask(WHAT, again(attempt))
 
     async def _release(self, subjects: Sequence[bytes]) -> None:
         if subjects:
             await self._do("release", subjects)
 
-    async def _do(self, query: str, given: Any) -> Any:
-        async with self._turns:
-            return await ask(WHAT, self._pool.fetchval(QUERIES[query], given))
+    async def _do(self, query: str, argument: Any) -> Any:
+        async with self._slots:
+            return await ask(WHAT, self._pool.fetchval(QUERIES[query], argument))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What an attempt was counted under: name and address together, and the others."""
+    """The subjects an attempt was counted under: name and address together, and the others."""
 
     together: bytes
     others: tuple[bytes, ...]

@@ -1,4 +1,4 @@
-"""Accounts: who may log in, and who is meant by a token."""
+"""Accounts: register, log in, find the user of a token."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from statsd.web.decode import PRINTABLE
 GENDERS = ("Male", "Female", "Other")
 OLDEST = 150
 USERNAME_CHARACTERS = 64
-REMEMBERED = 10_000
+REMEMBERED = 10_000  # users last seen, for while the database is away
 TAKEN = "Username already exists"
 QUERIES = sql.load("accounts")
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with an account, without the password."""
+    """An account without its password."""
 
     id: int
     username: str
@@ -56,9 +56,9 @@ class Registration:
     gender: str
 
 
-def registration(given: dict[str, Any]) -> Registration:
-    """Return what was sent as a registration. Raises InvalidEvent in the words of contracts.md §3.2."""
-    username, password, age, gender = (given.get(name) for name in ("username", "password", "age", "gender"))
+def registration(body: dict[str, Any]) -> Registration:
+    """Return the registration in a JSON body. `age` may be a number or its digits. Raises InvalidEvent."""
+    username, password, age, gender = (body.get(name) for name in ("username", "password", "age", "gender"))
     if any(value is None or value == "" for value in (username, password, age, gender)):
         raise InvalidEvent(["All fields are required"])
     years = _whole(age)
@@ -73,26 +73,29 @@ def registration(given: dict[str, Any]) -> Registration:
     return Registration(str(username), str(password), years, str(gender))
 
 
-def _username_fault(given: object) -> str | None:
-    if isinstance(given, str) and len(given) <= USERNAME_CHARACTERS and re.match(PRINTABLE, given):
+def _username_fault(username: object) -> str | None:
+    if isinstance(username, str) and len(username) <= USERNAME_CHARACTERS and re.match(PRINTABLE, username):
         return None
     return f"username must be a string of 1 to {USERNAME_CHARACTERS} printable characters, not blank"
 
 
 def _whole(age: object) -> int:
-    """The number of an integer, or of a text of digits; -1 for everything else."""
+    """Return the value of an integer or of a text of digits; -1 for anything else."""
     if isinstance(age, str):
         return int(age) if re.fullmatch(r"\d{1,3}", age, re.ASCII) else -1
     return age if isinstance(age, int) and not isinstance(age, bool) else -1
 
 
 def key_of(username: str) -> str:
-    """Return the form in which names are compared: case, width and spaces around make no other name."""
+    """Return the form in which names are compared: case, width (NFKC) and outer spaces make no difference."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold()).strip()
 
 
 class Accounts:
-    """Makes accounts, checks passwords, and knows whom tokens mean."""
+    """Makes and changes accounts, checks passwords, and finds the users of tokens.
+
+    Every method raises DatabaseAway if the database does not answer.
+    """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], passwords: Passwords, throttle: Throttle) -> None:
         self._pool = pool
@@ -100,40 +103,42 @@ class Accounts:
         self._throttle = throttle
         self._seen: OrderedDict[UUID, User] = OrderedDict()
 
-    async def register(self, given: Registration, address: str) -> User:
-        """Make an account for somebody at an address, who is at home there from now on.
+    async def register(self, registration: Registration, address: str) -> User:
+        """Make an account, and remember its owner at this address.
 
-        Raises AccountRefused for a name that is taken, however many ask for it at once, TooManyAttempts and Overloaded.
+        Raises AccountRefused for a name that is taken, TooManyAttempts and Overloaded.
         """
         await self._throttle.enter_new(address)
-        key = key_of(given.username)
-        if await self._found(key) is not None:
-            raise AccountRefused(TAKEN)  # before a password is hashed for nothing
-        async with self._passwords.turn(client_network(address)):
-            made = await self.add(given)
-        with suppress(DatabaseAway):  # the account is there: who hears otherwise would find the name taken
+        key = key_of(registration.username)
+        if await self._find(key) is not None:
+            raise AccountRefused(TAKEN)  # before the expensive hash
+        async with self._passwords.slot(client_network(address)):
+            user = await self.add(registration)
+        with suppress(DatabaseAway):  # the account exists: after an error a second try would find the name taken
             await self._throttle.remember(key, address)
-        return made
+        return user
 
-    async def add(self, given: Registration) -> User:
+    async def add(self, registration: Registration) -> User:
         """Make an account. Raises AccountRefused for a name that is taken."""
-        hashed = await self._passwords.hash(given.password)
-        values = (given.username, key_of(given.username), hashed, given.age, given.gender)
-        made = await ask("accounts", self._pool.fetchrow(QUERIES["add"], *values))
-        if made is None:
+        hashed = await self._passwords.hash(registration.password)
+        name = registration.username
+        values = (name, key_of(name), hashed, registration.age, registration.gender)
+        row = await ask("accounts", self._pool.fetchrow(QUERIES["add"], *values))
+        if row is None:
             raise AccountRefused(TAKEN)
-        return User(**made)
+        return User(**row)
 
     async def login(self, username: str, password: str, address: str) -> User:
-        """Return who it is. Raises AccountRefused the same way and after the same time for a wrong name or password,
-        TooManyAttempts, and Overloaded.
+        """Return the user. Raises AccountRefused, TooManyAttempts and Overloaded.
+
+        A wrong name and a wrong password give the same error after the same time.
         """
         if _username_fault(username) or passwords.fault(password):
-            raise AccountRefused("Invalid credentials")  # nobody can have these
+            raise AccountRefused("Invalid credentials")  # no account can have these
         key = key_of(username)
         attempt = await self._throttle.enter(key, address)
         try:
-            async with self._passwords.turn(client_network(address)):
+            async with self._passwords.slot(client_network(address)):
                 user = await self._verified(key, password)
         except Overloaded:
             await self._throttle.withdraw(attempt)
@@ -142,26 +147,26 @@ class Accounts:
         return user
 
     async def _verified(self, key: str, password: str) -> User:
-        found = await self._found(key)
-        hashed = found["password"] if found else None
-        if not await self._passwords.verify(hashed, password) or found is None or hashed is None:
+        row = await self._find(key)
+        hashed = row["password"] if row else None
+        if not await self._passwords.verify(hashed, password) or row is None or hashed is None:
             raise AccountRefused("Invalid credentials")
         if self._passwords.is_outdated(hashed):
-            again = await self._passwords.hash(password)
-            await ask("accounts", self._pool.execute(QUERIES["rehash"], found["id"], hashed, again))
-        return User(*(found[name] for name in User.__slots__))
+            new_hash = await self._passwords.hash(password)
+            await ask("accounts", self._pool.execute(QUERIES["rehash"], row["id"], hashed, new_hash))
+        return User(*(row[name] for name in User.__slots__))
 
-    async def _found(self, key: str) -> asyncpg.Record | None:
+    async def _find(self, key: str) -> asyncpg.Record | None:
         return await ask("accounts", self._pool.fetchrow(QUERIES["find"], key))
 
     async def user_of(self, claims: Claims, patience: float = PATIENCE_SECONDS) -> User:
-        """Return whom a token means. Raises Unauthenticated for one that was revoked, and DatabaseAway."""
+        """Return the user of a token. Raises Unauthenticated for a revoked one, and DatabaseAway after `patience`."""
         query = self._pool.fetchrow(QUERIES["of_token"], claims.user_id, claims.version, claims.jti)
-        found = await ask("accounts", query, patience)
-        if found is None:
+        row = await ask("accounts", query, patience)
+        if row is None:
             self._seen.pop(claims.jti, None)
             raise Unauthenticated(INVALID)
-        user = User(**found)
+        user = User(**row)
         self._seen[claims.jti] = user
         self._seen.move_to_end(claims.jti)
         if len(self._seen) > REMEMBERED:
@@ -169,7 +174,10 @@ class Accounts:
         return user
 
     async def user_seen(self, claims: Claims) -> User:
-        """The same; while the database is away, as this server saw the user last. Raises DatabaseAway for others."""
+        """Return the user of a token; while the database is away, as this server last saw the user.
+
+        Raises Unauthenticated, and DatabaseAway for a token this server has not seen.
+        """
         seen = self._seen.get(claims.jti)
         if seen is None:
             return await self.user_of(claims)
@@ -179,26 +187,25 @@ class Accounts:
             return seen
 
     async def revoke(self, claims: Claims) -> None:
-        """Make a token worthless before it expires."""
+        """Revoke a token before it expires."""
         self._seen.pop(claims.jti, None)
-        await ask(
-            "accounts", self._pool.execute(QUERIES["revoke"], claims.jti, datetime.fromtimestamp(claims.exp, UTC))
-        )
+        expires = datetime.fromtimestamp(claims.exp, UTC)
+        await ask("accounts", self._pool.execute(QUERIES["revoke"], claims.jti, expires))
 
     async def require(self, username: str) -> None:
-        """Raise AccountRefused where nobody has this name."""
-        if await self._found(key_of(username)) is None:
+        """Raise AccountRefused if there is no user of this name."""
+        if await self._find(key_of(username)) is None:
             raise AccountRefused(f"there is no user {username}")
 
     async def change_password(self, username: str, password: str) -> None:
-        """Set a password, and make every token of the account worthless. Raises InvalidEvent, AccountRefused."""
-        if wrong := passwords.fault(password):
-            raise InvalidEvent([wrong])
+        """Set a password and revoke every token of the account. Raises InvalidEvent and AccountRefused."""
+        if fault := passwords.fault(password):
+            raise InvalidEvent([fault])
         hashed = await self._passwords.hash(password)
         await self._change(username, self._pool.fetchval(QUERIES["change_password"], key_of(username), hashed))
 
     async def remove(self, username: str) -> None:
-        """Remove an account; the clicks stay in the statistics. Raises AccountRefused."""
+        """Remove an account; its clicks stay in the statistics. Raises AccountRefused."""
         await self._change(username, self._pool.fetchval(QUERIES["remove"], key_of(username)))
 
     async def _change(self, username: str, change: Coroutine[Any, Any, Any]) -> None:
@@ -206,16 +213,16 @@ class Accounts:
             raise AccountRefused(f"there is no user {username}")
 
     async def samples(self) -> int:
-        """Return how many accounts have a password that everybody knows."""
-        number: int = await ask("accounts", self._pool.fetchval(QUERIES["samples"]))
-        return number
+        """Return how many sample accounts there are; their password is public."""
+        count: int = await ask("accounts", self._pool.fetchval(QUERIES["samples"]))
+        return count
 
 
 @asynccontextmanager
 async def open_accounts(pool: asyncpg.Pool[asyncpg.Record], exempt: Sequence[Network] = ()) -> AsyncIterator[Accounts]:
     """Yield the accounts; their threads end with the block. Logins from `exempt` networks are not throttled."""
-    with closing(Passwords()) as made:
-        yield Accounts(pool, made, Throttle(pool, exempt))
+    with closing(Passwords()) as passwords:
+        yield Accounts(pool, passwords, Throttle(pool, exempt))
 
 
 ACCOUNTS: web.AppKey[Accounts] = web.AppKey("accounts")

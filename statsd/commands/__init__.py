@@ -1,1 +1,1 @@
-"""What one can run: a file for each command, with its arguments and its deed."""
+"""The commands: each file defines the arguments of one in `add` and runs it in `run`."""

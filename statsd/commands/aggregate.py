@@ -1,4 +1,4 @@
-"""`aggregate`: fold rows that other programs inserted, or make all totals anew."""
+"""`aggregate`: count rows that other programs inserted, or rebuild all totals."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from statsd.streams import STREAMS
 
 
 def add(commands: Any, name: str) -> None:
-    parser = add_command(commands, name, "fold rows that other programs inserted", "aggregate --rebuild")
-    parser.add_argument("--rebuild", action="store_true", help="make all totals anew from the raw rows")
+    parser = add_command(commands, name, "count rows that other programs inserted", "aggregate --rebuild")
+    parser.add_argument("--rebuild", action="store_true", help="rebuild all totals from the raw rows")
     add_json(parser)
 
 
@@ -31,4 +31,4 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
         print(json.dumps(counts))
     else:
         for name, rows in counts.items():
-            print(f"{name}: {rows} rows folded", file=sys.stderr)
+            print(f"{name}: {rows} rows counted", file=sys.stderr)

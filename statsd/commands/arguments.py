@@ -1,4 +1,4 @@
-"""What the commands share on the command line: the form of their help, flags for settings, exit codes."""
+"""What all commands share on the command line: the format of the help, flags for settings, exit codes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from statsd import settings
 
 EXIT_CODES = """exit codes:
-  0 ok, or stopped by SIGTERM   1 failed   2 usage   3 a setting is wrong
-  4 database unreachable        5 the database is newer than the program   130 Ctrl-C"""
+  0 success, or stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
+  4 database unavailable             5 database newer than the program   130 Ctrl-C"""
 
 
 def add_command(commands: Any, name: str, about: str, example: str) -> argparse.ArgumentParser:
-    """Return the parser of a new command, with the flags that all of them have."""
+    """Return the parser of a new command, with the flags that every command has."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=about,
@@ -27,13 +27,14 @@ def add_command(commands: Any, name: str, about: str, example: str) -> argparse.
 
 
 def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add the flags of settings, named by their fields."""
+    """Add the flags of settings; `names` are fields of `Settings`."""
     for name in names:
         field = settings.fields()[name]
-        about = f"{field.metadata['about']} ({field.metadata['names'][0]}, default {field.default or 'unset'})"
+        default = "" if field.default is None else f", default {field.default}"
+        about = f"{field.metadata['about']} ({field.metadata['names'][0]}{default})"
         parser.add_argument(field.metadata["flag"], dest=name, metavar=name.upper().split("_")[-1], help=about)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that asks for the result as JSON."""
-    parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+    """Add the flag `--json`."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")

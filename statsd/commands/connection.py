@@ -1,4 +1,4 @@
-"""The database as a command uses it: migrated, and beside servers that run, which hear what the command changed."""
+"""The database for a command: its schema is up to date, and running servers are notified of changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from statsd.settings import Settings
 
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], Channel]]:
-    """Yield a pool, and a channel that announces changes and does not listen. Raises DatabaseError."""
+    """Yield a pool, and a channel that announces changes but does not listen. Raises DatabaseError."""
     async with open_database(settings) as dsn, await open_pool(dsn) as pool:
         channel = Channel(dsn, pool)
         announcing = asyncio.create_task(channel.run())

@@ -17,8 +17,8 @@ from statsd.streams import STREAMS
 def add(commands: Any, name: str) -> None:
     about = "list, retry or drop accepted events that PostgreSQL refused"
     parser = add_command(commands, name, about, "dead-letters retry all")
-    parser.add_argument("action", choices=["list", "retry", "drop"], help="list prints one JSON object a line")
-    parser.add_argument("id", nargs="*", help="which, by id, or: all")
+    parser.add_argument("action", choices=["list", "retry", "drop"], help="list prints one JSON object per line")
+    parser.add_argument("id", nargs="*", help="ids of events, or: all")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -24,18 +24,20 @@ DRAW_SECONDS = 0.2
 def add(commands: Any, name: str) -> None:
     parser = add_command(commands, name, "store realistic synthetic events", "generate --rate 5")
     streams = [stream.name for stream in STREAMS if not stream.part_of]
-    parser.add_argument("--stream", choices=streams, default=streams[0], help="default %(default)s")
+    parser.add_argument(
+        "--stream", choices=streams, default=streams[0], help="stream to generate (default %(default)s)"
+    )
     parser.add_argument("--rate", type=_positive, metavar="N", help=f"events per second (default {DEFAULT_RATE:g})")
     parser.add_argument(
-        "--count", type=_count, metavar="N", help="stop after N events; without --rate as fast as possible"
+        "--count", type=_count, metavar="N", help="stop after N events; without --rate, as fast as possible"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="the same events every time")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the random numbers: the same events every time")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_json(parser)
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    logging.getLogger("statsd.ingest").setLevel(logging.WARNING)  # the progress says the same
+    logging.getLogger("statsd.ingest").setLevel(logging.WARNING)  # the progress line shows the same
     stream = next(stream for stream in STREAMS if stream.name == arguments.stream)
     parts = [part for part in STREAMS if part.part_of == stream.name]
     async with connected(settings) as (pool, channel):
@@ -55,7 +57,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 writer.stop()
             await asyncio.gather(*writing)
             stored = sum(writer.stored for _, writer in writers)
-            progress.finish(stored)  # after Ctrl-C also what was on its way
+            progress.finish(stored)  # after Ctrl-C with the rows that were still queued
             if arguments.json:
                 print(json.dumps({"stream": stream.name, "stored": stored}))
 

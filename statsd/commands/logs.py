@@ -1,4 +1,4 @@
-"""Logging to stderr, one line an event, as text or as JSON. Never bodies, tokens, passwords or user ids."""
+"""Logging to stderr, one line per message, as text or JSON. Never log bodies, tokens, passwords or user ids."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Text(logging.Formatter):
 
     def format(self, record: LogRecord) -> str:
         line = super().format(record)
-        if not record.exc_info:  # a message that carries a client's text must not begin a second line
+        if not record.exc_info:  # a client's text in a message must not start a new line or colour it
             line = line.replace("\r", "\\r").replace("\n", "\\n").replace("\033", "\\x1b")
         colour = _COLOURS.get(record.levelno) if self._colour else None
         return f"{colour}{line}\033[0m" if colour else line
@@ -47,7 +47,7 @@ class _Json(logging.Formatter):
 
 
 class _NoBadHttp(logging.Filter):
-    """aiohttp logs a traceback for every malformed request line and every broken gzip: a flood anyone can send."""
+    """Drops aiohttp's tracebacks for malformed requests and broken gzip: any client could flood the log with them."""
 
     def filter(self, record: LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -55,7 +55,7 @@ class _NoBadHttp(logging.Filter):
 
 
 def configure(settings: Settings) -> None:
-    """Send every log line to stderr in the format and from the level the settings say."""
+    """Log to stderr in the configured format and from the configured level."""
     handler = logging.StreamHandler(sys.stderr)
     colour = sys.stderr.isatty() and not settings.no_color
     handler.setFormatter(_Json() if settings.log_format == "json" else _Text(colour))

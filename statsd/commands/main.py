@@ -1,4 +1,4 @@
-"""The command line. Data goes to stdout, talk to stderr; the exit code says how it ended."""
+"""The command line. Data goes to stdout, messages go to stderr; `arguments.EXIT_CODES` lists the exit codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 try:
     import uvloop
-except ImportError:  # it does not exist for Windows
+except ImportError:  # not available on Windows
     uvloop = None  # type: ignore[assignment]
 
 from statsd import __version__, settings
@@ -33,25 +33,25 @@ COMMANDS = {
     "sql": sql,
     "openapi": openapi,
 }
-"""By name, in the order of the help. Each adds its arguments in `add` and does its deed in `run`."""
+"""By name, in the order of the help. Each has `add`, which adds its arguments, and `run`."""
 
 log = logging.getLogger("statsd")
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run the command in `words` (default: sys.argv) and return its exit code."""
     arguments = _parser().parse_args(words)
     try:
-        loaded = settings.load({name: getattr(arguments, name, None) for name in settings.fields()})
+        loaded_settings = settings.load({name: getattr(arguments, name, None) for name in settings.fields()})
     except SettingsError as error:
         for fault in error.faults:
             print(f"statsd: {fault}", file=sys.stderr)
         return error.exit_code
-    logs.configure(loaded)
+    logs.configure(loaded_settings)
     for sentence in settings.unknown():
         log.warning("%s", sentence)
     try:
-        return _run(COMMANDS[arguments.command].run(arguments, loaded))
+        return _run(COMMANDS[arguments.command].run(arguments, loaded_settings))
     except StatsError as error:
         print(f"statsd: {error}", file=sys.stderr)
         return error.exit_code
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(command: Coroutine[Any, Any, None]) -> int:
-    """Run until the command ends or a signal asks it to; a second signal ends the process at once."""
+    """Run until the command ends. A first signal cancels it; a second one ends the process at once."""
     received: list[signal.Signals] = []
 
     async def until_signal() -> None:

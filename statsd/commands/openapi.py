@@ -1,4 +1,4 @@
-"""`openapi`: print what can be asked over HTTP, as OpenAPI 3.1."""
+"""`openapi`: print the OpenAPI 3.1 document of the HTTP API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from statsd.site import docs
 
 
 def add(commands: Any, name: str) -> None:
-    about = "print what can be asked over HTTP, as OpenAPI 3.1"
+    about = "print the OpenAPI 3.1 document of the HTTP API"
     add_command(commands, name, about, "openapi > openapi.json")
 
 

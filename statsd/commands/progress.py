@@ -1,4 +1,4 @@
-"""One line on stderr that says how far long work is: redrawn on a terminal, else a new one every few seconds."""
+"""Progress of long work on stderr: one line, redrawn on a terminal; elsewhere a new line every 5 s."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ BAR = 30
 
 
 class Progress:
-    """Counts events; draws their rate and total, and a bar where `goal` says how many there will be."""
+    """Shows the total and the rate per second of a stream's events; with a `goal` also a bar."""
 
-    def __init__(self, what: str, goal: int | None, quiet: bool) -> None:
-        self._what = what
+    def __init__(self, stream: str, goal: int | None, quiet: bool) -> None:
+        self._stream = stream
         self._goal = goal
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
@@ -23,15 +23,15 @@ class Progress:
         self._drawn = 0.0
 
     def show(self, total: int) -> None:
-        """Draw, unless the last drawing is too young."""
+        """Draw the line, unless it was drawn a moment ago."""
         now = time.monotonic()
         if self._quiet or now - self._drawn < (REDRAW_SECONDS if self._terminal else LINE_SECONDS):
             return
         rate = (total - self._window_total) / max(now - self._window_start, 0.001)
-        if now - self._window_start > 2:  # the rate is that of the last seconds, not of the whole run
+        if now - self._window_start > 2:  # the rate of the last seconds, not of the whole run
             self._window_start, self._window_total = now, total
         self._drawn = now
-        line = f"{self._bar(total)}{total:,} {self._what}  {rate:,.1f}/s"
+        line = f"{self._bar(total)}{total:,} {self._stream}  {rate:,.1f}/s"
         print(
             f"\r\033[K{line}" if self._terminal else line,
             end="" if self._terminal else "\n",
@@ -40,12 +40,12 @@ class Progress:
         )
 
     def finish(self, total: int) -> None:
-        """End the line and say what was done in all."""
+        """End the line with the total, the time and the mean rate."""
         seconds = time.monotonic() - self._started
         if not self._quiet:
             clear = "\r\033[K" if self._terminal else ""
             rate = total / max(seconds, 0.001)
-            print(f"{clear}{total:,} {self._what} in {seconds:.1f} s ({rate:,.1f}/s)", file=sys.stderr, flush=True)
+            print(f"{clear}{total:,} {self._stream} in {seconds:.1f} s ({rate:,.1f}/s)", file=sys.stderr, flush=True)
 
     def _bar(self, total: int) -> str:
         if self._goal is None:

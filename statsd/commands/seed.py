@@ -1,4 +1,4 @@
-"""`seed`: store sample logins, well-known items and owners, or sample accounts with their clicks; each once."""
+"""`seed`: store sample logins, sample accounts with their clicks, or items and owners with fixed ids; each once."""
 
 from __future__ import annotations
 
@@ -20,17 +20,15 @@ from statsd.settings import Settings
 from statsd.streams import STREAMS
 from statsd.streams.usage.sample import FEATURES, PEOPLE
 
-PASSWORD = "password123"  # noqa: S105 - everybody knows it: `serve` warns of accounts that have it
+PASSWORD = "password123"  # noqa: S105 - public: `serve` warns of accounts that have it
 
 log = logging.getLogger("statsd")
 
 
 def add(commands: Any, name: str) -> None:
-    parser = add_command(commands, name, "store the rows of sample_data.sql", "seed")
-    parser.add_argument("--usage", action="store_true", help="ten sample users and their 100 clicks instead")
-    parser.add_argument(
-        "--transfers", action="store_true", help="base items, owners and items with well-known ids instead"
-    )
+    parser = add_command(commands, name, "store sample data: the logins of sample_data.sql", "seed")
+    parser.add_argument("--usage", action="store_true", help="ten sample users with 100 clicks instead")
+    parser.add_argument("--transfers", action="store_true", help="base items, owners and items with fixed ids instead")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -42,17 +40,17 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 channel.announce(stream.name)
                 print(f"{rows} {stream.name} stored", file=sys.stderr)
             elif stream.name == seeded:
-                print(f"0 {stream.name} stored, the samples are there", file=sys.stderr)
+                print(f"0 {stream.name} stored, the samples were there already", file=sys.stderr)
     if arguments.usage:
         print(f"the sample accounts, user1 to user10, log in with {PASSWORD}", file=sys.stderr)
 
 
 async def store(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> None:
-    """Store the samples of a stream that are not there yet; the next sweep counts them."""
+    """Store the missing samples of a stream; the next sweep counts them."""
     query = (HOME / "sample_data.sql").read_text() if stream == "logins" else sql.load(stream)["seed"]
     values = await _sample_accounts() if stream == "usage" else ()
     for taken in await pool.fetch(query, *values):
-        log.warning("%s is somebody's own account: it stays as it is, and gets no sample clicks", taken["name"])
+        log.warning("%s is somebody's own account: it is not changed and gets no sample clicks", taken["name"])
 
 
 async def _sample_accounts() -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""`serve`: take events in and show them."""
+"""`serve`: accept events and show live statistics."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ log = logging.getLogger("statsd")
 
 
 def add(commands: Any, name: str) -> None:
-    parser = add_command(commands, name, "take events in and show them", "serve --port 8080 --generate 5")
+    parser = add_command(commands, name, "accept events and show live statistics", "serve --port 8080 --generate 5")
     add_settings(parser, "host", "port", "generate_rate")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     if not is_loopback(settings.host):
         log.warning(
-            "anyone who reaches port %d of %s may store events: keep it behind a firewall or a proxy",
+            "every client that reaches port %d of %s can store events: keep it behind a firewall or a proxy",
             settings.port,
             settings.host,
         )

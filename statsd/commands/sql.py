@@ -1,4 +1,4 @@
-"""`sql`: print the SQL of a stream, statement by statement, ready for `explain`."""
+"""`sql`: print the SQL statements of a stream, for psql and `explain`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from statsd.streams import STREAMS
 
 
 def add(commands: Any, name: str) -> None:
-    about = "print the SQL of a stream, statement by statement, ready for explain"
+    about = "print the SQL statements of a stream, for psql and explain"
     parser = add_command(commands, name, about, "sql logins")
-    parser.add_argument("stream", choices=[stream.name for stream in STREAMS], help="the stream's name")
+    parser.add_argument("stream", choices=[stream.name for stream in STREAMS], help="name of the stream")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""`user`: add or remove somebody who may log in, or change a password."""
+"""`user`: add or remove an account, or change its password."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from statsd.settings import Settings
 
 
 def add(commands: Any, name: str) -> None:
-    about = "add or remove people who may log in; the password comes from a prompt or stdin"
+    about = "add or remove an account, or change its password; the password is read from a prompt or stdin"
     parser = add_command(commands, name, about, "user add anna --age 34 --gender Female")
     parser.add_argument("action", choices=["add", "passwd", "remove"], help="passwd logs the user out everywhere")
-    parser.add_argument("name", help="the user's name")
-    parser.add_argument("--age", metavar="N", help="0 to 150, for add")
+    parser.add_argument("name", help="name of the user")
+    parser.add_argument("--age", metavar="N", help="for add: 0 to 150")
     parser.add_argument("--gender", choices=GENDERS, help="for add")
 
 
@@ -36,14 +36,17 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
             case "passwd":
                 await accounts.require(arguments.name)
                 await accounts.change_password(arguments.name, _new_password())
-                print("password changed; who was logged in must log in again", file=sys.stderr)
+                print("password changed; all sessions of the user have ended", file=sys.stderr)
             case _:
                 await accounts.remove(arguments.name)
-                print("user removed; the clicks stay in the statistics", file=sys.stderr)
+                print("user removed; their clicks stay in the statistics", file=sys.stderr)
 
 
 def _new_password() -> str:
-    """From a prompt, or the first line of stdin: what is an argument, everybody on the machine can read."""
+    """Read the password from a prompt, or from the first line of stdin.
+
+    Not from an argument: every user of the machine can read those.
+    """
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("New password: ")

@@ -96,7 +96,7 @@ def explain_os_errors(data_dir: Path) -> Iterator[None]:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Make the data folder if it is missing: private, but root's is open to pass through for the server's user."""
+    """Make the data folder if it is missing: mode 0700, or 0711 as root, so the server's user can pass through."""
     if data_dir.exists() and not data_dir.is_dir():
         raise EmbeddedServerError(f"data folder {data_dir} is a file: set STATS_DATA_DIR to a folder")
     data_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -117,9 +117,7 @@ async def prepare(data_dir: Path) -> Cluster:
         await _initialise(cluster)
     if not link.exists():
         link.symlink_to(cluster.pgdata)
-        log.info(
-            "the database of %s is in %s: PostgreSQL's user cannot enter the data folder", data_dir, cluster.pgdata
-        )
+        log.info("the database of %s is in %s: its user cannot enter the data folder", data_dir, cluster.pgdata)
     return cluster
 
 

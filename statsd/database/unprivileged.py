@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from statsd.database import durable
 from statsd.errors import EmbeddedServerError
 
 if sys.platform != "win32":
@@ -109,7 +110,9 @@ def copy_binaries(install: Path, home: Path) -> Path:
         if libraries.exists():
             shutil.copytree(libraries, new / libraries.name)
         subprocess.run(["/bin/chmod", "-R", "a+rX", str(new)], check=True)
+        os.sync()  # many files: after a power loss the final name must not lead to empty ones
         new.rename(copy)
+        durable.sync_folder(home)
         log.info("copied PostgreSQL to %s: its user cannot reach %s", copy, install)
     return copy / package.name / install.name
 

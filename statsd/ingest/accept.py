@@ -28,8 +28,8 @@ E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
 
 
-class Decodes(Protocol[E_co]):
-    """Decodes a body: into an event, or into a batch (an array, or one event a line) of events and their errors."""
+class Decoder(Protocol[E_co]):
+    """Decoder a body: into an event, or into a batch (an array, or one event a line) of events and their errors."""
 
     def decode(self, body: bytes, lines: bool) -> E_co | list[E_co | InvalidEvent]: ...
 
@@ -37,7 +37,7 @@ class Decodes(Protocol[E_co]):
 async def events(  # noqa: PLR0913 - the differences between the streams
     request: web.Request,
     stream: Stream,
-    decoder: Decodes[E],
+    decoder: Decoder[E],
     row: Callable[[E, str | None, int | None], Row],
     *,
     types: Collection[str] | None = JSON_TYPES,

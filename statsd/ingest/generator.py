@@ -49,11 +49,11 @@ class Generator:
                 size = min(due, BATCH_ROWS, count - stored if count is not None else due)
                 await self._store(size)
                 stored += size
-            await asyncio.sleep(max(1 / MOST_PER_SECOND if rate > MOST_PER_SECOND else 1 / rate, 0))
+            await asyncio.sleep(1 / min(rate, MOST_PER_SECOND))
 
     async def in_bulk(self, count: int, progress: Callable[[int], None]) -> None:
         """Store `count` events as fast as the writer can; call `progress` with the total after every batch."""
-        sizes = iter([BATCH_ROWS] * (count // BATCH_ROWS) + [count % BATCH_ROWS] * (count % BATCH_ROWS > 0))
+        sizes = (min(BATCH_ROWS, count - start) for start in range(0, count, BATCH_ROWS))
 
         async def store_batches() -> None:
             for size in sizes:

@@ -5,6 +5,8 @@ only appended to, and deleted once all their records are delivered. No position 
 starts its file again, which is harmless because records have the ids of their events.
 
     <folder>/room-0/1763692800000000.seg   one slot per process, held by a lock; `segments.py` has the format
+
+The folders keep the name that earlier versions gave them: events may wait in them.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from statsd.ingest import segments
 
 SEGMENT_BYTES = 16 << 20
 
-_T = TypeVar("_T")
+T = TypeVar("T")
 
 log = logging.getLogger("statsd.spool")
 
@@ -117,14 +119,14 @@ class Spool:
 
         Ask the spool first and PostgreSQL second: a record that is being delivered is then in one of them.
         """
-        return await asyncio.to_thread(lambda: any(_holds(path, needle) for path in self._folder.glob("room-*/*.seg")))
+        return await asyncio.to_thread(lambda: any(_has(path, needle) for path in self._folder.glob("room-*/*.seg")))
 
     async def close(self) -> None:
         """Leave the slot, with its records, to the next process. Cancel a replay before."""
         await self._do(self._close)
         self._thread.shutdown()
 
-    async def _do(self, work: Callable[..., _T], *arguments: object) -> _T:
+    async def _do(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _open(self) -> None:
@@ -192,7 +194,7 @@ class Spool:
             getattr(os, "fdatasync", os.fsync)(file)  # macOS has no fdatasync
         except OSError as error:
             self._abandon()
-            raise SpoolFull(f"spool: the disk refuses ({error.strerror}); try again later") from error
+            raise SpoolFull(f"spool: the disk failed ({error.strerror}); try again later") from error
         segment.size += len(data)
         segment.rows += len(payloads)
 
@@ -240,15 +242,15 @@ class Spool:
     async def _replay(self, segment: _Segment, deliver: Callable[[list[bytes]], Awaitable[None]], batch: int) -> int:
         delivered, damaged, reader = 0, False, segments.records(segment.path)
         try:
-            while read := await self._do(_read_some, reader, batch, segment.path):
-                payloads = [payload for payload in read if payload is not None]
-                damaged |= len(payloads) < len(read)
+            while records := await self._do(_read_batch, reader, batch, segment.path):
+                payloads = [payload for payload in records if payload is not None]
+                damaged |= len(payloads) < len(records)
                 if payloads:
                     await deliver(payloads)
                 delivered += len(payloads)
         finally:
             self._thread.submit(reader.close)  # in order: a cancelled caller's read may still run
-        if read is not None:
+        if records is not None:
             await self._do(self._finish, segment, damaged)
         return delivered
 
@@ -265,12 +267,12 @@ class Spool:
             log.warning("%s is delivered but cannot be deleted, and may be delivered again: %s", segment.path, error)
 
     def _quarantine(self, path: Path) -> None:
-        kept = path.with_suffix(".corrupt")
-        if kept.exists():
-            kept = path.with_suffix(f".{time.time_ns()}.corrupt")
-        os.rename(path, kept)
+        target = path.with_suffix(".corrupt")
+        if target.exists():
+            target = path.with_suffix(f".{time.time_ns()}.corrupt")
+        os.rename(path, target)
         self.corrupt += 1
-        log.error("%s is damaged: its readable records were delivered, the file is kept", kept)
+        log.error("%s is damaged: its readable records were delivered, the file is kept", target)
 
     def _close(self) -> None:
         self._seal()
@@ -278,7 +280,8 @@ class Spool:
             segments.close(self._locks.popitem()[1])
 
 
-def _read_some(reader: segments.Reader, batch: int, path: Path) -> list[bytes | None] | None:
+def _read_batch(reader: segments.Reader, batch: int, path: Path) -> list[bytes | None] | None:
+    """The next records, with None for a damaged span; [] at the end, and None if the disk fails."""
     try:
         return list(islice(reader, batch))
     except OSError as error:
@@ -286,7 +289,7 @@ def _read_some(reader: segments.Reader, batch: int, path: Path) -> list[bytes | 
         return None
 
 
-def _holds(path: Path, needle: bytes) -> bool:
+def _has(path: Path, needle: bytes) -> bool:
     tail = b""
     with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # deleted meanwhile: delivered
         while chunk := file.read(1 << 20):  # in steps: a search holds the interpreter's lock

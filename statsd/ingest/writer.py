@@ -29,7 +29,7 @@ from statsd.ingest.verdict import Verdict
 from statsd.stream import Row, Stream
 
 BATCH_ROWS = 5_000
-QUEUE_ROWS = 20_000  # bounds the memory; room for two of the largest batches
+QUEUE_ROWS = 20_000  # bounds the memory; two of the largest arrays fit
 COMMIT_SECONDS = 5.0  # timeout of the statement
 AWAY_SECONDS_PER_ROW = 0.0002  # 5,000 rows get a second more: a slow disk is no outage
 MOST_LATE = 2  # statements of a stream past their patience, such as behind a lock; each occupies a connection

@@ -1,11 +1,11 @@
 """From a commit to every open client.
 
-NOTIFY    a writer that committed announces its stream, at most four times a second (`channel`)
-LISTEN    every server hears it on one connection that notices its own death
-topic     a topic of the stream is marked as changed (`topics`)
-snapshot  one query for all clients, however many there are
-framing   one encoding for each protocol and each wish of a client
-client    each has an outbox that holds the latest frame of a topic
-socket    `websocket` and `sse` write it; whoever takes nothing for 30 s is closed
+NOTIFY    after a commit, `channel` tells all servers which stream changed, at most four times a second
+LISTEN    every server listens on a connection of its own, and notices when it is dead
+topic     the topics that show the stream are marked as changed (`topics`)
+snapshot  one query per topic, however many clients it has
+framing   wraps the snapshot as a frame of the client's protocol, once for all clients that share it
+client    has an outbox with the latest frame of each of its topics
+socket    `websocket` or `sse` sends the frames; a client that takes nothing for 30 s is dropped
 page      `static/assets/wire/` reads the frame, and the panel redraws
 """

@@ -1,6 +1,7 @@
-"""PostgreSQL as the messenger between servers: NOTIFY at a pace, LISTEN on a connection that notices its own death.
+"""PostgreSQL as the messenger between servers: a paced NOTIFY, and LISTEN on a connection that detects its own loss.
 
-Through a pooler LISTEN succeeds and nothing is ever heard: what counts is that the channel hears itself.
+Through a pooler, LISTEN succeeds but no notification arrives. So the channel counts as listening only once it receives
+its own heartbeat.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from aiohttp import web
 from statsd.database.pool import ask, connect
 
 NAME = "statsd"
-PACE_SECONDS = 0.25  # NOTIFY takes a database-wide lock at commit, so it stays out of the hot statement, and rare
+PACE_SECONDS = 0.25  # NOTIFY takes a database-wide lock at commit: keep it rare, and out of the insert
 APPLICATION_NAME = "statsd-live listen"
 NOTIFY = "select pg_notify($1, name) from unnest($2::text[]) as name"
-HEARTBEAT = "heartbeat"  # the first word of what a server says to itself
+HEARTBEAT = "heartbeat"  # the first word of a server's message to itself
 HEARTBEAT_SECONDS = 10.0
-RETRY_SECONDS = 0.5  # a listener that was cut off is back, and has told what it missed, within two seconds
-HEARD_SECONDS = 5.0  # a machine under load may take a second
+RETRY_SECONDS = 0.5  # a lost connection is replaced, and the gap reported, within two seconds
+ARRIVAL_SECONDS = 5.0  # of a heartbeat; a loaded machine may need one second
 WARNING_SECONDS = 60.0
-DEAF = (
-    "changes at other servers are not heard: set STATS_LISTEN_URL to a direct connection to the database of"
+POOLED = (
+    "changes at other servers do not arrive: set STATS_LISTEN_URL to a direct connection to the database of"
     " DATABASE_URL, with no pooler in between"
 )
 
@@ -34,21 +35,21 @@ log = logging.getLogger("statsd.channel")
 
 
 class Channel:
-    """Says and hears which stream changed."""
+    """Announces changes of streams, and reports those that any server announces."""
 
     def __init__(self, dsn: str, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._dsn = dsn
         self._pool = pool
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
-        self._heard: Callable[[str | None], None] = _nobody_listens
+        self._on_change: Callable[[str | None], None] = lambda stream: None  # commands only announce
         self._token = ""
         self._beat = asyncio.Event()
-        self._complaint = ""
-        """What keeps it from listening, as it was said last; empty while all is well."""
-        self._complained = -WARNING_SECONDS
+        self._problem = ""
+        """Why it is not listening; empty while it is."""
+        self._warned = -WARNING_SECONDS
         self.listening = asyncio.Event()
-        """Set while announcements are heard."""
+        """Set while announcements arrive."""
 
     def announce(self, stream: str) -> None:
         """Tell every server soon that a stream changed. Never waits."""
@@ -56,41 +57,41 @@ class Channel:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send what is announced, the first at once and the rest at a pace."""
+        """Send announcements until cancelled: the first at once, then at most one NOTIFY in 0.25 s."""
         while True:
             await self._wake.wait()
             await asyncio.sleep(PACE_SECONDS if await self._send() else RETRY_SECONDS)
 
     async def _send(self) -> bool:
-        """Whether it was sent; what was not, is announced again: a connection may die while listeners keep theirs."""
+        """Send the announcements and return True; keep them if that fails: other servers may still be listening."""
         changed, self._changed = self._changed, set()
         self._wake.clear()
         try:
             await self._pool.execute(NOTIFY, NAME, sorted(changed))
         except Exception as error:
-            log.debug("nobody was notified: %s", error)
+            log.debug("NOTIFY failed: %s", error)
             self._changed |= changed
             self._wake.set()
             return False
         if not self.listening.is_set():
             for stream in changed:
-                self._heard(stream)  # at least what came to this server
+                self._on_change(stream)  # at least the changes at this server
         return True
 
     async def flush(self) -> None:
-        """Send what is announced and not yet sent, for a command that is about to end."""
+        """Send announcements that are not sent yet, before a command ends."""
         if self._changed:
             await self._send()
 
-    async def listen(self, heard: Callable[[str | None], None]) -> None:
-        """Call `heard` with the stream that any server announces, or None where something may have been missed."""
-        self._heard = heard
+    async def listen(self, on_change: Callable[[str | None], None]) -> None:
+        """Call `on_change` with each stream that any server announces, or None after a gap, until cancelled."""
+        self._on_change = on_change
         missed = False
         while True:
             try:
                 await self._listen_once(missed)
-            except Exception as error:  # a list of them would miss one (reliability.md §0.3), and end the program
-                self._complain(f"not listening for changes, trying again: {str(error) or type(error).__name__}")
+            except Exception as error:  # asyncpg raises errors of any kind here, and none may end the program
+                self._warn(f"not listening for changes, trying again: {str(error) or type(error).__name__}")
             missed = True
             self.listening.clear()
             await asyncio.sleep(RETRY_SECONDS)
@@ -99,15 +100,15 @@ class Channel:
         connection = await connect(self._dsn, application_name=APPLICATION_NAME)
         lost = asyncio.Event()
 
-        def lose(_: object) -> None:
+        def on_loss(_: object) -> None:
             lost.set()
-            self._beat.set()  # nothing more will come
+            self._beat.set()  # wakes the wait for a heartbeat
 
         try:
-            connection.add_termination_listener(lose)
-            await connection.add_listener(NAME, lambda _c, _pid, _channel, payload: self._take(str(payload)))
-            while not lost.is_set() and await self._hears_itself(lost):
-                self._begin(missed)
+            connection.add_termination_listener(on_loss)
+            await connection.add_listener(NAME, lambda _c, _pid, _channel, payload: self._receive(str(payload)))
+            while not lost.is_set() and await self._receives_heartbeat(lost):
+                self._mark_listening(missed)
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await lost.wait()
@@ -116,52 +117,48 @@ class Channel:
         finally:
             connection.terminate()
 
-    def _take(self, payload: str) -> None:
+    def _receive(self, payload: str) -> None:
         if payload == self._token:
             self._beat.set()
         elif not payload.startswith(HEARTBEAT):
-            self._heard(payload)
+            self._on_change(payload)
 
-    async def _hears_itself(self, lost: asyncio.Event) -> bool:
-        """Whether what is announced through the pool arrives; where it cannot be sent, nobody can tell."""
+    async def _receives_heartbeat(self, lost: asyncio.Event) -> bool:
+        """Whether a NOTIFY through the pool arrives here; one that cannot be sent proves nothing."""
         self._token = f"{HEARTBEAT} {uuid4()}"
         self._beat.clear()
         try:
             await ask("the channel", self._pool.execute(NOTIFY, NAME, [self._token]))
         except Exception as error:
-            log.debug("no heartbeat was sent: %s", error)
+            log.debug("the heartbeat was not sent: %s", error)
             return not lost.is_set()
         try:
-            async with asyncio.timeout(HEARD_SECONDS):
+            async with asyncio.timeout(ARRIVAL_SECONDS):
                 await self._beat.wait()
         except TimeoutError:
-            self._complain(DEAF)
+            self._warn(POOLED)
             return False
         return not lost.is_set()
 
-    def _begin(self, missed: bool) -> None:
+    def _mark_listening(self, missed: bool) -> None:
         if self.listening.is_set():
             return
         self.listening.set()
         if missed:
-            self._heard(None)
-        if self._complaint:
+            self._on_change(None)
+        if self._problem:
             log.warning("listening for changes again")
-            self._complaint = ""
+            self._problem = ""
 
-    def _complain(self, sentence: str) -> None:
-        """Say what is wrong when it begins, and then once a minute; what only a setting can change, once."""
-        if sentence == DEAF:
-            if self._complaint != DEAF:
-                log.error("%s", DEAF)
-        elif time.monotonic() - self._complained >= WARNING_SECONDS:
-            self._complained = time.monotonic()
-            log.warning("%s", sentence)
-        self._complaint = sentence
-
-
-def _nobody_listens(_: str | None) -> None:
-    """A command that only speaks."""
+    def _warn(self, problem: str) -> None:
+        """Log a problem at most once a minute; a wrong setting only once, because it does not change."""
+        if problem == POOLED:
+            if self._problem != POOLED:
+                log.error("%s", POOLED)
+        elif time.monotonic() - self._warned >= WARNING_SECONDS:
+            self._warned = time.monotonic()
+            log.warning("%s", problem)
+        self._problem = problem
 
 
 CHANNEL: web.AppKey[Channel] = web.AppKey("channel")

@@ -1,11 +1,11 @@
-"""Server-sent events (WHATWG HTML §9.2): a topic as an endless answer to a GET, for whoever can speak HTTP.
+"""Server-sent events (WHATWG HTML §9.2): a topic as an endless response to a GET.
 
-One event when it begins, one after every change. The id of an event is a digest of what it says, so that all servers
-give the same state the same id, before and after a restart: whoever comes back with it in `Last-Event-ID` is sent what
-changed, or nothing.
+One event at the start, and one after every change. The id of an event is a digest of its payload, so all servers give
+the same state the same id, before and after a restart. A client that reconnects with it in `Last-Event-ID` gets an
+event only if the state has changed.
 
-A browser's EventSource that is answered with an error never comes back. Where there is no room for it, its answer is an
-empty stream that says when to try again.
+A browser's EventSource does not reconnect after an error status. When there are too many, it gets an empty stream with
+the time after which to try again (`retry`).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from statsd.settings import Network
 from statsd.web.addresses import client_address, client_network, is_within
 from statsd.web.asked import weights
 
-KEEP_ALIVE_SECONDS = 15.0  # proxies and their like drop what is silent for longer
+KEEP_ALIVE_SECONDS = 15.0  # proxies close a connection that is silent for longer
 CLOSE_SECONDS = 2.0
-MOST_LISTENERS = 10_000
-MOST_PER_ADDRESS = 100  # a company behind one address; beside them, a program that forgets to close what it opened
+MOST_CONNECTIONS = 10_000
+MOST_PER_ADDRESS = 100  # enough for a company behind one address; stops a program that leaks connections
 
 RETRY = b"retry: 3000\n\n"
 RETRY_LATER = b"retry: 15000\n\n"
@@ -38,7 +38,7 @@ KEEP_ALIVE = b": still here\n\n"
 HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # nginx would wait until it has a page full
+    "X-Accel-Buffering": "no",  # otherwise nginx sends only full buffers
 }
 ID = b"id: "
 ID_CHARACTERS = 16
@@ -47,18 +47,18 @@ log = logging.getLogger("statsd.sse")
 
 
 def event(payload: bytes) -> bytes:
-    """Framing a payload, JSON in one line, as an event."""
+    """Framing of a payload, JSON in one line, as an event."""
     digest = blake2b(payload, digest_size=ID_CHARACTERS // 2).hexdigest().encode()
     return b"".join((ID, digest, b"\ndata: ", payload, b"\n\n"))
 
 
 def accepted(request: web.Request) -> set[str]:
-    """Return the media types, in lower case, that the client names and wants."""
+    """Return the media types of the `Accept` header with a weight above 0, in lower case."""
     return {media for media, weight in weights(request).items() if weight}
 
 
-class Listener:
-    """One open answer. `ended` is done when its handler is."""
+class Connection:
+    """One open response. `ended` is done when its handler is."""
 
     def __init__(self, request: web.Request) -> None:
         self.client = Client(self._send)
@@ -66,118 +66,118 @@ class Listener:
         self.response = web.StreamResponse(headers=HEADERS)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request = request
-        self._seen = ID + request.headers.get("Last-Event-ID", "").encode(errors="replace")
+        self._last_id = ID + request.headers.get("Last-Event-ID", "").encode(errors="replace")
 
     async def _send(self, frame: bytes) -> None:
-        """Write a frame, unless it says what the peer knows already."""
+        """Write a frame, unless the client has this state already."""
         if frame.startswith(ID):
             id = frame[: len(ID) + ID_CHARACTERS]
-            if id == self._seen:
+            if id == self._last_id:
                 return
-            self._seen = id
+            self._last_id = id
         await self.response.write(frame)
 
     def abort(self) -> None:
-        """Cut the connection off: closing would wait until a stalled peer takes what is buffered."""
+        """Abort the connection: closing would wait until a stalled peer takes the buffered frames."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
 
-class Listeners:
-    """Every open answer of this server; of one address only so many, unless it is in an `exempt` network."""
+class Connections:
+    """The open responses of this server, limited in all and per client network, except for `exempt` networks."""
 
     def __init__(self, exempt: Sequence[Network] = ()) -> None:
-        self.open: WeakSet[Listener] = WeakSet()
+        self.open: WeakSet[Connection] = WeakSet()
         self._exempt = exempt
-        self._places: Counter[str] = Counter()
+        self._networks: Counter[str] = Counter()
         self._stopping = False
 
-    def add(self, listener: Listener) -> None:
-        """Raises BadRequest (503) when there are too many, or the server stops."""
-        place = client_network(listener.address)
+    def add(self, connection: Connection) -> None:
+        """Count a connection. Raises BadRequest (503) when there are too many, or the server is stopping."""
+        network = client_network(connection.address)
         if self._stopping:
             raise BadRequest(503, "the server is stopping: try again later")
-        if len(self.open) >= MOST_LISTENERS:
-            raise BadRequest(503, f"{MOST_LISTENERS} streams are open already: try again later")
-        if self._places[place] >= MOST_PER_ADDRESS and not is_within(listener.address, self._exempt):
-            raise BadRequest(503, f"{MOST_PER_ADDRESS} streams of your address are open already: close some")
-        self.open.add(listener)
-        self._places[place] += 1
+        if len(self.open) >= MOST_CONNECTIONS:
+            raise BadRequest(503, f"{MOST_CONNECTIONS} streams are open already: try again later")
+        if self._networks[network] >= MOST_PER_ADDRESS and not is_within(connection.address, self._exempt):
+            raise BadRequest(503, f"{MOST_PER_ADDRESS} streams are open from your address already: close some")
+        self.open.add(connection)
+        self._networks[network] += 1
 
-    def discard(self, listener: Listener) -> None:
-        place = client_network(listener.address)
-        self.open.discard(listener)
-        self._places[place] -= 1
-        if not self._places[place]:
-            del self._places[place]
+    def discard(self, connection: Connection) -> None:
+        network = client_network(connection.address)
+        self.open.discard(connection)
+        self._networks[network] -= 1
+        if not self._networks[network]:
+            del self._networks[network]
 
     async def keep_alive(self) -> None:
-        """Show everybody now and then that we are there; who is gone is noticed by that."""
+        """Send every client a comment every 15 s, which also detects clients that are gone; run until cancelled."""
         while True:
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
-            for listener in set(self.open):
-                listener.client.keep_alive(KEEP_ALIVE)
+            for connection in set(self.open):
+                connection.client.keep_alive(KEEP_ALIVE)
 
     async def close_all(self) -> None:
-        """End every answer where it is complete; one that takes nothing is cut off."""
+        """End every response once its outbox is empty; abort those of stalled clients."""
         self._stopping = True
-        listeners = set(self.open)
-        for listener in listeners:
-            listener.client.end()
-        await _all_ended(listeners)
-        for listener in listeners:
-            if not listener.ended.done():
-                listener.abort()
+        connections = set(self.open)
+        for connection in connections:
+            connection.client.end()
+        await _all_ended(connections)
+        for connection in connections:
+            if not connection.ended.done():
+                connection.abort()
 
 
-async def _all_ended(listeners: Iterable[Listener]) -> None:
-    if endings := [listener.ended for listener in listeners]:
+async def _all_ended(connections: Iterable[Connection]) -> None:
+    if endings := [connection.ended for connection in connections]:
         await asyncio.wait(endings, timeout=CLOSE_SECONDS)
 
 
-LISTENERS: web.AppKey[Listeners] = web.AppKey("listeners")
+CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections")
 
 
 async def respond(request: web.Request, topic: str, framing: Framing = event) -> web.StreamResponse:
-    """Answer with what a topic says now and after every change, until the peer leaves, stalls, or the server stops.
+    """Stream a topic's snapshot now and after every change, until the peer leaves or stalls, or the server stops.
 
-    While the database is away the answer begins all the same, and its first event comes when the database is back: a
-    browser that is refused does not try again. Raises BadRequest (503) when too many are open, unless the client says
-    that it takes event streams: it gets one that ends at once.
+    While the database is away the response starts all the same, and its first event comes when the database is back: a
+    browser does not retry after an error. Raises BadRequest (503) when too many are open, except for a client that
+    accepts text/event-stream: it gets an empty stream.
     """
     if request.method == "HEAD":
         return web.Response(headers=HEADERS)
-    listener = Listener(request)
+    connection = Connection(request)
     try:
-        request.app[LISTENERS].add(listener)
+        request.app[CONNECTIONS].add(connection)
     except BadRequest:
         if "text/event-stream" not in accepted(request):
             raise
         return web.Response(body=RETRY_LATER, headers=HEADERS)
     metrics.CLIENTS.inc()
     try:
-        await listener.response.prepare(request)
-        await listener.response.write(RETRY)
-        await _listen(request, listener, topic, framing)
+        await connection.response.prepare(request)
+        await connection.response.write(RETRY)
+        await _stream(request, connection, topic, framing)
     except TimeoutError:
         log.warning("a client took nothing for %g s and was dropped", STALL_SECONDS)
         metrics.CLIENTS_DROPPED.labels("stalled").inc()
-        listener.abort()
+        connection.abort()
     except ConnectionResetError:
-        pass  # it left, as all do
+        pass  # the client left
     finally:
         metrics.CLIENTS.dec()
-        request.app[LISTENERS].discard(listener)
-        listener.ended.set_result(None)
-    return listener.response
+        request.app[CONNECTIONS].discard(connection)
+        connection.ended.set_result(None)
+    return connection.response
 
 
-async def _listen(request: web.Request, listener: Listener, topic: str, framing: Framing) -> None:
+async def _stream(request: web.Request, connection: Connection, topic: str, framing: Framing) -> None:
     hub = request.app[HUB]
-    hub.subscribe(listener.client, {topic: framing})  # before the snapshot: no change falls between
+    hub.subscribe(connection.client, {topic: framing})  # before the snapshot, so that no change is missed
     try:
         with suppress(DatabaseAway):
-            listener.client.offer(topic, await hub.topics[topic].snapshot())
-        await listener.client.run()
+            connection.client.offer(topic, await hub.topics[topic].snapshot())
+        await connection.client.run()
     finally:
-        hub.subscribe(listener.client, {})
+        hub.subscribe(connection.client, {})

@@ -1,7 +1,7 @@
-"""Topics and who listens: a change costs one query and one encoding, whoever many clients there are.
+"""Topics and their clients: a change costs one query and one encoding, however many clients there are.
 
-Snapshots, so the latest wins: a slow client skips what lies in between and always gets the last. Nobody waits for the
-slowest: every client has an outbox and a task of its own that empties it.
+Frames are snapshots, so the latest wins: a slow client skips the ones in between and always gets the last. No client
+waits for another: each has an outbox, and a task of its own that empties it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from statsd.errors import DatabaseAway
 from statsd.stream import View
 
 RETRY_SECONDS = 1.0  # after a query that failed
-PACE_SECONDS = 0.25  # at most four frames a second and topic: more than an eye can follow
-MOST_FRAMES = 16  # of a snapshot that are kept, those used last: clients with wishes of their own share none
-STALL_SECONDS = 30.0  # a client that takes nothing for so long is gone
+PACE_SECONDS = 0.25  # at most four frames a second per topic: more than an eye can follow
+MOST_FRAMES = 16  # cached per snapshot (LRU); clients with their own `limit` or `since` cannot share one
+STALL_SECONDS = 30.0  # a client that takes nothing for so long is dropped
 
 Framing = Callable[[bytes], bytes]
 """Wraps an encoded payload into the frame of a protocol."""
@@ -41,18 +41,18 @@ class Snapshot:
     _frames: dict[Framing, bytes] = field(default_factory=dict)
 
     def frame(self, framing: Framing) -> bytes:
-        """Return the framed payload; made once, the same bytes for everybody, unless too many differ."""
+        """Return the framed payload: the same bytes for every client with this framing, while they are cached."""
         frame = self._frames.pop(framing, None) or framing(self.payload)
-        self._frames[framing] = frame  # as the one used last
+        self._frames[framing] = frame  # the most recently used stands last
         if len(self._frames) > MOST_FRAMES:
             del self._frames[next(iter(self._frames))]
         return frame
 
 
 class Client:
-    """One live connection: what it listens to, and what waits to be sent to it.
+    """One live connection: its subscriptions, and the frames that wait for it.
 
-    `send` writes one frame and may wait as long as the peer's buffers are full; only this client's task waits with it.
+    `send` writes one frame and may wait while the peer's buffers are full; no other client waits with it.
     """
 
     def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
@@ -72,18 +72,18 @@ class Client:
             self._ready.set()
 
     def keep_alive(self, frame: bytes) -> None:
-        """Queue a frame that only shows that we are there, unless something better waits already."""
+        """Queue a frame that only shows that the server is there, unless another frame waits already."""
         if not self._pending:
             self._pending[""] = frame
             self._ready.set()
 
     def end(self) -> None:
-        """Let `run` return once it has sent what waits."""
+        """Let `run` return once the outbox is empty."""
         self._ending = True
         self._ready.set()
 
     async def run(self) -> None:
-        """Send what is offered, the topic that has waited longest first. Raises TimeoutError when the peer stalls."""
+        """Send frames, the topic that waited longest first. Raises TimeoutError if the peer takes nothing for 30 s."""
         while not self._ending or self._pending:
             await self._ready.wait()
             while self._pending:
@@ -97,7 +97,7 @@ class Client:
 
 
 class Topic:
-    """What listeners see under a name: a view of a stream, by default its `snapshot`, as it is at this moment."""
+    """A view of a stream under a name (default: its `snapshot`), and the clients that subscribe to it."""
 
     def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record], view: View | None = None) -> None:
         self.name = name
@@ -108,15 +108,15 @@ class Topic:
         self._running: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
         self._changed = asyncio.Event()
-        self._mute = False  # whoever failed has said so, until it succeeds
+        self._failing = False  # the failure is logged; repeats are logged as debug until a query succeeds
 
     async def snapshot(self) -> Snapshot:
-        """Return statistics that hold everything committed before the call; concurrent callers share one query.
+        """Return a snapshot with everything committed before the call; concurrent callers share one query.
 
         Raises DatabaseAway.
         """
         if self._next is None:
-            # A query that runs already began before this call and may not see what the caller just stored.
+            # The running query began before this call, and may not see what the caller just stored.
             self._next = asyncio.create_task(self._query_after(self._running), name=f"snapshot {self.name}")
         return await asyncio.shield(self._next)
 
@@ -129,32 +129,34 @@ class Topic:
         return Snapshot(compact(text))
 
     def changed(self) -> None:
-        """Say that the statistics may have changed; `run` broadcasts them soon."""
+        """Report that the snapshot may have changed; `run` broadcasts a new one."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Broadcast after every change, at once after a quiet time and else at a pace; the last is never dropped."""
+        """Broadcast after every change, at most once in 0.25 s, until cancelled; the last change is never dropped."""
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self.clients and not await self._tell():
+            if self.clients and not await self._broadcast_new():
                 self._changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(PACE_SECONDS)
 
-    async def _tell(self) -> bool:
-        """Whether the statistics were broadcast."""
+    async def _broadcast_new(self) -> bool:
+        """Broadcast a new snapshot; return whether there was one."""
         try:
             self.broadcast(await self.snapshot())
         except DatabaseAway as error:
-            log.log(logging.DEBUG if self._mute else logging.WARNING, "%s: %s", self.name, error)
-            self._mute = True
-        except Exception:  # a query that fails on some row must not end what stores the rows
-            log.log(logging.DEBUG if self._mute else logging.ERROR, "%s: no statistics", self.name, exc_info=True)
-            self._mute = True
+            log.log(logging.DEBUG if self._failing else logging.WARNING, "%s: %s", self.name, error)
+            self._failing = True
+        except Exception:  # a query that fails on some row must not stop the program, which stores the rows
+            log.log(
+                logging.DEBUG if self._failing else logging.ERROR, "%s: the snapshot failed", self.name, exc_info=True
+            )
+            self._failing = True
         else:
-            self._mute = False
-        return not self._mute
+            self._failing = False
+        return not self._failing
 
     def broadcast(self, snapshot: Snapshot) -> None:
         """Offer a snapshot to every client of the topic."""
@@ -170,7 +172,7 @@ class Hub:
         self.sockets: WeakSet[web.WebSocketResponse] = WeakSet()
 
     def changed(self, stream: str | None) -> None:
-        """Say that a stream may have changed, or (None) that any may have; names of other programs are ignored."""
+        """Report that a stream may have changed, or (None) that any may have; unknown names are ignored."""
         for topic in self.topics.values():
             if stream is None or stream == topic.view.stream or stream in topic.view.follows:
                 topic.changed()

@@ -1,10 +1,10 @@
-"""The protocol on `/ws` (contracts.md §§1.2, 1.6, 6.3).
+"""Live statistics over a WebSocket (RFC 6455).
 
-Silent at connect. Until a client subscribes to topics it listens to the logins in the words of the login contract:
-`stats_update` after every change and every aggregation. Whatever a client sends, the socket stays.
+`/ws` sends nothing at connect. Until a client subscribes to topics, it gets a `stats_update` of the logins after every
+change and every aggregation. A malformed message gets an `error` frame, and the socket stays open.
 
-The webhooks have a contract of their own, on `/events/ws`, `/ws?stream=events` and `/`: one `{stats}` at connect and
-one after every change. All else is the same there.
+`/events/ws`, `/ws?stream=events` and `/` follow the contract of the webhooks: one `{stats}` frame at connect, and one
+after every change. Messages are answered as on `/ws`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from statsd.settings import SETTINGS
 from statsd.web.decode import parse
 from statsd.web.origins import is_own
 
-FRAME_BYTES = 64 * 1024  # a client has no reason to send more
-HEARTBEAT_SECONDS = 20.0  # a peer that does not answer a ping within half of it is dead
+FRAME_BYTES = 64 * 1024  # the longest message of a client
+HEARTBEAT_SECONDS = 20.0  # a peer that does not answer a ping within half of this is dead
 MOST_SOCKETS = 10_000
 CLOSE_SECONDS = 2.0
 
@@ -40,7 +40,7 @@ log = logging.getLogger("statsd.websocket")
 
 @cache
 def _update(topic: str) -> Framing:
-    """One framing per topic, so that its subscribers share the frame made of it."""
+    """Return the framing of a topic: always the same one, so that subscribers share its frames."""
     return lambda payload: b'{"type":"update","topic":"' + topic.encode() + b'","payload":' + payload + b"}"
 
 
@@ -48,7 +48,7 @@ def _error(message: str) -> bytes:
     return msgspec.json.encode({"type": "error", "message": message, "error": message, "availableTypes": TYPES})
 
 
-REFUSALS = {
+HANDSHAKE_ERRORS = {
     400: "duplicate header",
     403: "pages of this origin may not connect",
     426: "the request is no upgrade to a WebSocket of version 13",
@@ -58,33 +58,32 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """How a socket speaks until its client subscribes to topics."""
+    """The topic and framing of a socket until its client subscribes to topics."""
 
     topic: str
-    """The topic it listens to."""
     framing: Callable[[Mapping[str, Any]], Framing]
-    """How the topic is framed for a client that asked so: in its query parameters, or in a message."""
-    greets: bool = False
-    """Whether the first frame is sent at once."""
+    """Returns the framing for the client's query parameters or message."""
+    sends_at_connect: bool = False
+    """Whether the first frame is sent at connect, not after the first change."""
 
 
 CONTRACTS: web.AppKey[Mapping[str, Contract]] = web.AppKey("contracts")
-"""The contracts that a client may choose by name: in a message as `channel`, at `/ws` as `stream`."""
+"""By name: as `channel` in a message `subscribe`, as `stream` in the query of `/ws`."""
 INITIAL: web.AppKey[Contract] = web.AppKey("initial")
-"""The contract in whose words `request_initial_data` is answered."""
+"""The contract of the answer to `request_initial_data`."""
 
 
 async def converse(request: web.Request, contract: Contract) -> web.WebSocketResponse:
-    """Answer with a WebSocket that speaks by the contract.
+    """Serve a WebSocket by the contract, until the peer leaves or stalls.
 
-    Raises BadRequest: 400, 403 and 426 for a handshake that is not right, 503 when too many sockets are open.
+    Raises BadRequest: 400, 403 or 426 for a wrong handshake, 503 when too many sockets are open.
     """
     _check_handshake(request)
     hub = request.app[HUB]
     if len(hub.sockets) >= MOST_SOCKETS:
-        raise BadRequest(503, f"{MOST_SOCKETS} sockets are open already, try again later")
+        raise BadRequest(503, f"{MOST_SOCKETS} sockets are open already: try again later")
     # Compression is off: at 8,000 clients its windows take five times the memory of everything else.
-    # max_msg_size refuses a message of exactly that size; writer_limit=1 makes every send wait for a full buffer.
+    # max_msg_size is the first size that is refused; with writer_limit=1 every send waits while the buffer is full.
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_SECONDS, compress=False, max_msg_size=FRAME_BYTES + 1, writer_limit=1, timeout=CLOSE_SECONDS
     )
@@ -97,12 +96,12 @@ async def converse(request: web.Request, contract: Contract) -> web.WebSocketRes
         metrics.CLIENTS.dec()
         hub.sockets.discard(socket)
         if socket.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY) and request.transport is not None:
-            request.transport.abort()  # closing would wait until a stalled peer takes what is buffered
+            request.transport.abort()  # closing would wait until a stalled peer takes the buffered frames
     return socket
 
 
 class Conversation:
-    """One socket: a reader that answers, and the client task that sends what topics offer."""
+    """One socket: a task that reads and answers messages, and a task that sends the frames of topics."""
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request, contract: Contract) -> None:
         self._socket = socket
@@ -118,12 +117,12 @@ class Conversation:
         }
 
     async def run(self) -> None:
-        """Converse until the peer leaves or stalls. Both tasks are ended here: an aborted socket wakes no reader."""
+        """Run until the peer leaves or stalls. Cancels both tasks: an aborted socket does not wake its reader."""
         self._hub.subscribe(self._client, {self._contract.topic: self._contract.framing(self._query)})
         reading = asyncio.create_task(self._read(), name="websocket reader")
         sending = asyncio.create_task(self._client.run(), name="websocket sender")
         try:
-            if self._contract.greets:
+            if self._contract.sends_at_connect:
                 await self._offer([self._contract.topic])
             await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -190,7 +189,7 @@ class Conversation:
 
     async def _offer(self, topics: Iterable[str]) -> None:
         for name in topics:
-            with suppress(DatabaseAway):  # the first broadcast after its return brings the numbers
+            with suppress(DatabaseAway):  # the first broadcast after the outage sends it
                 self._client.offer(name, await self._hub.topics[name].snapshot())
 
 
@@ -198,17 +197,19 @@ def _check_handshake(request: web.Request) -> None:
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise BadRequest(426, "this is a WebSocket: connect with Upgrade: websocket")
     if request.headers.get("Sec-WebSocket-Version") != "13":
-        raise BadRequest(426, "only WebSocket version 13 is spoken here")
+        raise BadRequest(426, "only WebSocket version 13 is supported")
     origins = request.headers.getall("Origin", [])
     if len(origins) > 1 or len(request.headers.getall("Sec-WebSocket-Key", [])) > 1:
         raise BadRequest(400, "duplicate header")
     if origins and not (is_own(origins[0], request) or origins[0].lower() in request.app[SETTINGS].cors_origins):
-        log.warning("refused a WebSocket from a page at %r: only CORS_ORIGINS could allow it", origins[0][:200])
-        raise BadRequest(403, "pages of this origin may not connect: the server's CORS_ORIGINS must name it")
+        log.warning(
+            "refused a WebSocket from a page of %r: add the origin to CORS_ORIGINS to allow it", origins[0][:200]
+        )
+        raise BadRequest(403, "pages of this origin may not connect: add it to CORS_ORIGINS")
 
 
 async def close_all(hub: Hub) -> None:
-    """Tell every client at once that the server goes away (1001), and wait a moment for their answers."""
+    """Close every socket with 1001 (going away), and wait up to 2 s for the answers."""
     sockets = list(hub.sockets)
     if sockets:
         goodbyes = [socket.close(code=WSCloseCode.GOING_AWAY, message=b"server stops") for socket in sockets]

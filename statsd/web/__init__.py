@@ -1,1 +1,1 @@
-"""HTTP around every handler: what is asked, answered and allowed, and what an error becomes."""
+"""HTTP around every handler: requests, answers, origins, and a response for every error."""

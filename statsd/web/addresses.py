@@ -1,4 +1,4 @@
-"""Addresses of clients: whose a request is, and which network it comes from."""
+"""Addresses: which client and which network a request comes from, and which hosts are this machine."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ log = logging.getLogger("statsd.web")
 
 
 def client_network(address: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 of whoever has one IPv6 address of it."""
+    """Return what limits count as one client: an IPv4 address, or the /64 of an IPv6 address."""
     try:
-        found = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
 
 
 def client_address(request: web.Request) -> str:
-    """Return who asks: the peer, or whoever the nearest proxy we do not trust says it is (TRUSTED_PROXIES)."""
+    """Return the client's address: the peer, or behind TRUSTED_PROXIES the last other address of X-Forwarded-For."""
     trusted = request.app[SETTINGS].trusted_proxies
-    named = ",".join(request.headers.getall("X-Forwarded-For", []))
-    hops = [hop.strip() for hop in named.split(",")[-20:] if hop.strip()]
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
+    hops = [hop.strip() for hop in forwarded.split(",")[-20:] if hop.strip()]
     address = request.remote or ""
     if hops and is_private(address) and not is_within(address, trusted):
         _warn_of_proxy(address)
@@ -41,29 +41,27 @@ def client_address(request: web.Request) -> str:
 
 @lru_cache(maxsize=16)
 def _warn_of_proxy(address: str) -> None:
-    """Once, for what is a mistake more often than an attack: behind such a proxy everybody is one address."""
-    log.warning(
-        "X-Forwarded-For of %s is not believed: if that is a proxy of yours, name it in TRUSTED_PROXIES", address
-    )
+    """Warn once: an untrusted proxy makes all its users one address."""
+    log.warning("X-Forwarded-For of %s is ignored: if that is your proxy, add it to TRUSTED_PROXIES", address)
 
 
 def is_within(address: str, networks: Sequence[Network]) -> bool:
-    """Whether an address belongs to one of the networks; what is no address belongs to none."""
+    """Whether an address belongs to one of the networks; False for a text that is no address."""
     try:
-        found = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(found in network for network in networks)
+    return any(ip in network for network in networks)
 
 
 def is_one_of(host: str, names: Sequence[str]) -> bool:
-    """Whether a Host header names this machine, or one of the names; its port does not matter."""
+    """Whether a Host header is one of the names or a name of this machine, with any port."""
     name = re.sub(r":\d*\Z", "", host, flags=re.ASCII).lower()
     return name in names or is_loopback(name.strip("[]"))
 
 
 def is_private(address: str) -> bool:
-    """Whether an address is one of this machine or of a network of its own."""
+    """Whether an address is not globally reachable (loopback, RFC 1918, and others of IANA's registry)."""
     try:
         return ipaddress.ip_address(address).is_private
     except ValueError:
@@ -71,7 +69,7 @@ def is_private(address: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether only this machine can reach a server that listens on this host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a request asks: its parameters, its body within limits, the media types it accepts."""
+"""Reading a request: its parameters, its body within limits, and the media types it accepts."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from datetime import date
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from statsd.errors import (
-    BadRequest,
-)
+from statsd.errors import BadRequest
 from statsd.web.times import calendar_day
 
-BATCH_BYTES = 8 << 20  # a batch, decoded
+BATCH_BYTES = 8 << 20  # of a batch, decompressed
 BODY_SECONDS = 10.0
-LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")  # one event a line
-JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "", *LINES)  # beacons say text, or nothing
+LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")  # one event per line
+JSON_TYPES = (
+    "application/json",
+    "text/plain",
+    "application/octet-stream",
+    "",
+    *LINES,
+)  # beacons send text/plain or no type
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
 
 def parameters(request: web.Request, *names: str) -> dict[str, str]:
-    """Return the query parameters that were given: an empty one was not, an unknown one is ignored.
+    """Return the query parameters of these names. An empty one counts as absent; others are ignored.
 
-    Raises BadRequest (400) for one that is repeated.
+    Raises BadRequest (400) for a repeated one.
     """
     for name in names:
         if len(request.query.getall(name, [])) > 1:
@@ -34,39 +38,39 @@ def parameters(request: web.Request, *names: str) -> dict[str, str]:
 
 
 def weights(request: web.Request) -> dict[str, float]:
-    """Return the media ranges a client names, in lower case, and how much it wants each, from 0 (RFC 9110 §12.5.1)."""
-    found = {}
-    for one in request.headers.get("Accept", "").lower().split(","):
-        media, *parameters = (part.strip() for part in one.split(";"))
+    """Return the media ranges of the Accept header, in lower case, with their weights 0 to 1 (RFC 9110 §12.5.1)."""
+    ranges = {}
+    for media_range in request.headers.get("Accept", "").lower().split(","):
+        media, *parameters = (part.strip() for part in media_range.split(";"))
         weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        found[media] = float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight, re.ASCII) else 0.0
-    return found
+        ranges[media] = float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight, re.ASCII) else 0.0
+    return ranges
 
 
-def limit(asked: Mapping[str, str], default: int, most: int) -> int:
-    """Return the parameter `limit`. Raises BadRequest (400) for what is no number from 1 to `most`."""
-    given = asked.get("limit", str(default))
-    if not re.fullmatch(r"\d{1,9}", given, re.ASCII) or not 1 <= int(given) <= most:
+def limit(parameters: Mapping[str, str], default: int, most: int) -> int:
+    """Return the parameter `limit`. Raises BadRequest (400) unless it is a number from 1 to `most`."""
+    text = parameters.get("limit", str(default))
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not 1 <= int(text) <= most:
         raise BadRequest(400, f"limit must be a number from 1 to {most}")
-    return int(given)
+    return int(text)
 
 
-def day(asked: Mapping[str, str], name: str, default: date) -> date:
-    """Return a parameter that is a day, YYYY-MM-DD. Raises BadRequest (400) for what is none from 1970 to 2099."""
-    if name not in asked:
+def day(parameters: Mapping[str, str], name: str, default: date) -> date:
+    """Return a parameter that is a day. Raises BadRequest (400) unless it is YYYY-MM-DD from 1970 to 2099."""
+    if name not in parameters:
         return default
     try:
-        return calendar_day(asked[name])
-    except ValueError as wrong:
-        raise BadRequest(400, f"{name} {wrong}") from None
+        return calendar_day(parameters[name])
+    except ValueError as fault:
+        raise BadRequest(400, f"{name} {fault}") from None
 
 
 async def read_body(
     request: web.Request, limit: int = BATCH_BYTES, types: Collection[str] | None = JSON_TYPES
 ) -> bytes:
-    """Return the decompressed body of one of the media `types` (None: any).
+    """Return the decompressed body, at most `limit` bytes, of one of the media `types` (None: any).
 
-    Raises BadRequest: 408 too slow, 413 too large, 415 of another type or encoding, 400 broken.
+    Raises BadRequest: 408 too slow, 413 too large, 415 another type or encoding, 400 broken.
     """
     if request.headers.get("Content-Encoding", "").lower() not in ENCODINGS:
         raise BadRequest(415, "Content-Encoding: must be gzip, deflate or absent")
@@ -75,7 +79,7 @@ async def read_body(
     if (request.content_length or 0) > limit:
         raise BadRequest(413, f"the body must not be larger than {limit} bytes")
     try:
-        if request.content.is_eof():  # it is here already, as most are: no timer for them
+        if request.content.is_eof():  # already here, as most bodies are: no timer needed
             return await request.read()
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()

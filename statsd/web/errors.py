@@ -1,4 +1,4 @@
-"""What an error becomes: the one table from error to status and body."""
+"""From errors to responses: the one table from error class to status and body."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger("statsd.web")
 
 
 def _response(request: web.Request, error: StatsError) -> web.Response:
-    """The one table from error to status."""
+    """Return the response for an error: the one table of statuses."""
     match error:
         case InvalidEvent():
             envelope = declared(request.match_info.handler).envelope or common_envelope
@@ -66,7 +66,7 @@ def _defect(error: Exception) -> web.Response:
 
 @web.middleware
 async def errors_to_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error in JSON, and OPTIONS for every path there is."""
+    """Answer every error in JSON, and OPTIONS on every path."""
     hosts = request.app[SETTINGS].allowed_hosts
     if hosts and not is_one_of(request.host, hosts):
         return refusal(421, "unknown host: add it to ALLOWED_HOSTS")
@@ -83,7 +83,7 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
 
 
 async def _http_response(request: web.Request, error: HTTPException) -> web.StreamResponse:
-    """What aiohttp raises by itself: redirects and 304 stay as they are."""
+    """Return the response for an error of aiohttp's own; redirects and 304 stay as they are."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allow = ", ".join(sorted(error.allowed_methods))
         if request.method == "OPTIONS":

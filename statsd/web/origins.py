@@ -1,7 +1,7 @@
 """Which pages of other origins may use a route (CORS), and the security headers of every response.
 
-A route says it above its handler: `@Operation(origins="any")`. Where no route has met the request (a preflight, a
-method that the path does not have), the path's own routes decide.
+A route declares its origins above its handler: `@Operation(origins="any")`. If no route matches the request (a
+preflight, or a method the path does not have), another route of the path decides.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ HEADERS = {
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""What every response carries; what a handler set itself wins, here and for Cache-Control."""
+"""The headers of every response. A value that the handler set wins, also for Cache-Control."""
 
-_EVERYWHERE = CIMultiDict({**HEADERS, "Cache-Control": "no-store"})
+_DEFAULT_HEADERS = CIMultiDict({**HEADERS, "Cache-Control": "no-store"})
 
 _OPERATION: web.RequestKey[Operation] = web.RequestKey("operation", Operation)
 
 
 async def preflight(request: web.Request, methods: set[str]) -> dict[str, str]:
-    """Return the CORS headers of an answer to OPTIONS on a path that has these methods."""
-    wanted_method = request.headers.get("Access-Control-Request-Method", "")
-    await find_operation(request, wanted_method if wanted_method in methods else min(methods))
-    if not _granted(request):
+    """Return the CORS headers of the answer to OPTIONS on a path with these methods."""
+    method = request.headers.get("Access-Control-Request-Method", "")
+    await find_operation(request, method if method in methods else min(methods))
+    if not _cors_headers(request):
         return {}
-    wanted = request.headers.get("Access-Control-Request-Headers", "")
+    names = request.headers.get("Access-Control-Request-Headers", "")
     return {
         "Access-Control-Allow-Methods": ", ".join(sorted(methods)),
-        "Access-Control-Allow-Headers": wanted if re.fullmatch(r"[\w, -]{0,500}", wanted, re.ASCII) else "",
+        "Access-Control-Allow-Headers": names if re.fullmatch(r"[\w, -]{0,500}", names, re.ASCII) else "",
         "Access-Control-Max-Age": "600",
     }
 
 
 async def find_operation(request: web.Request, method: str) -> None:
-    """Let what the path's route for `method` declares hold for a request that has met no route."""
+    """Apply the declaration of the path's route for `method` to a request that matches no route."""
     match = await request.app.router.resolve(request.clone(method=method))
     request[_OPERATION] = declared(match.handler)
 
@@ -55,8 +55,8 @@ def _operation(request: web.Request) -> Operation:
     return request.get(_OPERATION) or declared(request.match_info.handler)
 
 
-def _granted(request: web.Request) -> dict[str, str]:
-    """What this origin may: read with credentials if it is named, post without them where anyone may, else nothing."""
+def _cors_headers(request: web.Request) -> dict[str, str]:
+    """Return the CORS headers for the request's origin: with credentials if it is configured, else without, or none."""
     origin = request.headers.get("Origin", "")
     if is_named(origin, request):
         return {
@@ -68,20 +68,20 @@ def _granted(request: web.Request) -> dict[str, str]:
 
 
 def _is_open(request: web.Request, origin: str) -> bool:
-    """Whether pages of any origin may use this route without credentials, or pages of this one."""
+    """Whether pages of this origin may use the route without credentials."""
     origins = _operation(request).origins
     return origins == "any" or (origins == "near" and NEAR.fullmatch(origin) is not None)
 
 
 def is_named(origin: str, request: web.Request) -> bool:
-    """Whether pages of this origin may use this route with credentials."""
+    """Whether pages of this origin may use the route with credentials (CORS_ORIGINS, FRONTEND_URL)."""
     settings = request.app[SETTINGS]
-    of_frontend = origin.lower() == settings.frontend_url and _operation(request).origins == "session"
-    return of_frontend or origin.lower() in settings.cors_origins
+    is_frontend = origin.lower() == settings.frontend_url and _operation(request).origins == "session"
+    return is_frontend or origin.lower() in settings.cors_origins
 
 
 def is_own(origin: str, request: web.Request) -> bool:
-    """Whether it is the origin of our own page, by the Host that the client asked for."""
+    """Whether the origin is that of our own page: the host in the request's Host header, with either scheme."""
     try:
         parts = urlsplit(origin)
     except ValueError:
@@ -90,14 +90,14 @@ def is_own(origin: str, request: web.Request) -> bool:
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers every response carries, errors and files included."""
+    """Add the default headers, the request's X-Request-Id, and CORS headers to any response, errors included."""
     headers = response.headers
     headers.popall("Server", None)
-    headers.merge(_EVERYWHERE)
-    asked = request.headers
-    if "X-Request-Id" in asked and re.fullmatch(r"[\w.:-]{1,100}", asked["X-Request-Id"], re.ASCII):
-        headers["X-Request-Id"] = asked["X-Request-Id"]
+    headers.merge(_DEFAULT_HEADERS)
+    request_id = request.headers.get("X-Request-Id", "")
+    if re.fullmatch(r"[\w.:-]{1,100}", request_id, re.ASCII):
+        headers["X-Request-Id"] = request_id
     if request.app[SETTINGS].cors_origins or request.app[SETTINGS].frontend_url:
         headers.add("Vary", "Origin")
-    if "Origin" in asked:
-        headers.update(_granted(request))
+    if "Origin" in request.headers:
+        headers.update(_cors_headers(request))

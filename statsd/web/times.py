@@ -1,4 +1,4 @@
-"""Instants and days: read in one grammar, written in one form, always UTC."""
+"""Instants and days: one grammar to read them, one format to write them, always UTC."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _INSTANT = re.compile(
 )
 
 
-def instant(given: str) -> datetime:
-    """Return the UTC time of an ISO 8601 / RFC 3339 text; without a zone it is UTC, without a time midnight.
+def instant(text: str) -> datetime:
+    """Return the UTC time of an ISO 8601 / RFC 3339 text. The zone defaults to UTC, the time to midnight.
 
-    Raises ValueError for days that no calendar has, offsets over 14 hours, and years outside 1970 to 2099.
+    Raises ValueError for dates that do not exist, offsets over 14 hours, and years outside 1970 to 2099.
     """
-    match = _INSTANT.fullmatch(given)
+    match = _INSTANT.fullmatch(text)
     if match is None:
         raise ValueError("not an ISO 8601 instant")
     year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
-    leap, second = divmod(second, 60)  # 23:59:60 is the leap second; it folds forward
+    leap, second = divmod(second, 60)  # the leap second 23:59:60 becomes 00:00:00
     if leap and (hour, minute, second) != (23, 59, 0):
         raise ValueError("no such second")
     fraction = int((match[7] or "")[:6].ljust(6, "0"))
@@ -36,12 +36,12 @@ def instant(given: str) -> datetime:
     return utc(datetime(year, month, day, hour, minute, second or 59 * leap, fraction, zone) + timedelta(seconds=leap))
 
 
-def calendar_day(given: str) -> date:
-    """Return the day that `given` writes as YYYY-MM-DD. Raises ValueError that says what it must be."""
+def calendar_day(text: str) -> date:
+    """Return the day of a text YYYY-MM-DD. Raises ValueError with what it must be."""
     try:
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", given, re.ASCII):
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
             raise ValueError
-        day = date.fromisoformat(given)
+        day = date.fromisoformat(text)
     except ValueError:
         raise ValueError("must be in YYYY-MM-DD format") from None
     if not 1970 <= day.year < 2100:
@@ -50,7 +50,7 @@ def calendar_day(given: str) -> date:
 
 
 def utc(when: datetime) -> datetime:
-    """Return an instant in UTC (naive: it is UTC already). Raises ValueError outside 1970 to 2099."""
+    """Return an instant in UTC; a naive one is taken as UTC. Raises ValueError outside 1970 to 2099."""
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     if not FIRST_INSTANT <= aware <= LAST_INSTANT:
         raise ValueError("outside 1970 to 2099")

@@ -38,6 +38,10 @@ async def shows(page: Page, paths: set[str]) -> bool:
     return set(await page.locator("[data-path]").evaluate_all("all => all.map(one => one.dataset.path)")) == paths
 
 
+async def has_operations(page: Page, ids: set[str]) -> bool:
+    return set(await page.locator(".opblock").evaluate_all("all => all.map(one => one.id)")) == ids
+
+
 async def test_every_operation_is_listed_under_its_stream(start: Start, visit: Visits) -> None:
     page = await opened(start, visit)
     paths = (await document(page))["paths"]
@@ -46,7 +50,7 @@ async def test_every_operation_is_listed_under_its_stream(start: Start, visit: V
         for operations in paths.values()
         for operation in operations.values()
     }
-    assert set(await page.locator(".opblock").evaluate_all("all => all.map(one => one.id)")) == ids
+    await until(partial(has_operations, page, ids))
     groups = await page.locator(".opblock-tag").evaluate_all("all => all.map(one => one.dataset.tag)")
     assert {stream.part_of or stream.name for stream in STREAMS} <= set(groups)
 
@@ -98,8 +102,12 @@ async def test_snippets_for_pages_work_in_a_page(start: Start, visit: Visits) ->
     for snippet in await page.locator("pre.js").all_text_contents():
         await page.evaluate(f"(async () => {{ {snippet} }})()")
     await until(lambda: printed)
-    clicks = await (await page.request.get("/usage")).json()
-    assert clicks["totalClicks"] == 1
+
+    async def tracked() -> bool:
+        clicks = await (await page.request.get("/usage")).json()
+        return bool(clicks["totalClicks"] == 1)
+
+    await until(tracked)
 
 
 async def test_snippets_ask_the_server_that_the_page_came_from(start: Start, visit: Visits) -> None:
@@ -144,16 +152,16 @@ async def test_page_fits_a_phone(start: Start, visit: Visits) -> None:
     page = await opened(start, visit, viewport={"width": 375, "height": 800})
     await operation(page, "get", "/events").locator("button").first.click()
     await expect(page.get_by_role("button", name="Execute")).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") == 375
+    await until(partial(page.evaluate, "document.documentElement.scrollWidth === 375"))
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "static" / "docs").glob("*.html")))
 async def test_pages_to_read_are_linked_and_fit_a_phone(start: Start, visit: Visits, name: str) -> None:
     page = await opened(start, visit, viewport={"width": 375, "height": 800})
     await page.locator(f"article a[href='/docs/{name}']").first.click()
+    await page.wait_for_url(f"**/docs/{name}")
     await expect(page.locator("h1")).to_be_visible()
-    assert page.url.endswith(f"/docs/{name}")
-    assert await page.evaluate("document.documentElement.scrollWidth") == 375
+    await until(partial(page.evaluate, "document.documentElement.scrollWidth === 375"))
     await page.locator("header a[href='/docs']").click()
     await expect(page.locator(".opblock").first).to_be_visible()
 

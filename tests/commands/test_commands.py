@@ -291,7 +291,7 @@ async def test_sample_accounts_are_made_once_and_warned_of_beyond_loopback(run: 
     await near.address()
     far = run("serve", "--host", "0.0.0.0", "--port", "0", DATABASE_URL=database_url)
     await far.address()
-    assert "10 sample accounts have a password that everybody knows" in far.stderr
+    assert "10 sample accounts have a public password" in far.stderr
     assert "sample accounts" not in near.stderr
 
 

@@ -172,3 +172,22 @@ def test_parts_are_joined_and_are_no_statements_themselves(tmp_path: Path, monke
     with pytest.raises(ValueError, match=r"names fold more than once"):
         sql.load("clicks")
     sql.load.cache_clear()
+
+
+async def test_expiry_of_bins_goes_by_their_key(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Each aggregation asks, and almost always there is nothing to delete: that must not cost a read of all bins."""
+    await pool.execute("""
+        insert into bins (stream, unit, bin, count)
+        select 'items', 'minute', now() - n * interval '1 minute', 1
+        from generate_series(1, 50000) as n
+    """)
+    await pool.execute("""
+        insert into webhook_type_bins (unit, bin, event_type, events)
+        select 'day', date_trunc('day', now(), 'UTC') - n % 100 * interval '1 day', 'type-' || n / 100, 1
+        from generate_series(0, 49999) as n
+    """)
+    await pool.execute("analyze")
+    for query in (sql.load("bins")["expire"].replace("$1", "'items'"), sql.load("webhooks")["expire"]):
+        plan = json.loads(await pool.fetchval(f"explain (format json) {query}"))[0]["Plan"]
+        (old,) = (part for part in plan["Plans"] if part.get("Subplan Name") == "CTE old")
+        assert _scanned(old) == [], query

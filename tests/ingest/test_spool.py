@@ -309,7 +309,7 @@ async def test_a_killed_process_leaves_all_it_acknowledged(tmp_path: Path) -> No
     found = await drained(tmp_path)
     assert acked <= set(found)
     assert len(found) == len(set(found))
-    assert len(list(tmp_path.glob("room-*"))) == 1  # each took over the room of the one before
+    assert len(list(tmp_path.glob("room-*"))) == 1  # each took over the slot of the one before
 
 
 async def test_neighbours_leave_each_other_alone_until_one_is_gone(tmp_path: Path) -> None:
@@ -325,13 +325,13 @@ async def test_neighbours_leave_each_other_alone_until_one_is_gone(tmp_path: Pat
     assert await waiting.contains(b"neighbour-1-2")
 
     kill(process)
-    third = await opened(tmp_path)  # takes the free room and what is in it
+    third = await opened(tmp_path)  # takes the free slot and what is in it
     assert (third.rows, waiting.rows) == (6, 0)
     assert await waiting.replay(into(delivered)) == 0
     await third.close()
     assert await waiting.replay(into(delivered)) == 6
     assert delivered == [b"mine", *(f"neighbour-{n}-{i}".encode() for n in range(2) for i in range(3))]
-    fourth = await opened(tmp_path)  # a drained room is left to newcomers
+    fourth = await opened(tmp_path)  # a drained slot is left to newcomers
     assert len(list(tmp_path.glob("room-*"))) == 2
     await fourth.close()
     await waiting.close()

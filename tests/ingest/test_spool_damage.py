@@ -27,11 +27,11 @@ Change = Callable[[bytes], bytes]
 
 async def recovered(folder: Path, sent: list[bytes], changes: list[Change]) -> list[list[bytes | None]]:
     """What is read from a file of `sent` after each change. None stands for something unreadable: that file is kept."""
-    room = folder / "room-0"
-    room.mkdir()
+    slot = folder / "room-0"
+    slot.mkdir()
     body = b"".join(map(segments.frame, sent))
     for number, change in enumerate(changes):
-        path = room / f"{number:016}.seg"
+        path = slot / f"{number:016}.seg"
         path.write_bytes(change(b"STSPOOL1" + number.to_bytes(8, "big") + body))
     read = [list(segments.records(path)) for path in files(folder, ".seg")]
     assert await drained(folder) == [payload for found in read for payload in found if payload is not None]
@@ -131,11 +131,11 @@ async def test_damage_is_logged_once_and_counted(tmp_path: Path, caplog: pytest.
 
 async def test_it_starts_in_a_folder_of_anything(tmp_path: Path, quick: None) -> None:
     chance = random.Random(3)
-    for room in ("room-0", "room-7", "room-x", "elsewhere", "room-0/folder.seg", "room-2.seg"):
-        (tmp_path / room).mkdir()
+    for slot in ("room-0", "room-7", "room-x", "elsewhere", "room-0/folder.seg", "room-2.seg"):
+        (tmp_path / slot).mkdir()
         for i in range(60):
             name = chance.choice([f"{i:016}.seg", f"{i}.seg", "9" * i + ".seg", f"{i}", f"{i}.txt", f"\udcff{i}.seg"])
-            (tmp_path / room / name).write_bytes(chance.randbytes(chance.choice([0, 1, 16, 100, 100_000])))
+            (tmp_path / slot / name).write_bytes(chance.randbytes(chance.choice([0, 1, 16, 100, 100_000])))
     (tmp_path / "room-1").write_bytes(b"a file")
     (tmp_path / "room-0" / "link.seg").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "room-0" / "pipe.seg")

@@ -79,9 +79,9 @@ async def test_whichever_call_fails_nothing_acked_is_lost(
     at, calls = 0, 1
     while at <= calls:
         folder = tmp_path / str(at)
-        room = folder / "room-3"
-        room.mkdir(parents=True)
-        (room / "0000000000000001.seg").write_bytes(b"?" * 16 + b"".join(map(segments.frame, old)))
+        slot = folder / "room-3"
+        slot.mkdir(parents=True)
+        (slot / "0000000000000001.seg").write_bytes(b"?" * 16 + b"".join(map(segments.frame, old)))
         disk = Faulty(at, fault, lasting=lasting)
         give(monkeypatch, disk)
         acked, delivered = await outage(folder)
@@ -116,7 +116,7 @@ async def test_a_failed_batch_is_gone_and_the_next_one_is_taken(
     disk = Faulty(lasting=True, fault="torn")
     give(monkeypatch, disk)
     disk.at = 2  # the write behind the look at free space
-    with pytest.raises(spool.SpoolFull, match="the disk refuses"):
+    with pytest.raises(spool.SpoolFull, match="the disk failed"):
         await waiting.append([b"refused", b"too"])
     disk.at = 0
     await waiting.append([b"second"])

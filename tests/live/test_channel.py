@@ -14,7 +14,7 @@ import pytest
 from outside import Outside
 from waiting import until
 
-from statsd.app import ended
+from statsd.app import cancel
 from statsd.database.pool import open_pool
 from statsd.live import channel
 from statsd.live.channel import APPLICATION_NAME, Channel
@@ -93,7 +93,7 @@ async def listening(gate: Gate, outside: Outside) -> AsyncIterator[Listening]:
         made = Listening(gate.dsn, pool)
         yield made
         for task in made.tasks:
-            await ended(task)
+            await cancel(task)
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -22,7 +22,7 @@ from waiting import until
 from statsd.database import sql
 from statsd.ingest import aggregate
 from statsd.live import sse, topics
-from statsd.live.sse import LISTENERS
+from statsd.live.sse import CONNECTIONS
 from statsd.live.topics import HUB, Snapshot, Topic
 from statsd.streams.transfers.series import UNITS, Wish, _bins
 from statsd.web.times import iso
@@ -40,7 +40,7 @@ async def pool(pool: Any) -> Any:
 
 
 def listeners(client: Any) -> int:
-    return len(client.app[LISTENERS].open)
+    return len(client.app[CONNECTIONS].open)
 
 
 @pytest.mark.parametrize("unit", [*UNITS, "milliseconds"])
@@ -313,7 +313,7 @@ async def test_stop_ends_every_stream_where_it_is_complete_even_if_one_is_stalle
     stalled.close()
 
 
-@pytest.mark.parametrize("most", ["MOST_LISTENERS", "MOST_PER_ADDRESS"])
+@pytest.mark.parametrize("most", ["MOST_CONNECTIONS", "MOST_PER_ADDRESS"])
 async def test_more_streams_than_can_be_served_are_told_to_come_later(
     client: Any, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:

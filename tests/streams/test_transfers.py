@@ -58,7 +58,7 @@ async def test_new_item_is_answered_with_its_row(client: Any, pool: Any) -> None
         ({"base_item_id": None}, "base_item_id is required and must be a UUID"),
         ({"base_item_id": 5}, "base_item_id must be a UUID"),
         ({"base_item_id": "bike"}, "base_item_id must be a UUID"),
-        ({"base_item_id": BIKE, "extra": 1}, "there must be nothing but base_item_id"),
+        ({"base_item_id": BIKE, "extra": 1}, "unknown field; allowed: base_item_id"),
         ([{"base_item_id": BIKE}], "the body must be one JSON object"),
         ([], "the body must be one JSON object"),
         ("x", "an event must be a JSON object"),
@@ -411,4 +411,5 @@ async def test_everything_that_is_wrong_with_a_transfer_is_said_at_once(client: 
     response = await client.put("/items/bike/ownership", json={"to": 5, "more": 1})
     assert response.status == 400
     details = (await response.json())["details"]
-    assert [detail.split(" must be ")[0] for detail in details] == ["the id of an item", "to", "there"]
+    assert [detail.split(" must be ")[0] for detail in details[:-1]] == ["the id of an item", "to"]
+    assert details[-1] == "unknown field; allowed: to"

@@ -444,6 +444,6 @@ async def test_change_is_told_when_its_statistics_can_be_had_again(client: Any, 
         await lock.start()
         await admin.execute("lock table login_days in access exclusive mode")
         client.app[HUB].changed("logins")
-        await until(lambda: client.app[HUB].topics["logins"]._mute)
+        await until(lambda: client.app[HUB].topics["logins"]._failing)
         await lock.rollback()
         assert (await ws.receive_json())["payload"]["totalSessions"] == 1

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.live.topics import Framing
-from statsd.live.websocket import CONTRACTS, REFUSALS, Contract, converse
+from statsd.live.websocket import CONTRACTS, HANDSHAKE_ERRORS, Contract, converse
 from statsd.web.operation import Operation, Parameter
 from statsd.web.times import iso
 
@@ -40,7 +40,7 @@ CONTRACT = Contract("logins", _framing)
         "session_stats": Parameter(Literal["object"], "sends the summary of sessions in place of a row per device"),
         "stream": Parameter(Literal["events"], "speaks as `/events/ws` does"),
     },
-    answers={101: "a WebSocket, silent until it is asked or something changes", **REFUSALS},
+    answers={101: "a WebSocket, silent until it is asked or something changes", **HANDSHAKE_ERRORS},
 )
 async def get_socket(request: web.Request) -> web.WebSocketResponse:
     """`GET /ws`: live statistics over a WebSocket.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from statsd.live.websocket import REFUSALS, Contract, converse
+from statsd.live.websocket import HANDSHAKE_ERRORS, Contract, converse
 from statsd.streams.webhooks.read import OVERVIEW
 from statsd.web.operation import Operation, answer
 
@@ -14,10 +14,12 @@ def stats(payload: bytes) -> bytes:
     return b'{"stats":' + payload + b"}"
 
 
-CONTRACT = Contract("webhooks", lambda _: stats, greets=True)
+CONTRACT = Contract("webhooks", lambda _: stats, sends_at_connect=True)
 
 
-@Operation(answers={101: answer("a WebSocket, with a first frame at once", frame={"stats": OVERVIEW}), **REFUSALS})
+@Operation(
+    answers={101: answer("a WebSocket, with a first frame at once", frame={"stats": OVERVIEW}), **HANDSHAKE_ERRORS}
+)
 async def get_events_socket(request: web.Request) -> web.WebSocketResponse:
     """`GET /events/ws`: webhook events, live over a WebSocket: one `{"stats":…}` at once, and after every change.
 
