@@ -1,4 +1,7 @@
-"""Statistics you can believe, live."""
+"""Statistics you can believe, live: events in over HTTP, durable and counted exactly once, on every dashboard at once.
+
+`app.py` wires everything; README has the map of the folders and the way of an event.
+"""
 
 from pathlib import Path
 

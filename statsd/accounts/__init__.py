@@ -1,1 +1,1 @@
-"""Who somebody is, and how often that may be tried."""
+"""Who somebody is, and how often a login may be tried."""

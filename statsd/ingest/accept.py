@@ -29,7 +29,7 @@ E_co = TypeVar("E_co", covariant=True)
 
 
 class Decoder(Protocol[E_co]):
-    """Decoder a body: into an event, or into a batch (an array, or one event a line) of events and their errors."""
+    """Decodes a body: into an event, or into a batch (an array, or one event a line) of events and their errors."""
 
     def decode(self, body: bytes, lines: bool) -> E_co | list[E_co | InvalidEvent]: ...
 
