@@ -35,12 +35,12 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     seeded = "usage" if arguments.usage else "transfers" if arguments.transfers else "logins"
     async with connected(settings) as (pool, channel):
         await store(pool, seeded)
-        for stream in STREAMS:
-            if rows := await aggregate.sweep(pool, stream.name):
-                channel.announce(stream.name)
-                print(f"{rows} {stream.name} stored", file=sys.stderr)
-            elif stream.name == seeded:
-                print(f"0 {stream.name} stored, the samples were there already", file=sys.stderr)
+        swept = {stream.name: await aggregate.sweep(pool, stream.name) for stream in STREAMS}
+        stored = {name: rows for name, rows in swept.items() if rows}
+        for name in stored:
+            channel.announce(name)
+    for name, rows in (stored or {seeded: 0}).items():
+        print(f"{rows} {name} stored{'' if rows else ', the samples were there already'}", file=sys.stderr)
     if arguments.usage:
         print(f"the sample accounts, user1 to user10, log in with {PASSWORD}", file=sys.stderr)
 
