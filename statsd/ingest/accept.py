@@ -68,7 +68,7 @@ async def events(  # noqa: PLR0913 - the differences between the streams
         for index, event in enumerate(batch)
     ]
     valid = [row for row in rows if not isinstance(row, InvalidEvent)]
-    if ask_first and key:
+    if ask_first and key and valid:
         for verdict in await _known(request, stream, valid):
             _raise_for_error(verdict)
     stored = iter(await _store(request, stream, valid))

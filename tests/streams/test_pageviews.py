@@ -180,6 +180,7 @@ async def test_same_event_id_with_another_event_is_refused_in_a_batch(client: An
 
 async def test_key_that_names_many_is_refused(client: Any) -> None:
     assert "one event" in (await post(client, [EVENT, EVENT], 400, Idempotency_Key="k"))["error"]
+    assert (await post(client, [{}], 400, Idempotency_Key="k"))["error"] == "Invalid payload"
     await post(client, EVENT, 400, Idempotency_Key="k" * 256)
 
 
