@@ -34,6 +34,7 @@ from statsd.live.channel import CHANNEL, Channel
 from statsd.live.sse import CONNECTIONS, Connections
 from statsd.live.topics import HUB, Hub, Topic
 from statsd.settings import SETTINGS, Settings
+from statsd.site import docs
 from statsd.site.health import STATE, Phase, State
 from statsd.streams import STREAMS, logins, webhooks
 from statsd.web.addresses import is_loopback
@@ -60,6 +61,7 @@ def make_app(settings: Settings) -> web.Application:
     app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
     app.on_response_prepare.append(add_headers)
     app.add_routes([*site.ROUTES, *signin.ROUTES, *streams.ROUTES])
+    app[docs.DOCUMENT] = docs.encoded(app)
     # Started in this order, stopped in reverse.
     app.cleanup_ctx.extend(
         [

@@ -31,10 +31,10 @@ function opsFilter(groups, phrase) {
 
 /**
  * Swagger UI shows an answer once it has ended, and a stream never ends: ask for its numbers once.
- * @param {{ headers: Record<string, string> }} request
+ * @param {{ url: string, headers: Record<string, string> }} request
  */
 function requestInterceptor(request) {
-  if (request.headers.accept === "text/event-stream") request.headers.accept = "application/json";
+  if (new URL(request.url, location.href).pathname.startsWith("/statistics/")) request.headers.accept = "application/json";
   return request;
 }
 

@@ -1,1 +1,1 @@
-"""Who somebody is, and how often a login may be tried."""
+"""Accounts: registration, login and logout, and how often a login may be tried."""

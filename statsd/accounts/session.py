@@ -18,8 +18,9 @@ from statsd.accounts.tokens import INVALID, SECONDS, Claims, Tokens
 from statsd.accounts.users import ACCOUNTS, User
 from statsd.errors import BadRequest, Unauthenticated
 from statsd.settings import SETTINGS
+from statsd.web.answers import PlainError
 from statsd.web.asked import LINES
-from statsd.web.operation import Guard
+from statsd.web.operation import Guard, answer
 from statsd.web.origins import is_named, is_own
 
 TOKENS: web.AppKey[Tokens] = web.AppKey("tokens")
@@ -33,13 +34,28 @@ GUARDS = (
     Guard("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
     Guard("cookie", {"type": "apiKey", "in": "cookie", "name": AUTH}),
 )
-"""How a client says who it is, for openapi.json."""
+"""How a client says who it is."""
+ANSWERS = {
+    401: answer(
+        "no valid token", PlainError, headers={"WWW-Authenticate": "always `Bearer`"}, missing=PlainError(MISSING)
+    )
+}
+"""What every operation with these guards may answer."""
 AS_IN_URI_COMPONENTS = "!'()*"  # what encodeURIComponent leaves beside what quote() does
 
 
-def body(user: User) -> dict[str, str | int]:
-    """Return what clients hear of a user."""
-    return {"id": user.id, "username": user.username, "age": user.age, "gender": user.gender}
+class Person(msgspec.Struct):
+    """A user as clients see one."""
+
+    id: int
+    username: str
+    age: int
+    gender: str
+
+
+def person(user: User) -> Person:
+    """Return what clients may know of a user."""
+    return Person(user.id, user.username, user.age, user.gender)
 
 
 async def user(request: web.Request) -> User:
@@ -114,8 +130,8 @@ def give_cookies(request: web.Request, response: web.Response, token: str, user:
     """Set the cookies `auth_token` (HttpOnly) and `user_data` (JSON, as encodeURIComponent writes it) for a day."""
     ends = datetime.now(UTC) + timedelta(seconds=SECONDS)
     lifetime = f"Max-Age={SECONDS}; Path=/; Expires={format_datetime(ends, usegmt=True)}"
-    person = quote(msgspec.json.encode(body(user)), safe=AS_IN_URI_COMPONENTS)
-    _set_both(request, response, token, person, lifetime)
+    value = quote(msgspec.json.encode(person(user)), safe=AS_IN_URI_COMPONENTS)
+    _set_both(request, response, token, value, lifetime)
 
 
 def clear_cookies(request: web.Request, response: web.Response) -> None:

@@ -1,6 +1,8 @@
-"""Register, login, logout (contracts.md §3.2)."""
+"""Register, log in, log out."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -9,46 +11,61 @@ from statsd.accounts import session
 from statsd.accounts.users import ACCOUNTS, Registration, User, registration
 from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.web.addresses import client_address
-from statsd.web.answers import json_response, plain_envelope, refusal
+from statsd.web.answers import PlainError, json_response, refusal
 from statsd.web.asked import read_body
 from statsd.web.decode import json_object
 from statsd.web.operation import Operation, answer
 
 BODY_BYTES = 64 * 1024
 RETRY = {"Retry-After": "2"}
-OTHER_SITE = "a page of another site asked"
+OTHER_SITE = "a page of another site may not do this"
+COOKIES = {"Set-Cookie": "`auth_token` (HttpOnly) and `user_data`, both for a day"}
+WAIT = {"Retry-After": "seconds until the next attempt is allowed"}
+TRY_LATER = PlainError("too many attempts: try again later")
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """Who somebody says to be, and what only they know."""
+    """A name and a password."""
 
-    username: str
-    password: str
+    username: Annotated[str, msgspec.Meta(min_length=1)]
+    password: Annotated[str, msgspec.Meta(min_length=1)]
 
 
-COOKIES = {"Set-Cookie": "`auth_token` (HttpOnly) and `user_data`, both for a day"}
-PERSON = {"id": 1, "username": "ada", "age": 36, "gender": "Female"}
-SESSION = {"user": PERSON, "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl"}
+class Session(msgspec.Struct):
+    """The user, and the token that shows it: send it as `Authorization: Bearer …`, or keep the cookie."""
+
+    user: session.Person
+    token: str
+
+
+class Message(msgspec.Struct):
+    """What was done."""
+
+    message: str
+
+
+EXAMPLE = Session(session.Person(1, "ada", 36, "Female"), "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl")
 NEW = {"username": "grace", "password": "correct horse", "age": 44, "gender": "Female"}
 KNOWN = {"username": "ada", "password": "correct horse"}
+LOGGED_OUT = Message("Logged out successfully")
 
 
 @Operation(
     origins="session",
-    envelope=plain_envelope,
+    envelope=PlainError,
     body=Registration,
     plain=False,
     example=NEW,
     answers={
-        201: answer("the account, and a session", headers=COOKIES, session=SESSION),
+        201: answer("the account, and a session", Session, headers=COOKIES, session=EXAMPLE),
         403: OTHER_SITE,
-        429: "too many registrations from this address: `Retry-After` says when the next one may be made",
+        429: answer("too many registrations from this address", PlainError, headers=WAIT, wait=TRY_LATER),
     },
 )
 async def post_register(request: web.Request) -> web.Response:
-    """`POST /register`: make an account, and log in.
+    """Make an account, and log in.
 
-    201 with the user, a token, and both cookies; 400 for a name that is taken.
+    A name that is taken is 400.
     """
     user = await request.app[ACCOUNTS].register(registration(await _read(request)), client_address(request))
     return _begin(request, user, 201)
@@ -56,20 +73,20 @@ async def post_register(request: web.Request) -> web.Response:
 
 @Operation(
     origins="session",
-    envelope=plain_envelope,
+    envelope=PlainError,
     body=Credentials,
     plain=False,
     example=KNOWN,
     answers={
-        200: answer("a session", headers=COOKIES, session=SESSION),
+        200: answer("a session", Session, headers=COOKIES, session=EXAMPLE),
         403: OTHER_SITE,
-        429: "too many wrong attempts: `Retry-After` says when the next one may be made",
+        429: answer("too many wrong attempts", PlainError, headers=WAIT, wait=TRY_LATER),
     },
 )
 async def post_login(request: web.Request) -> web.Response:
-    """`POST /login`: log in.
+    """Log in.
 
-    200 with the user, a token, and both cookies; 400 for a wrong name or password, which are not told apart.
+    A wrong name or a wrong password is 400; the answer does not say which.
     """
     credentials = await _credentials(request)
     user = await request.app[ACCOUNTS].login(credentials.username, credentials.password, client_address(request))
@@ -78,27 +95,27 @@ async def post_login(request: web.Request) -> web.Response:
 
 async def _credentials(request: web.Request) -> Credentials:
     try:
-        given = msgspec.convert(await _read(request), Credentials)
+        return msgspec.convert(await _read(request), Credentials)
     except msgspec.ValidationError:
-        given = Credentials("", "")
-    if not (given.username and given.password):
-        raise InvalidEvent(["Username and password are required"])
-    return given
+        raise InvalidEvent(["Username and password are required"]) from None
 
 
 @Operation(
     origins="session",
-    envelope=plain_envelope,
-    answers={200: answer("nobody is logged in here", done={"message": "Logged out successfully"}), 403: OTHER_SITE},
+    answers={
+        200: answer("logged out; clears both cookies", Message, done=LOGGED_OUT),
+        403: OTHER_SITE,
+        415: "the request has a body that is not JSON",
+    },
 )
 async def post_logout(request: web.Request) -> web.Response:
-    """`POST /logout`: log out, with or without a token; those that came are worth nothing any more.
+    """Log out: revoke the tokens that were sent, if any.
 
-    503 while they cannot be revoked; the cookies are gone all the same.
+    503 where they cannot be revoked now; the cookies are cleared all the same.
     """
     if request.can_read_body:
         session.demand_json(request)
-    response = json_response({"message": "Logged out successfully"})
+    response = json_response(LOGGED_OUT)
     try:
         for claims in session.all_claims(request):
             await request.app[ACCOUNTS].revoke(claims)
@@ -118,7 +135,7 @@ async def _read(request: web.Request) -> dict[str, object]:
 
 def _begin(request: web.Request, user: User, status: int) -> web.Response:
     token = request.app[session.TOKENS].make(user.id, user.username, user.token_version)
-    response = json_response({"user": session.body(user), "token": token}, status)
+    response = json_response(Session(session.person(user), token), status)
     session.give_cookies(request, response, token, user)
     return response
 

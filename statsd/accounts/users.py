@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from aiohttp import web
 
 from statsd.accounts import passwords
@@ -49,11 +50,10 @@ class User:
 class Registration:
     """What a new account is made of."""
 
-    username: str
-    password: str
-    age: int
-    """A number, or its digits as a text."""
-    gender: str
+    username: Annotated[str, msgspec.Meta(min_length=1, max_length=USERNAME_CHARACTERS, pattern=PRINTABLE)]
+    password: Annotated[str, msgspec.Meta(min_length=passwords.SHORTEST, max_length=passwords.LONGEST)]
+    age: Annotated[int, msgspec.Meta(ge=0, le=OLDEST)]
+    gender: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(GENDERS)})]
 
 
 def registration(body: dict[str, Any]) -> Registration:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+import msgspec
+
 from statsd import app
 from statsd.commands.arguments import add_command
 from statsd.settings import Settings
@@ -18,4 +20,5 @@ def add(commands: Any, name: str) -> None:
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    sys.stdout.write(docs.text(app.make_app(Settings())))  # whatever this machine's settings are
+    document = app.make_app(Settings())[docs.DOCUMENT]  # it is the same under all settings
+    sys.stdout.write(msgspec.json.format(document, indent=2).decode() + "\n")

@@ -51,7 +51,7 @@ def _error(message: str) -> bytes:
 HANDSHAKE_ERRORS = {
     400: "duplicate header",
     403: "pages of this origin may not connect",
-    426: "the request is no upgrade to a WebSocket of version 13",
+    426: "not an upgrade to a WebSocket of version 13",
     503: "too many sockets are open already",
 }
 

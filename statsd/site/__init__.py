@@ -1,4 +1,4 @@
-"""The program's own addresses: the page, its front door, the documentation, and what operators ask."""
+"""Operating: health, metrics, the index of the API, and the files of the page."""
 
 from statsd.site import front, health, page
 

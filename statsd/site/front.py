@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
+import msgspec
 from aiohttp import web
 
 from statsd import __version__
@@ -17,29 +18,44 @@ from statsd.web.operation import Operation, answer
 VARY = {"Vary": "Accept, Upgrade"}
 
 
-INDEX = {
-    "version": __version__,
-    "description": "Statistics you can believe, live.",
-    "endpoints": {},  # of every route
-}
+class ApiIndex(msgspec.Struct):
+    """The version, and every endpoint with its summary."""
+
+    version: str
+    description: str
+    endpoints: dict[str, str]
+
+
+class Front(msgspec.Struct):
+    """The index of the API."""
+
+    success: bool
+    message: str
+    data: ApiIndex
+
+
+def _index(endpoints: dict[str, str]) -> Front:
+    return Front(True, "Event Webhook API", ApiIndex(__version__, "Statistics you can believe, live.", endpoints))
 
 
 @Operation(
     answers={
         101: "a WebSocket, as at `/events/ws`",
-        200: answer("the index", index={"success": True, "message": "Event Webhook API", "data": INDEX}),
+        200: answer("the index", Front, index=_index({"GET /health": "Check the server and its database."})),
     }
 )
 async def front(request: web.Request) -> web.StreamResponse:
-    """`GET /`: the page where HTML is preferred, else what there is to call; an upgrade is answered as `/events/ws`."""
+    """Get the index of the API, or the page.
+
+    A client that prefers HTML gets the page. A request to upgrade opens a WebSocket as at `/events/ws`.
+    """
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return await get_events_socket(request)
     if _wants_page(weights(request)):
         response = await page.dashboard(request)
         response.headers.update(VARY)
         return response
-    data = {**INDEX, "endpoints": _endpoints(request)}
-    return json_response({"success": True, "message": "Event Webhook API", "data": data}, headers=VARY)
+    return json_response(_index(_endpoints(request)), headers=VARY)
 
 
 def _wants_page(wanted: Mapping[str, float]) -> bool:

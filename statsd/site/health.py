@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Literal
 
 import asyncpg
+import msgspec
 import prometheus_client
 from aiohttp import web
 
@@ -16,7 +17,7 @@ from statsd import metrics
 from statsd.database import sql
 from statsd.database.pool import POOL, ask
 from statsd.ingest.outage import OUTAGE, Outage
-from statsd.web.answers import json_response
+from statsd.web.answers import Instant, json_response
 from statsd.web.operation import Operation, answer
 from statsd.web.times import iso
 
@@ -55,67 +56,110 @@ async def _check_database(pool: asyncpg.Pool[asyncpg.Record]) -> Mapping[str, st
     return {row["name"]: row["setting"] for row in rows}
 
 
-CHECKS = {
-    "database": "ok",
-    "durability": "full",
-    "spool": {"state": "empty", "rows": 0, "bytes": 0, "oldest_seconds": 0.0},
-    "dead_letters": 0,
-    "phase": "serving",
-}
-EXAMPLE = {
-    "success": True,
-    "status": "healthy",
-    "service": "analytics-api",
-    "timestamp": "2026-11-21T10:30:00.125Z",
-    "uptime": 21.746,
-    "database": True,
-    "data": {"status": "healthy", "timestamp": "2026-11-21T10:30:00.125Z", "uptime": 21},
-    "checks": CHECKS,
-}
-AWAY = {
-    **EXAMPLE,
-    "success": False,
-    "status": "unhealthy",
-    "database": False,
-    "checks": {**CHECKS, "database": "away", "durability": "unknown", "dead_letters": None},
-}
+class SpoolCheck(msgspec.Struct):
+    """What waits on disk for the database."""
+
+    state: str
+    rows: int
+    bytes: int
+    oldest_seconds: float
 
 
-@Operation(answers={200: answer("healthy", healthy=EXAMPLE), 503: answer("without a database", away=AWAY)})
+class Checks(msgspec.Struct):
+    """The single checks; `durability` is degraded where PostgreSQL may lose what it committed."""
+
+    database: Literal["ok", "away"]
+    durability: Literal["full", "degraded", "unknown"]
+    spool: SpoolCheck
+    dead_letters: int | None
+    phase: str
+
+
+class HealthData(msgspec.Struct):
+    """The same again, for clients that look for it below `data`."""
+
+    status: str
+    timestamp: Instant
+    uptime: int
+
+
+class Health(msgspec.Struct):
+    """The state of the server and its database; `uptime` is in seconds."""
+
+    success: bool
+    status: Literal["healthy", "unhealthy"]
+    service: str
+    timestamp: Instant
+    uptime: float
+    database: bool
+    data: HealthData
+    checks: Checks
+
+
+class Status(msgspec.Struct):
+    """The state of the server."""
+
+    status: str
+
+
+NOW = "2026-11-21T10:30:00.125Z"
+EMPTY = SpoolCheck("empty", 0, 0, 0.0)
+HEALTHY = Health(
+    success=True,
+    status="healthy",
+    service="analytics-api",
+    timestamp=NOW,
+    uptime=21.746,
+    database=True,
+    data=HealthData("healthy", NOW, 21),
+    checks=Checks("ok", "full", EMPTY, 0, "serving"),
+)
+UNHEALTHY = msgspec.structs.replace(
+    HEALTHY,
+    success=False,
+    status="unhealthy",
+    database=False,
+    data=HealthData("unhealthy", NOW, 21),
+    checks=Checks("away", "unknown", EMPTY, None, "serving"),
+)
+
+
+@Operation(
+    answers={
+        200: answer("healthy", Health, healthy=HEALTHY),
+        503: answer("the database is away", Health, away=UNHEALTHY),
+    }
+)
 async def health(request: web.Request) -> web.Response:
-    """`GET /health`: whether all is well (contracts.md §6.1). 503 without a database.
-
-    `durability` is degraded where PostgreSQL may lose what it committed; `spool` is what waits on disk for it.
-    """
+    """Check the server and its database."""
     found = await _check_database(request.app[POOL])
     state = request.app[STATE]
-    status = "healthy" if found is not None else "unhealthy"
+    status: Literal["healthy", "unhealthy"] = "healthy" if found is not None else "unhealthy"
     uptime = round(time.monotonic() - state.started, 3)
     now = iso(datetime.now(UTC))
     durable = found is not None and all(setting == "on" for setting in found.values())
-    body = {
-        "success": found is not None,
-        "status": status,
-        "service": "analytics-api",
-        "timestamp": now,
-        "uptime": uptime,
-        "database": found is not None,
-        "data": {"status": status, "timestamp": now, "uptime": int(uptime)},
-        "checks": {
-            "database": "ok" if found is not None else "away",
-            "durability": "full" if durable else "degraded" if found else "unknown",
-            "spool": _spool(request.app[OUTAGE]),
-            "dead_letters": await _dead_letters(request.app[POOL]) if found is not None else None,
-            "phase": state.phase.value,
-        },
-    }
+    body = Health(
+        success=found is not None,
+        status=status,
+        service="analytics-api",
+        timestamp=now,
+        uptime=uptime,
+        database=found is not None,
+        data=HealthData(status, now, int(uptime)),
+        checks=Checks(
+            database="ok" if found is not None else "away",
+            durability="full" if durable else "degraded" if found else "unknown",
+            spool=_spool(request.app[OUTAGE]),
+            dead_letters=await _dead_letters(request.app[POOL]) if found is not None else None,
+            phase=state.phase.value,
+        ),
+    )
     return json_response(body, 200 if found is not None else 503)
 
 
-def _spool(outage: Outage) -> dict[str, Any]:
+def _spool(outage: Outage) -> SpoolCheck:
     spool = outage.spool
-    oldest = round(spool.oldest_seconds, 1)
-    return {"state": outage.state, "rows": spool.rows, "bytes": spool.size, "oldest_seconds": oldest}
+    return SpoolCheck(outage.state, spool.rows, spool.size, round(spool.oldest_seconds, 1))
 
 
 async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
@@ -128,35 +172,36 @@ async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
     return number
 
 
-@Operation(answers={200: answer("it does", alive={"status": "alive"})})
+@Operation(answers={200: answer("alive", Status, alive=Status("alive"))})
 async def livez(_: web.Request) -> web.Response:
-    """`GET /livez`: whether the event loop turns. Says nothing of the database, so that an outage restarts nobody."""
-    return json_response({"status": "alive"})
+    """Check that the event loop runs.
+
+    The database does not matter here, so that an outage restarts no server.
+    """
+    return json_response(Status("alive"))
 
 
 @Operation(
     answers={
-        200: answer("yes", ready={"status": "ready"}),
-        503: answer("no, and why", away={"status": "database away"}, stopping={"status": "stopping"}),
+        200: answer("ready", Status, ready=Status("ready")),
+        503: answer("not ready; the body says why", Status, away=Status("database away"), stopping=Status("stopping")),
     }
 )
 async def readyz(request: web.Request) -> web.Response:
-    """`GET /readyz`: whether a load balancer should send requests here."""
+    """Check whether a load balancer should send requests here."""
     phase = request.app[STATE].phase
     away = phase is Phase.SERVING and await _check_database(request.app[POOL]) is None
     ready = phase is Phase.SERVING and not away
-    return json_response(
-        {"status": "ready" if ready else "database away" if away else phase.value}, 200 if ready else 503
-    )
+    word = "ready" if ready else "database away" if away else phase.value
+    return json_response(Status(word), 200 if ready else 503)
 
 
-@Operation(
-    answers={
-        200: answer("all counters", media="text/plain", metrics="# TYPE statsd_clients gauge\nstatsd_clients 0.0\n")
-    }
-)
+METRICS = "# TYPE statsd_clients gauge\nstatsd_clients 0.0\n"
+
+
+@Operation(answers={200: answer("all metrics", texts={"text/plain": METRICS})})
 async def export_metrics(_: web.Request) -> web.Response:
-    """`GET /metrics`: what is counted, in the text format of Prometheus."""
+    """Get the metrics, in the text format of Prometheus."""
     return web.Response(
         body=prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
     )

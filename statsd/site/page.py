@@ -8,7 +8,8 @@ from pathlib import Path
 from aiohttp import web
 
 from statsd import HOME
-from statsd.web.operation import Operation, Parameter, answer
+from statsd.site import docs
+from statsd.web.answers import tagged_response
 from statsd.web.origins import HEADERS
 
 STATIC = HOME / "static"
@@ -19,29 +20,18 @@ DOCS_POLICY = HEADERS["Content-Security-Policy"] + "; img-src 'self' data:"
 """Swagger UI's stylesheet has its icons in `data:` addresses."""
 
 
-def _file(media: str) -> Operation:
-    return Operation(tagged=True, answers={200: answer("the file", media=media)})
-
-
-@_file("text/html")
 async def dashboard(_: web.Request) -> web.FileResponse:
-    """`GET /dashboard`, `/login`, `/register`, and `/` for browsers: the page; what it shows is its own affair."""
+    """The dashboard."""
     return web.FileResponse(STATIC / "index.html", headers=REVALIDATE)
 
 
-@_file("image/svg+xml")
 async def favicon(_: web.Request) -> web.FileResponse:
-    """`GET /favicon.svg`, and `/favicon.ico`: the icon, also for browsers that do not read the page."""
+    """The icon; browsers ask for `/favicon.ico` before they have read the page."""
     return web.FileResponse(STATIC / "favicon.svg", headers=REVALIDATE)
 
 
-@Operation(
-    path={"name": Parameter(str, "below `/assets/`; may hold slashes", example="app.js")},
-    tagged=True,
-    answers={200: answer("the file", media="*/*"), 404: "there is no such file"},
-)
 async def asset(request: web.Request) -> web.FileResponse:
-    """`GET /assets/…`: one of the files that were there at the start, looked up by name and never by path."""
+    """A file that was there at the start, looked up by name and never by path."""
     return _found(ASSETS, request.match_info["name"])
 
 
@@ -51,9 +41,8 @@ def _found(files: Mapping[str, Path], name: str) -> web.FileResponse:
     return web.FileResponse(files[name], headers=REVALIDATE)
 
 
-@_file("text/javascript")
 async def tracker(_: web.Request) -> web.FileResponse:
-    """`GET /t.js`: the tracker, a script that sites of whatever origin embed."""
+    """The tracker: a script that sites of any origin embed."""
     headers = {
         "Cache-Control": "public, max-age=3600",
         "Content-Type": "text/javascript; charset=utf-8",
@@ -62,26 +51,19 @@ async def tracker(_: web.Request) -> web.FileResponse:
     return web.FileResponse(STATIC / "t.js", headers=headers)
 
 
-@_file("text/html")
-async def docs(_: web.Request) -> web.FileResponse:
-    """`GET /docs`: how to use this API, and a form to try each operation."""
+async def docs_page(_: web.Request) -> web.FileResponse:
+    """How to use this API, and a form to try each operation."""
     return web.FileResponse(STATIC / "docs.html", headers={**REVALIDATE, "Content-Security-Policy": DOCS_POLICY})
 
 
-@Operation(
-    path={"name": Parameter(str, "of a page that `/docs` links to", example="servers.html")},
-    tagged=True,
-    answers={200: answer("the page", media="text/html"), 404: "there is no such page"},
-)
-async def docs_page(request: web.Request) -> web.FileResponse:
-    """`GET /docs/…`: a page about operating, outages, several servers, poolers or streams."""
+async def docs_article(request: web.Request) -> web.FileResponse:
+    """A page about operating, outages, several servers, poolers or streams."""
     return _found(DOCS, request.match_info["name"])
 
 
-@Operation(tagged=True, answers={200: answer("the document", document={"openapi": "3.1.0"})})
-async def openapi(_: web.Request) -> web.FileResponse:
-    """`GET /openapi.json`: this document."""
-    return web.FileResponse(STATIC / "openapi.json", headers=REVALIDATE)
+async def openapi(request: web.Request) -> web.Response:
+    """The OpenAPI document."""
+    return tagged_response(request, request.app[docs.DOCUMENT])
 
 
 ROUTES = [
@@ -91,8 +73,8 @@ ROUTES = [
     web.get("/favicon.svg", favicon),
     web.get("/favicon.ico", favicon),
     web.get("/t.js", tracker),
-    web.get("/docs", docs),
-    web.get("/docs/{name}", docs_page),
+    web.get("/docs", docs_page),
+    web.get("/docs/{name}", docs_article),
     web.get("/openapi.json", openapi),
     web.get("/assets/{name:.+}", asset),
 ]

@@ -1,4 +1,4 @@
-"""The answers of an operation as openapi.json has them: what it declares, and what follows from its kind."""
+"""The answers of an operation: what it declares, and what follows from its kind."""
 
 from __future__ import annotations
 
@@ -6,92 +6,102 @@ from collections.abc import Mapping
 from typing import Any
 
 from statsd.errors import InvalidEvent
-from statsd.site.docstrings import sentence
-from statsd.site.shapes import Schema, schema
-from statsd.web.operation import JSON, Answer, Envelope, Operation, answer
+from statsd.site.schemas import Schema, Schemas
+from statsd.web.answers import InvalidPayload, Refusal, Rejected
+from statsd.web.operation import JSON, Answer, Operation, answer
 
-WORDS = "what is wrong, then what would be right"
-ERROR = {"success": False, "message": WORDS, "error": WORDS}
-ERROR_SCHEMA = schema([ERROR])
 DETAILS = ["region is required and must be a non-empty string of at most 100 characters without control characters"]
-INVALID: dict[str, Any] = {
-    "one": {"error": "Invalid payload", "details": DETAILS},
-    "many": {"error": "Invalid payload", "rejected": [{"index": 0, "details": DETAILS}]},
-}
 SENTENCE = "this key was used with another event: use a new one for a new event"
-REUSED = {"success": False, "message": SENTENCE, "error": SENTENCE, "details": [SENTENCE]}
 RETRY = {"Retry-After": "seconds after which to try again"}
+BROKEN = Refusal(False, *["the body is broken: its length or its compression is wrong"] * 2)
+
+
+def _refused(about: str, sentence: str, headers: Mapping[str, str] | None = None) -> Answer:
+    return answer(about, Refusal, headers=headers, error=Refusal(False, sentence, sentence))
+
+
 COMMON = {
-    "Unchanged": answer("what the client has already still holds"),
-    "Wrong": answer("a parameter or a header is wrong", error=ERROR),
-    "Invalid": answer("the event is wrong, or every one of a batch: all faults are named", **INVALID, request=ERROR),
-    "Unauthorized": answer("what this operation asks for was not shown", error=ERROR),
-    "TooSlow": answer("the body did not arrive in time", error=ERROR),
-    "TooLarge": answer("the body is too large, or has too many events", error=ERROR),
-    "WrongType": answer("the body is of another content type or encoding", error=ERROR),
-    "Reused": answer("the key was used with another event", reused=REUSED),
-    "Away": answer("the database is away, or too much waits already", headers=RETRY, error=ERROR),
+    "Unchanged": answer("not modified"),
+    "Wrong": _refused("invalid parameter or header", "limit must be a number from 1 to 1000"),
+    "Invalid": answer(
+        "invalid event, with all its faults, or no valid event in the batch",
+        InvalidPayload,
+        Refusal,
+        one=InvalidPayload("Invalid payload", DETAILS),
+        many=InvalidPayload("Invalid payload", rejected=[Rejected(0, DETAILS)]),
+        broken=BROKEN,
+    ),
+    "Unauthorized": _refused("missing or wrong credentials", "Invalid or missing API key"),
+    "TooSlow": _refused("the body did not arrive in time", "the body did not arrive within 10 s"),
+    "TooLarge": _refused(
+        "the body is too large, or the batch has too many events", "one event must not be larger than 1048576 bytes"
+    ),
+    "WrongType": _refused(
+        "unknown content type or encoding", "Content-Type: must be application/json (got application/xml)"
+    ),
+    "Reused": answer(
+        "the key was used with another event", Refusal, reused=Refusal(False, SENTENCE, SENTENCE, [SENTENCE])
+    ),
+    "Away": _refused("the database is away, or too much is waiting", "the database is away, try again", RETRY),
 }
 """Answers that follow from the kind of an operation, by the name they have among the components."""
 
 
-def responses(told: Operation, envelope: Envelope | None, *, reads: bool) -> Schema:
-    """Return the answers of an operation by status; `envelope` is its own form of a 400, `reads` of the database."""
-    said = {status: _response(status, one, told) for status, one in told.answers.items()}
-    found = {**_expected(told, envelope, reads), **said}
-    if all(status >= 400 for status in told.answers):
-        found[200] = {"description": "It is done"}
-    return {str(status): found[status] for status in sorted(found)}
+def responses(operation: Operation, schemas: Schemas, *, asks_database: bool) -> Schema:
+    """Return the answers of an operation by status."""
+    made = _expected(operation, schemas, asks_database)
+    for status, one in operation.answers.items():
+        made[status] = _declared(status, one, operation, schemas)
+    return {str(status): made[status] for status in sorted(made)}
 
 
-def components() -> Schema:
-    """Return the common answers by name."""
-    return {name: _answer(one) for name, one in sorted(COMMON.items())}
-
-
-def examples(named: Mapping[str, Any]) -> Schema:
-    """Return examples as the document has them."""
-    return {name: {"value": value} for name, value in named.items()}
-
-
-def _expected(told: Operation, envelope: Envelope | None, reads: bool) -> dict[int, Schema]:
-    names = {503: "Away"} if reads else {}
-    if told.tagged:
-        names[304] = "Unchanged"
-    if told.query or told.headers or told.keys:
-        names[400] = "Wrong"
-    if told.body:
-        names |= {400: "Invalid", 408: "TooSlow", 413: "TooLarge", 415: "WrongType"}
-    if told.keys:
-        names[422] = "Reused"
-    if told.guards:
-        names[401] = "Unauthorized"
-    found: dict[int, Schema] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
-    if told.body and envelope:
-        event = envelope(InvalidEvent(["the body must be valid JSON in UTF-8"]))
-        found[400] = _answer(answer(COMMON["Invalid"].about, event=event, request=ERROR))
-    return found
-
-
-def _response(status: int, one: Answer | str, told: Operation) -> Schema:
-    if isinstance(one, str):
-        error: dict[str, Any] = {"error": ERROR} if status >= 400 else {}
-        one = answer(one, headers=RETRY if status == 503 else None, **error)
-    return _answer(one, {"ETag": "names this state of the answer"} if told.tagged and status == 200 else {})
-
-
-def _answer(one: Answer, headers: Mapping[str, str] | None = None) -> Schema:
+def response(one: Answer, schemas: Schemas, headers: Mapping[str, str] | None = None) -> Schema:
+    """Return an answer as the document has it."""
     made: Schema = {"description": sentence(one.about)}
     if both := {**one.headers, **(headers or {})}:
         made["headers"] = {
             name: {"description": sentence(about), "schema": {"type": "string"}} for name, about in both.items()
         }
-    if one.examples or one.media != JSON:
-        made["content"] = {one.media: _media(one)}
+    content: Schema = {}
+    if one.bodies:
+        content[JSON] = {"schema": schemas.any_of(one.bodies), "examples": named(one.examples)}
+    for media, text in one.texts.items():
+        content[media] = {"schema": {"type": "string"}, "examples": named({"text": text})}
+    return {**made, "content": content} if content else made
+
+
+def named(examples: Mapping[str, Any]) -> Schema:
+    """Return examples as the document has them."""
+    return {name: {"value": value} for name, value in examples.items()}
+
+
+def sentence(text: str) -> str:
+    """Return the text with a capital in front."""
+    return text[:1].upper() + text[1:]
+
+
+def _expected(operation: Operation, schemas: Schemas, asks_database: bool) -> dict[int, Schema]:
+    names = {503: "Away"} if asks_database else {}
+    if operation.tagged:
+        names[304] = "Unchanged"
+    if operation.query or operation.headers or operation.keys:
+        names[400] = "Wrong"
+    if operation.body:
+        names |= {400: "Invalid", 408: "TooSlow", 413: "TooLarge", 415: "WrongType"}
+    if operation.keys:
+        names[422] = "Reused"
+    if operation.guards:
+        names[401] = "Unauthorized"
+    made: dict[int, Schema] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
+    if operation.body and operation.envelope is not InvalidPayload:
+        event = operation.envelope.of(InvalidEvent(["the body must be valid JSON in UTF-8"]))
+        own = answer(COMMON["Invalid"].about, type(event), Refusal, event=event, broken=BROKEN)
+        made[400] = response(own, schemas)
     return made
 
 
-def _media(one: Answer) -> Schema:
-    body = schema(list(one.examples.values())) if one.examples else {"type": "string"}
-    shared = {"$ref": "#/components/schemas/Error"} if body == ERROR_SCHEMA else body
-    return {"schema": shared} | ({"examples": examples(one.examples)} if one.examples else {})
+def _declared(status: int, one: Answer | str, operation: Operation, schemas: Schemas) -> Schema:
+    if isinstance(one, str):
+        one = answer(one, *[Refusal][: status >= 400], headers=RETRY if status == 503 else None)
+    tag = {"ETag": "identifies this state of the answer"} if operation.tagged and status == 200 else None
+    return response(one, schemas, tag)

@@ -1,29 +1,82 @@
-"""Answers: compact JSON, ETags, and the one body of an error."""
+"""Answers: bodies are structs, written as compact JSON; errors have one body that all contracts understand."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
 
+import asyncpg
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
-from statsd.errors import (
-    InvalidEvent,
-)
+from statsd.errors import InvalidEvent
+from statsd.web.times import DATE_TIME, iso
+
+Body = msgspec.Struct | Sequence[msgspec.Struct] | bytes
+"""Bytes are JSON already: what SQL made, or what is answered too often to be made anew."""
+Instant = Annotated[str, msgspec.Meta(extra_json_schema=DATE_TIME)]
+"""An instant as `iso` writes it."""
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
-def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+class Refusal(msgspec.Struct, frozen=True):
+    """An error: what is wrong, then what would be right."""
+
+    success: bool
+    message: str
+    error: str
+    details: Sequence[str] | UnsetType = UNSET
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """An event of a batch that was refused; `index` counts from 0."""
+
+    index: int
+    details: Sequence[str]
+
+
+class InvalidPayload(msgspec.Struct, frozen=True):
+    """An event with all its faults, or a batch in which no event was valid."""
+
+    error: str
+    details: Sequence[str] | UnsetType = UNSET
+    rejected: Sequence[Rejected] | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, error: InvalidEvent) -> InvalidPayload:
+        return cls("Invalid payload", error.faults)
+
+
+class PlainError(msgspec.Struct, frozen=True):
+    """An error in one text."""
+
+    error: str
+
+    @classmethod
+    def of(cls, error: InvalidEvent) -> PlainError:
+        return cls(str(error))
+
+
+def struct_of(kind: type[S], record: asyncpg.Record | Mapping[str, Any]) -> S:
+    """Return the struct whose fields a database record has; instants become text, other columns are left out."""
+    values = [record.get(name, UNSET) for name in kind.__struct_fields__]
+    return kind(*[iso(value) if type(value) is datetime else value for value in values])
+
+
+def json_response(body: Body, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Return compact JSON: clients search bodies for texts such as `"total_views":5`."""
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
     return web.Response(body=encoded, status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
-def tagged_response(request: web.Request, body: Any) -> web.Response:
-    """Return compact JSON with an ETag, or 304 to who has it already."""
-    encoded = msgspec.json.encode(body)
+def tagged_response(request: web.Request, body: Body) -> web.Response:
+    """Return compact JSON with an ETag; 304 to a client that has it already."""
+    encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
     tag = f'"{hashlib.sha256(encoded).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if tag in re.split(r",\s*", request.headers.get("If-None-Match", "")[:1000].replace("W/", "")):
@@ -31,19 +84,8 @@ def tagged_response(request: web.Request, body: Any) -> web.Response:
     return json_response(encoded, headers=headers)
 
 
-def common_envelope(error: InvalidEvent) -> dict[str, Any]:
-    """List everything that is wrong."""
-    return {"error": "Invalid payload", "details": error.faults}
-
-
-def plain_envelope(error: InvalidEvent) -> dict[str, Any]:
-    """Everything that is wrong in one text."""
-    return {"error": str(error)}
-
-
 def refusal(
     status: int, message: str, headers: dict[str, str] | None = None, details: Sequence[str] = ()
 ) -> web.Response:
-    """Return an error in the one body that all five wire contracts understand."""
-    body = {"success": False, "message": message, "error": message, **({"details": details} if details else {})}
-    return json_response(body, status, headers)
+    """Return an error in the body that all five wire contracts understand."""
+    return json_response(Refusal(False, message, message, details or UNSET), status, headers)

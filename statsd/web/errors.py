@@ -23,7 +23,7 @@ from statsd.errors import (
 )
 from statsd.settings import SETTINGS
 from statsd.web.addresses import is_one_of
-from statsd.web.answers import common_envelope, json_response, refusal
+from statsd.web.answers import PlainError, json_response, refusal
 from statsd.web.operation import declared
 from statsd.web.origins import find_operation, preflight
 
@@ -36,14 +36,14 @@ def _response(request: web.Request, error: StatsError) -> web.Response:
     """Return the response for an error: the one table of statuses."""
     match error:
         case InvalidEvent():
-            envelope = declared(request.match_info.handler).envelope or common_envelope
-            response = json_response(envelope(error), 400)
+            envelope = declared(request.match_info.handler).envelope
+            response = json_response(envelope.of(error), 400)
         case AccountRefused():
-            response = json_response({"error": str(error)}, 400)
+            response = json_response(PlainError(str(error)), 400)
         case Unauthenticated():
-            response = json_response({"error": str(error)}, 401, {"WWW-Authenticate": "Bearer"})
+            response = json_response(PlainError(str(error)), 401, {"WWW-Authenticate": "Bearer"})
         case TooManyAttempts(retry_after=seconds):
-            response = json_response({"error": str(error)}, 429, {"Retry-After": str(seconds)})
+            response = json_response(PlainError(str(error)), 429, {"Retry-After": str(seconds)})
         case KeyReused():
             response = refusal(422, str(error), details=[str(error)])
         case BadRequest(status=status):

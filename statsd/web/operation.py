@@ -1,23 +1,27 @@
-"""What openapi.json says of a handler beyond its docstring: declared above it, kept on it.
+"""What the OpenAPI document says of a handler beyond its docstring: declared above it, kept on it.
 
     @Operation(
         query={"limit": Parameter(Annotated[int, Meta(ge=1, le=1000)], "how many", default=100)},
-        answers={200: answer("The newest first.", rows=[ROW]), 404: "nobody has logged in yet"},
+        answers={200: answer("newest first", list[StoredLogin], rows=[STORED]), 404: "no such user"},
     )
     async def get_logins(request: web.Request) -> web.Response: ...
 
-The first sentence of the docstring is the summary, the rest the description; the module is the tag. What follows from
-the kind of an operation (a body may be too large, a parameter wrong, the database away) is not declared: openapi.py
-knows. An answer that is a sentence has no body below 400, and the common error body from there on.
+The first line of the docstring is the summary, the rest the description; the package is the tag. A handler without a
+declaration is no operation. What follows from the kind of an operation (a body may be too large, a parameter wrong, the
+database away) is not declared: site/docs.py adds it. An answer that is a sentence has no body below 400, and a Refusal
+from there on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
 
 from statsd.errors import InvalidEvent
+from statsd.web.answers import InvalidPayload
 
 JSON = "application/json"
 
@@ -25,10 +29,15 @@ Origins = Literal["own", "near", "any", "session"]
 """Whose pages may use a route, beside our own and those of CORS_ORIGINS: pages of the reader's own machine
 (`http://localhost`, any port) or of any origin, both without credentials; FRONTEND_URL's with credentials.
 """
-Envelope = Callable[[InvalidEvent], dict[str, Any]]
-"""Makes the body of a 400."""
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class Envelope(Protocol):
+    """The body of a 400 for an event that is wrong: a struct that is made of the faults."""
+
+    @classmethod
+    def of(cls, error: InvalidEvent) -> msgspec.Struct: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +63,27 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back under one status; schemas are made of the examples, which a Counter gives free keys."""
+    """What comes back under one status."""
 
     about: str
-    media: str
-    headers: Mapping[str, str]
-    examples: Mapping[str, Any]
+    bodies: Sequence[Any] = ()
+    """Structs, or lists of structs: what the JSON may be."""
+    examples: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Other media types that may be answered, and an example of each."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def answer(about: str, /, *, media: str = JSON, headers: Mapping[str, str] | None = None, **examples: Any) -> Answer:
+def answer(
+    about: str,
+    /,
+    *bodies: Any,
+    texts: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **examples: Any,
+) -> Answer:
     """Return an answer with its examples by name; `headers` maps names to sentences."""
-    return Answer(about, media, headers or {}, examples)
+    return Answer(about, bodies, examples, texts or {}, headers or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +91,19 @@ class Operation:
     """The declaration; as a decorator it leaves the handler as it is."""
 
     origins: Origins = "own"
-    envelope: Envelope | None = None
-    """The form of a 400, where the contract of the route has one of its own."""
+    envelope: type[Envelope] = InvalidPayload
     body: type[Any] | None = None
     """The struct or dataclass of what is in the body."""
     plain: bool = True
-    """Whether a body that says text, or nothing, is read as JSON, too: beacons send such."""
+    """Whether a body sent as text, or without a type, is read as JSON, too: beacons send such."""
     batch: bool = False
     """Whether an array of them, or one a line, may come as well."""
+    empty: bool = False
+    """Whether there may be no event in an array."""
     example: Any = None
     """A body that is accepted."""
-    media: Mapping[str, str] = field(default_factory=dict)
-    """Further content types, and what a body of each is."""
+    media: Mapping[str, Any] = field(default_factory=dict)
+    """Further content types of JSON, and the type of a body of each."""
     keys: Sequence[str] = ()
     """Headers that name an event, so that a repeat counts once."""
     path: Mapping[str, Parameter] = field(default_factory=dict)
@@ -92,7 +112,7 @@ class Operation:
     guards: Sequence[Guard] = ()
     """Any one of them is enough; of the optional ones all that the settings ask for."""
     tagged: bool = False
-    """Whether answers carry an ETag, and who has it already gets 304."""
+    """Whether answers carry an ETag; a client that has it already gets 304."""
     answers: Mapping[int, Answer | str] = field(default_factory=dict)
 
     def __call__(self, handler: Handler) -> Handler:
@@ -101,10 +121,10 @@ class Operation:
 
 
 _KEPT = "operation"
-_UNDECLARED = Operation()
+UNDECLARED = Operation()
 
 
 def declared(handler: Callable[..., Any]) -> Operation:
     """Return what was declared of a handler, an empty declaration if nothing was."""
-    found: Operation = getattr(handler, _KEPT, _UNDECLARED)
-    return found
+    operation: Operation = getattr(handler, _KEPT, UNDECLARED)
+    return operation

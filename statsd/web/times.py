@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_INSTANT = datetime(2100, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
+DATE_TIME = {"format": "date-time"}
+"""An instant in JSON Schema."""
 
 _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"

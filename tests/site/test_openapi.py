@@ -1,4 +1,4 @@
-"""openapi.json: what routes, structs and declarations give, and true of the running server."""
+"""The OpenAPI document: what routes, structs and declarations give, and true of the running server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from folders import ROOT
+from items import BRICKS, GRACE
 from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
 from program import Program
 
 from statsd import app
@@ -20,17 +21,15 @@ from statsd.accounts import signin
 from statsd.database import sql
 from statsd.settings import Settings
 from statsd.site import docs
-from statsd.site.docstrings import summary_and_description
-from statsd.site.shapes import schema
-from statsd.streams.transfers import read
-from statsd.web.operation import Guard, Operation, Parameter, answer, declared
+from statsd.web.asked import JSON_TYPES
+from statsd.web.operation import UNDECLARED, Guard, Operation, Parameter, answer, declared
 
-FILE = ROOT / "static" / "openapi.json"
-DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())
+ENCODED = app.make_app(Settings())[docs.DOCUMENT]
+DOCUMENT: dict[str, Any] = json.loads(ENCODED)
 OPERATIONS = [(path, method, told) for path, methods in DOCUMENT["paths"].items() for method, told in methods.items()]
 
 
-OTHERS = {"/items": {"base_item_id": read.LEGO}, "/items/{item}/ownership": {"to": read.GRACE}}
+OTHERS = {"/items": {"base_item_id": BRICKS}, "/items/{item}/ownership": {"to": GRACE}}
 """Another body than the example's, where no text in it can be made longer."""
 
 
@@ -69,8 +68,22 @@ def struct_of(told: dict[str, Any]) -> dict[str, Any]:
     return resolved(kind.get("anyOf", [kind])[0])
 
 
+def closed(schema: Any) -> Any:
+    """The same schema, in which an object has no other properties than those that are named."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: closed(value) for name, value in schema.items()}
+    return {**made, "additionalProperties": False} if "properties" in schema else made
+
+
+COMPONENTS = closed(DOCUMENT["components"])
+
+
 def assert_fits(value: Any, kind: dict[str, Any], about: str) -> None:
-    faults = list(Draft202012Validator({**kind, "components": DOCUMENT["components"]}).iter_errors(value))
+    """A value has what a schema requires, and nothing that the schema does not name."""
+    faults = list(Draft202012Validator({**kind, "components": COMPONENTS}).iter_errors(value))
     assert not faults, f"{about}: {faults[0].message} at {faults[0].json_path}"
 
 
@@ -98,29 +111,49 @@ def url(path: str, told: dict[str, Any], **changes: Any) -> tuple[str, dict[str,
     return path.format(**in_path), query
 
 
-# The file.
+# The document.
 
 
-def test_file_is_what_routes_structs_and_declarations_give() -> None:
-    """When this fails: python -m statsd openapi > static/openapi.json."""
-    assert FILE.read_text() == docs.text(app.make_app(Settings()))
+def test_document_is_valid() -> None:
+    validate(DOCUMENT)
 
 
-async def test_command_prints_the_file_whatever_the_settings_are(run: Any) -> None:
+async def test_document_is_served_and_not_sent_again(client: Any) -> None:
+    response = await client.get("/openapi.json")
+    assert (response.content_type, await response.read()) == ("application/json", ENCODED)
+    again = await client.get("/openapi.json", headers={"If-None-Match": response.headers["ETag"]})
+    assert (again.status, await again.read()) == (304, b"")
+
+
+async def test_command_prints_the_document_whatever_the_settings_are(run: Any) -> None:
     program: Program = run("openapi", WEBHOOK_API_KEY="secret", CORS_ORIGINS="https://example.org")
     printed, _ = await asyncio.to_thread(program.process.communicate)
     assert program.process.returncode == 0, program.stderr
-    assert printed.decode() == FILE.read_text()
+    assert json.loads(printed) == DOCUMENT
 
 
-def test_every_route_has_an_operation_and_every_operation_a_route() -> None:
+def test_every_route_is_an_operation_but_those_of_the_page() -> None:
     routes = {
-        (resource.canonical, route.method.lower())
-        for resource in app.make_app(Settings()).router.resources()
-        for route in resource
+        (docs.address(route), route.method.lower()): route.handler
+        for route in app.make_app(Settings()).router.routes()
         if route.method != "HEAD"
     }
-    assert {(path, method) for path, method, _ in OPERATIONS} == routes
+    operations = {(path, method) for path, method, _ in OPERATIONS}
+    assert operations <= set(routes)
+    assert {routes[key].__module__ for key in set(routes) - operations} == {"statsd.site.page"}
+
+
+def test_groups_are_the_streams_then_accounts_and_operating() -> None:
+    names = [tag["name"] for tag in DOCUMENT["tags"]]
+    assert names == ["Logins", "Webhooks", "Usage", "Transfers", "Page views", "Accounts", "Operating"]
+
+
+def test_batch_is_a_component_beside_the_one_event() -> None:
+    content = DOCUMENT["paths"]["/logins"]["post"]["requestBody"]["content"]
+    login, batch = ({"$ref": f"#/components/schemas/{name}"} for name in ("Login", "LoginBatch"))
+    assert content["application/json"]["schema"] == {"anyOf": [login, batch]}
+    assert resolved(batch)["items"] == login
+    assert set(content) == {"application/json", "application/x-ndjson"}
 
 
 def test_every_operation_has_a_name_of_its_own_a_summary_and_a_tag_that_is_described() -> None:
@@ -129,7 +162,7 @@ def test_every_operation_has_a_name_of_its_own_a_summary_and_a_tag_that_is_descr
     assert {tag["name"] for tag in DOCUMENT["tags"]} == {tag for *_, told in OPERATIONS for tag in told["tags"]}
     for path, method, told in OPERATIONS:
         assert told["summary"], f"{method} {path}"
-        assert not told["summary"].startswith("`GET"), path
+        assert not told["summary"].startswith(("`", path)), path
     assert all(tag["description"] for tag in DOCUMENT["tags"])
 
 
@@ -151,7 +184,8 @@ def test_every_schema_is_a_json_schema_in_every_dialect() -> None:
     kinds += [found["schema"] for found in everything(DOCUMENT["paths"]) if "schema" in found]
     for kind in kinds:
         Draft202012Validator.check_schema(kind)
-    assert not re.search(r"\\\\[AZ]", FILE.read_text()), "only Python has \\A and \\Z in patterns"
+    assert not re.search(r"\\\\[AZ]", ENCODED.decode()), "only Python has \\A and \\Z in patterns"
+    assert all("items" in found for found in everything(DOCUMENT) if found.get("type") == "array")
 
 
 def test_every_example_fits_its_schema() -> None:
@@ -161,7 +195,11 @@ def test_every_example_fits_its_schema() -> None:
 
 
 def test_no_sentence_names_documents_or_exceptions_that_readers_do_not_have() -> None:
-    assert not re.search(r"\w+\.md\b|\bRaises\b|\w+Error\b", FILE.read_text())
+    texts = [found.get(name) for found in everything(DOCUMENT) for name in ("summary", "description")]
+    sentences = [text for text in texts if isinstance(text, str)]
+    assert len(sentences) > 100
+    for sentence in sentences:
+        assert not re.search(r"\w+\.md\b|\bRaises\b|\w+Error\b", sentence), sentence
 
 
 # The server.
@@ -184,10 +222,11 @@ async def test_every_example_is_accepted_in_every_content_type_that_has_one(clie
 
 
 async def test_event_without_a_content_type_or_as_text_is_read_as_json(client: Any) -> None:
-    for path, method, told in [one for one in OPERATIONS if "requestBody" in one[2]]:
-        content = told["requestBody"]["content"]
-        examples = [content["application/json"]["examples"]["one"]["value"], OTHERS.get(path)]
-        for number, media in enumerate(media for media, one in content.items() if "contentSchema" in one["schema"]):
+    plain = [one for one in OPERATIONS if "text/plain" in one[2].get("requestBody", {}).get("description", "")]
+    assert plain
+    for path, method, told in plain:
+        examples = [told["requestBody"]["content"]["application/json"]["examples"]["one"]["value"], OTHERS.get(path)]
+        for number, media in enumerate(media for media in JSON_TYPES if "json" not in media):
             body = json.dumps(examples[number % 2] or examples[0]).encode()
             response = await client.request(method, url(path, told)[0], data=body, headers={"Content-Type": media})
             await assert_documented(response, told)
@@ -216,6 +255,31 @@ async def test_key_that_is_used_for_something_else_is_refused_as_documented(clie
             response = await client.request(method, url(path, told)[0], json=body, headers={key: "k1"})
             await assert_documented(response, told)
         assert response.status == 422, f"{method} {path}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "media"),
+    [
+        ("get", "/analytics", 401, ""),
+        ("post", "/track", 401, "application/json"),
+        ("post", "/login", 400, "application/json"),
+        ("post", "/register", 415, "text/plain"),
+        ("post", "/logout", 415, "text/plain"),
+        ("get", "/items/none", 400, ""),
+        ("get", "/items/8645a131-a7ae-4569-bb3c-1f1c7ae86829?limit=0", 400, ""),
+        ("get", "/jobs/none", 404, ""),
+        ("get", "/statistics/transfers/none", 400, ""),
+    ],
+)
+async def test_error_is_as_documented(client: Any, method: str, path: str, status: int, media: str) -> None:
+    del client.session.headers["Authorization"]
+    headers = {"Content-Type": media} if media else {}
+    response = await client.request(method, path, data=b"{}" if media else None, headers=headers)
+    assert response.status == status
+    pattern = next(
+        one for one, *_ in OPERATIONS if re.fullmatch(re.sub(r"{\w+}", "[^/]+", one), path.partition("?")[0])
+    )
+    await assert_documented(response, DOCUMENT["paths"][pattern][method])
 
 
 async def test_answers_to_what_can_be_read_are_as_documented(client: Any) -> None:
@@ -259,48 +323,62 @@ async def test_bounds_and_choices_of_every_query_parameter_are_kept(client: Any)
 # What makes it.
 
 
-class Event(msgspec.Struct):
+class Thing(msgspec.Struct):
     """Something."""
 
     name: str
 
 
 async def undeclared(_: web.Request) -> web.Response:
-    """`GET /things/{id}`: a thing, e.g. a lamp (contracts.md §9). It has more to say.
-
-    Raises BadRequest: 404 for no thing.
-    """
+    """Get a file."""
     return web.Response()
 
 
 @Operation(
     guards=[Guard("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"}, optional=True)],
     query={"unit": Parameter(str, "which unit", default="day")},
-    answers={200: answer("a frame", media="text/event-stream", frame="data: []\n\n"), 204: "nothing", 404: "no unit"},
+    answers={
+        200: answer("the things", Thing, list[Thing], texts={"text/event-stream": "data: []"}, one=Thing("lamp")),
+        204: "nothing",
+        404: "no unit",
+    },
 )
 async def listen(_: web.Request) -> web.Response:
-    """`GET /listen`: hear of things."""
+    """Hear of things, e.g. lamps.
+
+    They come
+    at once.
+
+    And later.
+    """
     return web.Response()
 
 
+listen.__module__ = "statsd.site.things"  # operations are grouped by package
+
+
 def made(*routes: web.RouteDef) -> dict[str, Any]:
-    application = app.make_app(Settings())
+    application = web.Application()
     application.add_routes(routes)
-    return docs.document(application)
+    document: dict[str, Any] = json.loads(docs.encoded(application))
+    return document
 
 
-def test_handler_without_a_declaration_appears_with_what_its_docstring_says() -> None:
-    told = made(web.get("/things/{id}", undeclared))["paths"]["/things/{id}"]["get"]
-    assert told["responses"] == {"200": {"description": "It is done"}}
-    assert told["parameters"] == [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
-    assert told["description"] == "It has more to say."
-    assert summary_and_description(undeclared)[0] == told["summary"]
+def test_handler_without_a_declaration_is_no_operation() -> None:
+    assert declared(undeclared) is UNDECLARED
+    assert made(web.get("/file", undeclared))["paths"] == {}
 
 
 def test_declaration_leaves_the_handler_as_it_is() -> None:
     assert listen.__name__ == "listen"
     assert declared(listen).query.keys() == {"unit"}
-    assert declared(undeclared) == Operation()
+
+
+def test_docstring_is_the_summary_and_the_description() -> None:
+    told = made(web.get("/things/{id}", listen))["paths"]["/things/{id}"]["get"]
+    assert told["summary"] == "Hear of things, e.g. lamps"
+    assert told["description"] == "They come at once.\n\nAnd later."
+    assert told["parameters"][0] == {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def test_guard_is_a_security_scheme_and_answers_401() -> None:
@@ -322,27 +400,14 @@ def test_guards_that_settings_ask_for_are_asked_for_together() -> None:
     assert "generatedAt" in str(DOCUMENT["paths"]["/events/ws"]["get"]["responses"]["101"])
 
 
-def test_sentence_for_an_answer_has_no_body_below_400_and_the_common_error_from_there() -> None:
-    answers = made(web.get("/listen", listen))["paths"]["/listen"]["get"]["responses"]
+def test_answer_has_the_declared_types_and_a_sentence_the_common_error_from_400() -> None:
+    document = made(web.get("/listen", listen))
+    answers = document["paths"]["/listen"]["get"]["responses"]
+    content = answers["200"]["content"]
+    thing, things = ({"$ref": f"#/components/schemas/{name}"} for name in ("Thing", "ThingBatch"))
+    assert content["application/json"]["schema"] == {"anyOf": [thing, things]}
+    assert content["application/json"]["examples"] == {"one": {"value": {"name": "lamp"}}}
+    assert content["text/event-stream"]["examples"] == {"text": {"value": "data: []"}}
+    assert document["components"]["schemas"]["ThingBatch"]["items"] == thing
     assert answers["204"] == {"description": "Nothing"}
-    assert answers["404"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
-    assert answers["200"]["content"]["text/event-stream"]["examples"] == {"frame": {"value": "data: []\n\n"}}
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([], {}),
-        ([1], {"type": "integer"}),
-        ([1, 1.5], {"type": "number"}),
-        ([True, None], {"type": ["boolean", "null"]}),
-        (["2026-11-21", None], {"type": ["string", "null"], "format": "date"}),
-        (["2026-11-21", "today"], {"type": "string"}),
-        ([[1], []], {"type": "array", "items": {"type": "integer"}}),
-        ([{}], {"type": "object"}),
-        ([{"a": 1}, {}], {"type": "object", "properties": {"a": {"type": "integer"}}}),
-        ([1, [1]], {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "integer"}]}),
-    ],
-)
-def test_schema_of_examples_requires_what_all_have(values: list[Any], expected: dict[str, Any]) -> None:
-    assert schema(values) == expected
+    assert answers["404"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}

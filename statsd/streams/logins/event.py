@@ -10,13 +10,15 @@ import msgspec
 
 from statsd.stream import Row
 from statsd.web.decode import Decoder, text
-from statsd.web.times import LAST_INSTANT, utc
+from statsd.web.times import DATE_TIME, LAST_INSTANT, utc
 
 LONGEST_SESSION = 315_576_000  # ten years, in seconds
 
 Whole = msgspec.Meta(ge=-(2**31), le=2**31 - 1, description="an integer of 32 bits")
 Seconds = msgspec.Meta(ge=0, le=LONGEST_SESSION, description=f"an integer from 0 to {LONGEST_SESSION} (seconds)")
-When = msgspec.Meta(description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z")
+When = msgspec.Meta(
+    description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z", extra_json_schema=DATE_TIME
+)
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):

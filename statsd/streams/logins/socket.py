@@ -37,17 +37,18 @@ CONTRACT = Contract("logins", _framing)
 
 @Operation(
     query={
-        "session_stats": Parameter(Literal["object"], "sends the summary of sessions in place of a row per device"),
-        "stream": Parameter(Literal["events"], "speaks as `/events/ws` does"),
+        "session_stats": Parameter(Literal["object"], "send one summary of sessions in place of a row per device"),
+        "stream": Parameter(Literal["events"], "speak as `/events/ws` does"),
     },
-    answers={101: "a WebSocket, silent until it is asked or something changes", **HANDSHAKE_ERRORS},
+    answers={101: "a WebSocket, silent until the client asks or something changes", **HANDSHAKE_ERRORS},
 )
 async def get_socket(request: web.Request) -> web.WebSocketResponse:
-    """`GET /ws`: live statistics over a WebSocket.
+    """Open a WebSocket for live statistics.
 
-    `{"type":"ping"}` is answered with `{"type":"pong"}`, `{"type":"request_initial_data"}` with a `stats_update` of the
-    logins, which all clients get after every change, too. `{"type":"subscribe","topics":["logins","pageviews"]}` has
-    them, and the topics named, come as `{"type":"update","topic":…,"payload":…}` instead.
-    Raises BadRequest as declared.
+    `{"type":"ping"}` is answered with `{"type":"pong"}`, and `{"type":"request_initial_data"}` with a `stats_update` of
+    the logins. Every client gets a `stats_update` after every change.
+
+    After `{"type":"subscribe","topics":["logins","pageviews"]}` the client gets these topics instead, as
+    `{"type":"update","topic":…,"payload":…}`.
     """
     return await converse(request, request.app[CONTRACTS].get(request.query.get("stream", ""), CONTRACT))

@@ -11,7 +11,7 @@ import msgspec
 from statsd.ingest.accept import KEY_CHARACTERS
 from statsd.stream import Row
 from statsd.web.decode import NO_CONTROLS, Decoder, text
-from statsd.web.times import utc
+from statsd.web.times import DATE_TIME, utc
 
 SITE_CHARACTERS = 128
 TYPE_CHARACTERS = 128
@@ -23,7 +23,7 @@ User = msgspec.Meta(max_length=USER_CHARACTERS, pattern=NO_CONTROLS, description
 Key = msgspec.Meta(
     min_length=1, max_length=KEY_CHARACTERS, description=f"a string of 1 to {KEY_CHARACTERS} characters if provided"
 )
-When = msgspec.Meta(description="a valid ISO 8601 date string")
+When = msgspec.Meta(description="a valid ISO 8601 date string", extra_json_schema=DATE_TIME)
 
 
 class PageEvent(msgspec.Struct, frozen=True, kw_only=True):

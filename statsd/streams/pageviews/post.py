@@ -11,17 +11,11 @@ from statsd.ingest import accept
 from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
+from statsd.streams.pageviews.answers import ACCEPTED, ACCEPTED_BATCH, EXAMPLE, AcceptedBatch, AcceptedEvent
 from statsd.streams.pageviews.event import DECODER, PageEvent, row
-from statsd.streams.pageviews.read import JOB
 from statsd.streams.pageviews.stream import STREAM
-from statsd.web.answers import json_response
+from statsd.web.answers import InvalidPayload, Rejected, json_response
 from statsd.web.operation import Operation, answer
-
-# What openapi.json shows.
-EXAMPLE = {"site_id": "shop", "event_type": "page_view", "path": "/home", "user_id": "u1",
-           "timestamp": "2026-11-21T10:30:00Z"}  # fmt: skip
-FAULT = {"index": 1, "details": ["path is required and must be a non-empty string"]}
-ACCEPTED = {"message": "Events accepted for processing", "accepted": 1, "duplicates": 0, "jobIds": [JOB]}
 
 
 @Operation(
@@ -32,20 +26,23 @@ ACCEPTED = {"message": "Events accepted for processing", "accepted": 1, "duplica
     keys=["Idempotency-Key"],
     answers={
         202: answer(
-            "in the database, or on disk until it is back",
-            headers={"Location": "where to ask what became of it (one event)"},
-            one={"message": "Event accepted for processing", "jobId": JOB},
-            many={**ACCEPTED, "rejected": [FAULT]},
+            "stored, or on disk until the database is back",
+            AcceptedEvent,
+            AcceptedBatch,
+            headers={"Location": "the address of the receipt, for one event"},
+            one=ACCEPTED,
+            many=ACCEPTED_BATCH,
         )
     },
 )
 async def post_event(request: web.Request) -> web.Response:
-    """`POST /event`: accept a page view, or many.
+    """Accept a page view, or a batch.
 
-    202 with the `jobId` of a receipt, once the event is in the database or safe on disk. One object, an array, or one
-    event a line (application/x-ndjson): for the latter two 202 with `accepted`, `duplicates`, `jobIds` of both in their
-    order, and `rejected`, each with its index and details; 400 only where nothing is good. `Idempotency-Key` (one
-    event) or `event_id` make a repeat count once; another event under the same one is 422.
+    202 comes once the event is in the database or safe on disk. The valid events of a batch (an array, or one event a
+    line) are stored; a batch without a valid event is 400.
+
+    With an `Idempotency-Key` (for one event) or an `event_id`, a repeat counts once; another event under the same key
+    is 422.
     """
     # A key may have named an event of another site, which is another row.
     verdict = await accept.events(request, STREAM, DECODER, _row, ask_first=True)
@@ -67,21 +64,13 @@ def _row(event: PageEvent, key: str | None, place: int | None) -> Row:
 
 
 def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
-    jobs = [str(verdict.row[0]) for verdict in verdicts if not verdict.error]
-    rejected = [
-        {"index": index, "details": _details(verdict.error)} for index, verdict in enumerate(verdicts) if verdict.error
-    ]
+    jobs = [verdict.row[0] for verdict in verdicts if not verdict.error]
+    rejected = [Rejected(index, _details(verdict.error)) for index, verdict in enumerate(verdicts) if verdict.error]
     if not jobs:
-        return json_response({"error": "Invalid payload", "details": rejected[0]["details"], "rejected": rejected}, 400)
+        return json_response(InvalidPayload("Invalid payload", rejected[0].details, rejected), 400)
     duplicates = sum(verdict.state == "known" for verdict in verdicts)
-    body = {
-        "message": "Events accepted for processing",
-        "accepted": len(jobs) - duplicates,
-        "duplicates": duplicates,
-        "jobIds": jobs,
-        "rejected": rejected,
-    }
-    return json_response(body, 202)
+    message = "Events accepted for processing"
+    return json_response(AcceptedBatch(message, len(jobs) - duplicates, duplicates, jobs, rejected), 202)
 
 
 def _details(error: StatsError) -> Sequence[str]:

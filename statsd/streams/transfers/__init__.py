@@ -1,4 +1,4 @@
-"""Items and transfers: what was made, who owns it, and how both change over time.
+"""Transfers: which items were made, who owns them, and how both change over time.
 
 Two streams with one topic for the page: items that were made, and transfers that moved them. Their statistics per unit
 of time are topics of their own, over server-sent events and `/ws` alike.

@@ -12,6 +12,17 @@ from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
+from statsd.streams.transfers.answers import (
+    ADA,
+    BIKE,
+    ITEM,
+    MADE,
+    REUSED,
+    TRANSFER,
+    UNKNOWN,
+    MadeItem,
+    SpooledTransfer,
+)
 from statsd.streams.transfers.errors import refusal
 from statsd.streams.transfers.event import (
     NEW_ITEM,
@@ -24,48 +35,34 @@ from statsd.streams.transfers.event import (
     transfer_as_spooled,
     transfer_row,
 )
-from statsd.streams.transfers.read import (
-    ADA,
-    BIKE,
-    IN_PATH,
-    ITEM,
-    ITEM_ID,
-    MADE,
-    MOVE,
-    body,
-    uuid,
-)
+from statsd.streams.transfers.read import IN_PATH, ITEM_ID, uuid
 from statsd.streams.transfers.stream import ITEMS, TRANSFERS
-from statsd.web.answers import json_response
-from statsd.web.operation import JSON, Answer, Operation, answer
+from statsd.web.answers import Refusal, json_response, struct_of
+from statsd.web.operation import Operation, answer
 
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
-REFUSED = {
-    name: {"success": False, "message": sentence, "error": sentence, "details": [sentence]}
-    for name, sentence in {
-        "unknown": "base_item_id: must be the id of a base item",
-        "reused": f"this key {accept.REUSED}",
-    }.items()
-}
+AT_ITEM = {"Location": "the address of the item"}
 
 
 @Operation(
     origins="any",
     body=NewItem,
-    example={"base_item_id": BIKE},
+    example={"base_item_id": BIKE.id},
     keys=["Idempotency-Key"],
     answers={
-        200: answer("it was made before, under this key", item=MADE),
-        201: answer("the stored row", headers={"Location": "the item"}, item=MADE),
-        202: answer("what will be stored when the database is back", headers={"Location": "the item"}, item=MADE),
-        422: Answer("no such base item, or the key was used with another body", JSON, {}, REFUSED),
+        200: answer("made before, under this key", MadeItem, headers=AT_ITEM, item=MADE),
+        201: answer("the stored row", MadeItem, headers=AT_ITEM, item=MADE),
+        202: answer("on disk until the database is back", MadeItem, headers=AT_ITEM, item=MADE),
+        422: answer(
+            "unknown base item, or the key was used with another body", Refusal, unknown=UNKNOWN, reused=REUSED
+        ),
     },
 )
 async def post_item(request: web.Request) -> web.Response:
-    """`POST /items`: make an item.
+    """Make an item.
 
-    201 with the stored row; 202 with what will be stored while the database is away. 422 for an unknown base item. An
-    `Idempotency-Key` makes a repeat answer 200 with the row of the first.
+    201 returns the stored row. While the database is away, 202 returns the row that will be stored. With an
+    `Idempotency-Key`, a repeat returns 200 and the first row.
     """
     try:
         verdict = await accept.events(request, ITEMS, NEW_ITEM, _item_row)
@@ -75,8 +72,8 @@ async def post_item(request: web.Request) -> web.Response:
     if verdict.state == "known" and not verdict.record:
         raise DatabaseAway("the item cannot be read back now: try again")
     record = verdict.record or dict(zip(ITEMS.columns, verdict.row, strict=True))
-    item = body({name: record[name] for name in ITEMS.columns})
-    return json_response(item, STATUSES[verdict.state], {"Location": f"/items/{item['id']}"})
+    item = struct_of(MadeItem, record)
+    return json_response(item, STATUSES[verdict.state], {"Location": f"/items/{item.id}"})
 
 
 def _item_row(item: NewItem, key: str | None, _: int | None) -> Row:
@@ -87,25 +84,23 @@ def _item_row(item: NewItem, key: str | None, _: int | None) -> Row:
     origins="any",
     body=Ownership,
     path=IN_PATH,
-    example={"to": ADA},
+    example={"to": ADA.id},
     keys=["Idempotency-Key"],
     answers={
         202: answer(
-            "what will be stored when the database is back",
-            transfer={"id": MOVE["id"], "item_id": ITEM, "owner_id": ADA},
+            "on disk until the database is back", SpooledTransfer, transfer=SpooledTransfer(TRANSFER, ITEM, ADA.id)
         ),
-        204: "it has its new owner",
-        404: "there is no such item",
-        409: "it belongs to this owner already, or its latest transfer is dated at the end of 2099",
-        422: Answer("no such owner, or the key was used with another body", JSON, {}, REFUSED),
+        204: "the item has its new owner",
+        404: "no such item",
+        409: "the item belongs to this owner already, or its latest transfer is dated at the end of 2099",
+        422: answer("unknown owner, or the key was used with another body", Refusal, reused=REUSED),
     },
 )
 async def put_ownership(request: web.Request) -> web.Response:
-    """`PUT /items/{id}/ownership`: transfer an item to an owner.
+    """Transfer an item to an owner.
 
-    204 once the item has its new owner; 202 while the database is away. 404 for an unknown item, 422 for an unknown
-    owner, 409 for the present one. An `Idempotency-Key` makes a repeat of what was stored answer 204 again, whoever has
-    the item by now; what was refused is not remembered, and decided anew.
+    With an `Idempotency-Key`, repeating a transfer that was stored returns 204 again, whoever has the item by now. A
+    refusal is not remembered: a repeat is decided anew.
     """
     order = _Order(request.match_info["item"])
     try:
@@ -116,7 +111,7 @@ async def put_ownership(request: web.Request) -> web.Response:
         verdict = await _spool_behind_item(request, order)
     match verdict:
         case Verdict(state="spooled", row=(id, _, owner, item)):
-            return json_response({"id": id, "item_id": item, "owner_id": owner}, 202)
+            return json_response(SpooledTransfer(id, item, owner), 202)
         case Verdict(state="known", record=None):
             if request.app[OUTAGE].away:
                 raise DatabaseAway("whether the item was transferred cannot be read now: try again")

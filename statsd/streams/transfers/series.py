@@ -17,14 +17,16 @@ from statsd.errors import BadRequest
 from statsd.live import sse
 from statsd.live.topics import HUB
 from statsd.stream import View
+from statsd.streams.transfers.answers import WHEN, Bin
 from statsd.web.answers import json_response
 from statsd.web.asked import limit, parameters
 from statsd.web.operation import Operation, Parameter, answer
-from statsd.web.times import instant, iso
+from statsd.web.times import DATE_TIME, instant, iso
 
 UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 MOST_BINS = 1_000
 SINCE_RULE = "an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z; a + in it is written %2B"
+SINCE = msgspec.Meta(extra_json_schema=DATE_TIME)
 CREATIONS, TRANSFERS = "item-creation", "transfers"
 
 
@@ -35,17 +37,18 @@ def views(topic: str, stream: str) -> dict[str, View]:
 
 STREAMING = Operation(
     origins="near",
-    path={"unit": Parameter(Literal[UNITS], "of what time bins are", example="minute")},
+    path={"unit": Parameter(Literal[UNITS], "the unit of time", example="minute")},
     query={
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_BINS)], "how many bins", default=MOST_BINS),
-        "since": Parameter(datetime, "only bins that begin then or later"),
+        "since": Parameter(Annotated[datetime, SINCE], "only bins that begin at this instant or later"),
     },
-    headers={"Last-Event-ID": Parameter(str, "the id of the last event that was seen: it is not sent again")},
+    headers={"Last-Event-ID": Parameter(str, "the id of the last event the client has: it is not sent again")},
     answers={
         200: answer(
-            "an event now, and one after every change",
-            media="text/event-stream",
-            event=sse.event(b'[{"time":"2026-11-21T10:30:00.000Z","count":3}]').decode(),
+            "the newest bins that are not empty, newest first",
+            list[Bin],
+            texts={"text/event-stream": sse.event(b'[{"time":"2026-11-21T10:30:00.000Z","count":3}]').decode()},
+            bins=[Bin(WHEN, 3)],
         )
     },
 )
@@ -53,16 +56,20 @@ STREAMING = Operation(
 
 @STREAMING
 async def get_creation_statistics(request: web.Request) -> web.StreamResponse:
-    """`GET /statistics/item-creation/{unit}`: how many items were made, per unit, as server-sent events."""
+    """Count the items that were made per unit of time.
+
+    `Accept: application/json` returns the bins once. Every other client gets server-sent events: the bins at once, and
+    again after every change.
+    """
     return await _statistics(request, CREATIONS)
 
 
 @STREAMING
 async def get_transfer_statistics(request: web.Request) -> web.StreamResponse:
-    """`GET /statistics/transfers/{unit}`: how many transfers there were, per unit, as server-sent events.
+    """Count the transfers per unit of time.
 
-    Every event has the newest bins up to now that are not empty, newest first: at most `limit` (1,000), and of those
-    only the ones that begin at `since` or later. Who accepts application/json alone is answered them once, as JSON.
+    `Accept: application/json` returns the bins once. Every other client gets server-sent events: the bins at once, and
+    again after every change.
     """
     return await _statistics(request, TRANSFERS)
 
@@ -92,13 +99,6 @@ def _wish(asked: Mapping[str, str]) -> Wish:
 def _wants_json(request: web.Request) -> bool:
     accepted = sse.accepted(request)
     return "application/json" in accepted and "text/event-stream" not in accepted
-
-
-class Bin(msgspec.Struct):
-    """One element of the statistics; bins without events are left out."""
-
-    time: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)

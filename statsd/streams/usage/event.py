@@ -22,7 +22,7 @@ Key = msgspec.Meta(
 )
 
 
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
+class NewClick(msgspec.Struct, frozen=True, kw_only=True):
     """A click as clients send it, under one of two names; who and when is not theirs to say."""
 
     feature_name: Annotated[str, Name] | None = None
@@ -44,7 +44,7 @@ class Click(msgspec.Struct, frozen=True, kw_only=True):
     gender: str
 
 
-def check(sent: Sent) -> list[str]:
+def check(sent: NewClick) -> list[str]:
     """Return what is wrong with a click beyond the types of its fields."""
     if sent.name == ALL:
         return [f"feature_name must not be {ALL}: it stands for every feature"]
@@ -65,4 +65,4 @@ def row(click: Click, id: UUID) -> Row:
     return (id, click.user_id, click.feature_name, click.timestamp, click.age, click.gender)
 
 
-DECODER = Decoder(Sent, check, explain)
+DECODER = Decoder(NewClick, check, explain)

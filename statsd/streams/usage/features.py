@@ -10,7 +10,7 @@ from aiohttp import web
 from statsd.database import sql
 from statsd.database.pool import AWAY_SECONDS, POOL, ask
 from statsd.errors import DatabaseAway, InvalidEvent
-from statsd.streams.usage.event import Sent
+from statsd.streams.usage.event import NewClick
 
 MOST = 10_000
 FULL = f"feature_name must be one of the {MOST:,} that are there: there is no room for another"
@@ -24,11 +24,11 @@ class Features:
         self._pool = pool
         self._known: set[str] = set()
 
-    async def admit(self, clicks: list[Sent | InvalidEvent]) -> list[Sent | InvalidEvent]:
+    async def admit(self, clicks: list[NewClick | InvalidEvent]) -> list[NewClick | InvalidEvent]:
         """Return the clicks; in place of one whose name is new and has no room what is wrong with it."""
-        refused = await self._without_room({click.name for click in clicks if isinstance(click, Sent)})
+        refused = await self._without_room({click.name for click in clicks if isinstance(click, NewClick)})
         return [
-            InvalidEvent([FULL]) if isinstance(click, Sent) and click.name in refused else click for click in clicks
+            InvalidEvent([FULL]) if isinstance(click, NewClick) and click.name in refused else click for click in clicks
         ]
 
     async def _without_room(self, names: set[str]) -> set[str]:

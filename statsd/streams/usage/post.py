@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
@@ -16,44 +15,53 @@ from statsd.ingest import accept
 from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
-from statsd.streams.usage.event import DECODER, REQUIRED, Click, Sent, row
+from statsd.streams.usage.answers import CLICK, EXAMPLE, RefusedClicks, StoredClick
+from statsd.streams.usage.event import DECODER, REQUIRED, Click, NewClick, row
 from statsd.streams.usage.features import FEATURES
 from statsd.streams.usage.stream import STREAM
-from statsd.web.answers import json_response, plain_envelope
+from statsd.web.answers import PlainError, Refusal, json_response, struct_of
 from statsd.web.operation import Operation, answer
-from statsd.web.times import iso
 
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
-CLICK = {
-    "id": "01a2105e-a6a6-781b-95ab-5b9788c5ad59",
-    "userId": 1,
-    "featureName": "date_filter",
-    "timestamp": "2026-11-21T10:30:00.000Z",
-}
+REFUSED = PlainError(REQUIRED)
+MANY = list[StoredClick | PlainError]
+ALL_REUSED = RefusedClicks(f"this key {accept.REUSED}", [PlainError(f"this key {accept.REUSED}")])
 
 
 @Operation(
     origins="session",
-    envelope=plain_envelope,
-    body=Sent,
+    envelope=PlainError,
+    body=NewClick,
     batch=True,
     plain=False,
-    example={"feature_name": "date_filter"},
+    example=EXAMPLE,
     keys=["Idempotency-Key"],
     guards=session.GUARDS,
     answers={
-        200: answer("it was stored before, under this key", one=CLICK),
-        201: answer("stored", one=CLICK, many=[CLICK, {"error": REQUIRED}]),
-        202: answer("on disk until the database is back", one=CLICK, many=[CLICK]),
-        403: "a page of another site asked",
+        **session.ANSWERS,
+        200: answer("stored before, under this key", StoredClick, one=CLICK),
+        201: answer("stored", StoredClick, MANY, one=CLICK, many=[CLICK, REFUSED]),
+        202: answer("on disk until the database is back", StoredClick, MANY, one=CLICK, many=[CLICK]),
+        400: answer(
+            "invalid click, or no valid click in the batch",
+            PlainError,
+            RefusedClicks,
+            Refusal,
+            one=REFUSED,
+            many=RefusedClicks(REQUIRED, [REFUSED]),
+        ),
+        403: "a page of another site may not do this",
+        422: answer("the key was used with another event", Refusal, RefusedClicks, many=ALL_REUSED),
     },
 )
 async def post_track(request: web.Request) -> web.Response:
-    """`POST /track`: count a click of whoever is logged in, or many.
+    """Count a click of the person who is logged in, or a batch.
 
-    201 with the stored row, or 202 while the database is away and it waits on disk. An array, or one click a line,
-    answers with an array: at each index the row, or `{error}`; 400 where nothing is good. `Idempotency-Key` (one click)
-    or `event_id` make a repeat count once: 200 with the first row, and 422 for another feature under the same one.
+    For a batch (an array, or one click a line) the answer is an array: at each index the stored row, or `{error}`. A
+    batch without a valid click is 400.
+
+    With an `Idempotency-Key` (for one click) or an `event_id`, a repeat counts once and returns the first row; another
+    feature under the same key is 422.
     """
     user = await request.app[ACCOUNTS].user_seen(session.claims(request))
     session.demand_json(request)
@@ -64,7 +72,7 @@ async def post_track(request: web.Request) -> web.Response:
     return json_response(_body(verdict), STATUSES[verdict.state])
 
 
-def _row(user: User, sent: Sent, key: str | None, place: int | None) -> Row:
+def _row(user: User, sent: NewClick, key: str | None, place: int | None) -> Row:
     """The row of what a user sent now, under an id of the sender's own key, if it has one; keys belong to users."""
     if key and place is not None:
         raise BadRequest(400, "Idempotency-Key: names one click; in a batch give each its event_id")
@@ -81,19 +89,14 @@ def _row(user: User, sent: Sent, key: str | None, place: int | None) -> Row:
 
 
 def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
-    answers = [{"error": str(verdict.error)} if verdict.error else _body(verdict) for verdict in verdicts]
-    if all(verdict.error for verdict in verdicts):
+    errors = [PlainError(str(verdict.error)) for verdict in verdicts if verdict.error]
+    if len(errors) == len(verdicts):
         status = 422 if all(isinstance(verdict.error, KeyReused) for verdict in verdicts) else 400
-        return json_response({"error": answers[0]["error"], "rejected": answers}, status)
+        return json_response(RefusedClicks(errors[0].error, errors), status)
+    answers = [PlainError(str(verdict.error)) if verdict.error else _body(verdict) for verdict in verdicts]
     return json_response(answers, 202 if any(verdict.state == "spooled" for verdict in verdicts) else 201)
 
 
-def _body(verdict: Verdict) -> dict[str, Any]:
+def _body(verdict: Verdict) -> StoredClick:
     """A click as it was stored first, or as it waits on disk."""
-    click = verdict.record or dict(zip(STREAM.columns, verdict.row, strict=True))
-    return {
-        "id": click["id"],
-        "userId": click["user_id"],
-        "featureName": click["feature_name"],
-        "timestamp": iso(click["timestamp"]),
-    }
+    return struct_of(StoredClick, verdict.record or dict(zip(STREAM.columns, verdict.row, strict=True)))

@@ -15,6 +15,7 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
 from statsd.live.topics import HUB
+from statsd.streams.usage.answers import ANALYTICS, OVERVIEW, Analytics, UsageOverview
 from statsd.streams.usage.event import ALL, FEATURE_CHARACTERS, Name
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import json_response
@@ -28,31 +29,24 @@ UTC_NAMES = ("UTC", "Etc/UTC")
 ZONES: web.AppKey[set[str]] = web.AppKey("zones")
 
 
-ANALYTICS = {
-    "barChartData": [{"feature": "date_filter", "count": 7}],
-    "lineChartData": [{"date": "2026-11-21", "count": 7}],
-}
-
-
 @Operation(
     origins="session",
     query={
         "startDate": Parameter(date, "the first day"),
-        "endDate": Parameter(date, "the last day, which counts"),
-        "ageGroup": Parameter(Literal["<18", "18-40", ">40", "All"], "the age of who clicked", default=ALL),
-        "gender": Parameter(Literal["Male", "Female", "Other", "All"], "the gender of who clicked", default=ALL),
-        "feature": Parameter(Annotated[str, Name], "whose line is drawn", default=ALL),
-        "tz": Parameter(str, "whose days are meant: the IANA name of a time zone", default="UTC"),
+        "endDate": Parameter(date, "the last day, included"),
+        "ageGroup": Parameter(Literal["<18", "18-40", ">40", "All"], "only clicks of people of this age", default=ALL),
+        "gender": Parameter(Literal["Male", "Female", "Other", "All"], "only clicks of this gender", default=ALL),
+        "feature": Parameter(Annotated[str, Name], "the feature of the line", default=ALL),
+        "tz": Parameter(str, "the time zone of the days, by its IANA name", default="UTC"),
     },
     guards=session.GUARDS,
-    answers={200: answer("both charts", charts=ANALYTICS)},
+    answers={**session.ANSWERS, 200: answer("both charts", Analytics, charts=ANALYTICS)},
 )
 async def get_analytics(request: web.Request) -> web.Response:
-    """`GET /analytics`: count the clicks of everybody per feature, and of one feature per day.
+    """Count everybody's clicks per feature, and those of one feature per day.
 
-    `startDate` and `endDate` (both counted), `ageGroup` (<18, 18-40, >40, All) and `gender` (Male, Female, Other, All)
-    filter both charts; `feature` chooses the line alone. `tz` (IANA name, UTC if not given) says whose days they are.
-    Always holds every click that was answered 200 or 201. 400 for whatever is none of these.
+    All filters hold for both charts, but `feature` chooses the line alone. Every click that was answered 200 or 201 is
+    counted.
     """
     await session.user(request)
     asked = parameters(request, "startDate", "endDate", "ageGroup", "gender", "feature", "tz")
@@ -99,19 +93,12 @@ async def _zone(request: web.Request, asked: Mapping[str, str]) -> str:
     return given
 
 
-OVERVIEW = {
-    "totalClicks": 7,
-    "featureCount": 1,
-    "today": {"date": "2026-11-21", "totalClicks": 7},
-    "generatedAt": "2026-11-21T10:30:00.000Z",
-}
-
-
-@Operation(origins="session", answers={200: answer("all clicks, and those of today", overview=OVERVIEW)})
+@Operation(origins="session", answers={200: answer("the overview", UsageOverview, overview=OVERVIEW)})
 async def get_overview(request: web.Request) -> web.Response:
-    """`GET /usage`: how many clicks there are, and how many of today; the payload of the live topic `usage`.
+    """Get how many clicks there are, and how many today.
 
-    Open to everybody, and so it names no feature: who sees it change may ask `/analytics`.
+    This is the payload of the topic `usage` on `/ws`. It is open to everybody, so it names no feature; `/analytics`
+    does.
     """
     return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)
 

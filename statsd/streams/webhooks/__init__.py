@@ -1,4 +1,4 @@
-"""Webhook events: whatever another service posts, counted by type, minute, hour and day."""
+"""Webhooks: whatever another service posts, counted by type, minute, hour and day."""
 
 from aiohttp import web
 

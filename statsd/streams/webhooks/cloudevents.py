@@ -13,13 +13,16 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
+import msgspec
 from multidict import CIMultiDictProxy
 
 from statsd.errors import InvalidEvent
-from statsd.web.decode import NOT_BLANK_NO_CONTROLS, bounded, parse, single
+from statsd.web.decode import NOT_BLANK_NO_CONTROLS, bounded, parse, single, text
+from statsd.web.times import DATE_TIME
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -27,8 +30,11 @@ VERSION = "1.0"
 MAPPED = frozenset({"specversion", "id", "type", "time"})  # attributes that do not go into the metadata
 KEY_CHARACTERS = 1_000
 JSON = ("application/json", "text/json", "")
+TYPE_CHARACTERS = 50
 USER_CHARACTERS = 100
 _USER = re.compile(rf"(?=.{{1,{USER_CHARACTERS}}}\Z){NOT_BLANK_NO_CONTROLS}")
+
+Attribute = msgspec.Meta(min_length=1, max_length=KEY_CHARACTERS)
 
 Mapped = tuple[str, dict[str, Any]]
 """The key of an event, and the event as a webhook's JSON object."""
@@ -37,13 +43,25 @@ Fault = tuple[str, str, str]
 
 IN_HEADERS = {
     "specversion": "`1.0`: a CloudEvent in binary mode, whose data is the body; refused where signatures are required",
-    "id": "id of the CloudEvent; with the source it is the key that makes a repeat count once",
+    "id": "the id of the CloudEvent; with the source it is the key that makes a repeat count once",
     "source": "where the CloudEvent comes from; kept in the metadata, like every other attribute",
-    "type": "the eventType",
-    "time": "the timestamp",
-    "subject": "the userId, if neither the data nor `ce-userid` has one",
+    "type": "becomes `eventType`",
+    "time": "becomes `timestamp`",
+    "subject": "becomes `userId`, unless the data or `ce-userid` has one",
 }
 """What the attributes of the binary mode become."""
+
+
+class CloudEvent(msgspec.Struct):
+    """A CloudEvent in structured mode; every other attribute is kept in the metadata."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Attribute]
+    source: Annotated[str, text(KEY_CHARACTERS)]
+    type: Annotated[str, text(TYPE_CHARACTERS)]
+    time: Annotated[datetime, msgspec.Meta(extra_json_schema=DATE_TIME)] | None = None
+    data: Any = None
+
 
 WORDS = {"eventType": "type", "userId": "source", "timestamp": "time", "metadata": "data"}
 """The attributes that the fields of a webhook event come from."""

@@ -11,23 +11,23 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from statsd.errors import InvalidEvent
 from statsd.settings import SETTINGS
 from statsd.stream import Row
 from statsd.streams.webhooks import cloudevents, metadata
+from statsd.streams.webhooks.answers import Fault, fault
 from statsd.web.decode import Decoder, text
-from statsd.web.times import utc
+from statsd.web.times import DATE_TIME, utc
 
-TYPE_CHARACTERS = 50
-
-When = msgspec.Meta(description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z")
+When = msgspec.Meta(
+    description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z", extra_json_schema=DATE_TIME
+)
 Metadata = msgspec.Meta(description=metadata.RULE)
 
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What another service has to say; without a timestamp it happened when it was received."""
 
-    eventType: Annotated[str, text(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
+    eventType: Annotated[str, text(cloudevents.TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
     userId: Annotated[str, text(cloudevents.USER_CHARACTERS)]  # noqa: N815
     timestamp: Annotated[datetime, When] | None = None
     metadata: Annotated[dict[str, Any], Metadata] | None = None
@@ -37,19 +37,13 @@ class StrictEvent(WebhookEvent, frozen=True, kw_only=True, forbid_unknown_fields
     """The same, where WEBHOOK_STRICT refuses what the contract does not name."""
 
 
-# What is wrong: a row {path, field, message, type} each, the type in the words of the contract.
-
-
-def fault(field: str, kind: str, must: str) -> dict[str, Any]:
-    """Return a row of `errors`: which field, what it must be, and the kind of the fault."""
-    return {"path": [field] if field else [], "field": field, "message": f"{field} {must}".lstrip(), "type": kind}
-
+# What is wrong, in the words of the contract.
 
 UNNAMED = ...
 """What a Decoder gives in place of a value that has no field."""
 
 
-def explain(name: str, given: Any) -> dict[str, Any]:
+def explain(name: str, given: Any) -> Fault:
     """The fault of a field that could not be decoded, or (UNNAMED) of one that the contract does not name."""
     if given is UNNAMED:
         return fault(name, "object.unknown", "is not allowed")
@@ -57,7 +51,8 @@ def explain(name: str, given: Any) -> dict[str, Any]:
         return fault(name, "object.base", "must be a JSON object")
     if name == "timestamp":
         return fault(name, "string.isoDate", f"must be {When.description}")
-    return fault(name, *_wrong_text(given, TYPE_CHARACTERS if name == "eventType" else cloudevents.USER_CHARACTERS))
+    longest = cloudevents.TYPE_CHARACTERS if name == "eventType" else cloudevents.USER_CHARACTERS
+    return fault(name, *_wrong_text(given, longest))
 
 
 def _wrong_text(given: Any, longest: int) -> tuple[str, str]:
@@ -72,7 +67,7 @@ def _wrong_text(given: Any, longest: int) -> tuple[str, str]:
     return "string.pattern.base", "must not have control characters"
 
 
-def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[dict[str, Any]]:
+def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[Fault]:
     """Return what is wrong with an event beyond the types of its fields; `allowed` event types, if they are limited."""
     faults = []
     if allowed and event.eventType not in allowed:
@@ -84,12 +79,6 @@ def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[dict[str, An
     if event.metadata and (must := metadata.fault(event.metadata)):
         faults.append(fault("metadata", "object.max", must))
     return faults
-
-
-def envelope(invalid: InvalidEvent) -> dict[str, Any]:
-    """The body of a 400: every fault in the form of the contract."""
-    rows = [one if isinstance(one, dict) else fault("", "object.base", one) for one in invalid.faults]
-    return {"success": False, "message": "Validation failed", "errors": rows}
 
 
 def row(event: WebhookEvent, id: UUID, received: datetime | None = None) -> Row:

@@ -139,7 +139,7 @@ def csv_field(text: str) -> str:
     return f'"{guard}{text.replace(chr(34), chr(34) * 2)}"'
 
 
-def json(head: bytes, body: Callable[[asyncpg.Record], dict[str, Any]], tail: Callable[[int], bytes]) -> Lines:
+def json(head: bytes, body: Callable[[asyncpg.Record], msgspec.Struct], tail: Callable[[int], bytes]) -> Lines:
     """One JSON document: `head`, the rows with commas between, and `tail`, which hears how many they were."""
 
     async def lines(steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
@@ -153,7 +153,7 @@ def json(head: bytes, body: Callable[[asyncpg.Record], dict[str, Any]], tail: Ca
     return lines
 
 
-def ndjson(body: Callable[[asyncpg.Record], dict[str, Any]]) -> Lines:
+def ndjson(body: Callable[[asyncpg.Record], msgspec.Struct]) -> Lines:
     """A JSON object a line."""
 
     async def lines(steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from statsd.errors import InvalidEvent, KeyReused, StatsError
@@ -14,8 +14,24 @@ from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.refusals import REFUSALS
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
-from statsd.streams.webhooks import cloudevents, read, senders
-from statsd.streams.webhooks.event import DECODER, WebhookEvent, envelope, fault, row
+from statsd.streams.webhooks import cloudevents, senders
+from statsd.streams.webhooks.answers import (
+    EXAMPLE,
+    ID,
+    MISSING,
+    RECEIVED,
+    TAKEN,
+    BatchReceipt,
+    Fault,
+    InvalidWebhook,
+    Receipt,
+    ReceivedBatch,
+    ReceivedEvent,
+    RejectedEvent,
+    fault,
+    faults_of,
+)
+from statsd.streams.webhooks.event import DECODER, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import json_response
 from statsd.web.asked import JSON_TYPES
@@ -26,25 +42,17 @@ from statsd.web.times import iso
 TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
 
 
-# Taking events in; first what openapi.json shows of it.
-
-EXAMPLE = {"eventType": "page_view", "userId": "123", "timestamp": "2026-11-21T10:30:00.000Z"}
-ID = read.STORED["eventId"]
-TAKEN = {"success": True, "message": "Event received successfully"}
-MANY = {"accepted": 1, "duplicates": 0, "eventIds": [ID], "receivedAt": read.RECEIVED}
-FAULT = {"path": ["eventType"], "field": "eventType", "message": "eventType is required", "type": "any.required"}
+RECEIVED_ONE = ReceivedEvent(True, TAKEN, Receipt(ID, RECEIVED))
+RECEIVED_MANY = ReceivedBatch(True, TAKEN, BatchReceipt(1, 0, [ID], RECEIVED, [RejectedEvent(1, [MISSING])]))
 
 
 @Operation(
     origins="any",
-    envelope=envelope,
+    envelope=InvalidWebhook,
     body=WebhookEvent,
     batch=True,
-    example={**EXAMPLE, "metadata": {"page": "home", "browser": "chrome"}},
-    media={
-        cloudevents.STRUCTURED: "a CloudEvent, its attributes and data in one JSON object",
-        cloudevents.BATCH: "an array of them",
-    },
+    example=EXAMPLE,
+    media={cloudevents.STRUCTURED: cloudevents.CloudEvent, cloudevents.BATCH: list[cloudevents.CloudEvent]},
     keys=["webhook-id", "Idempotency-Key"],
     headers={
         **senders.HEADERS,
@@ -53,20 +61,23 @@ FAULT = {"path": ["eventType"], "field": "eventType", "message": "eventType is r
     guards=senders.GUARDS,
     answers={
         200: answer(
-            "in the database, or on disk until it is back",
-            one={**TAKEN, "data": {"eventId": ID, "receivedAt": read.RECEIVED}},
-            many={**TAKEN, "data": {**MANY, "rejected": [{"index": 1, "errors": [FAULT]}]}},
+            "stored, or on disk until the database is back",
+            ReceivedEvent,
+            ReceivedBatch,
+            one=RECEIVED_ONE,
+            many=RECEIVED_MANY,
         )
     },
 )
 async def post_webhook(request: web.Request) -> web.Response:
-    """`POST /webhook`: receive an event, or many.
+    """Receive a webhook event, or a batch.
 
-    200 with `eventId` and `receivedAt`, once the event is in the database or safe on disk. One object, an array, one
-    event a line (application/x-ndjson), or a CloudEvent in any mode. Of many the good ones are stored: `accepted`,
-    `duplicates`, `eventIds`, and `rejected` with the errors of the others (`index` counts from 0, and no blank lines);
-    400 only where none is good. `webhook-id` or `Idempotency-Key` make a redelivery count once; another event under the
-    same one is 422. 401 where WEBHOOK_API_KEY or WEBHOOK_SECRET ask for more than was sent.
+    The body is one event, an array, one event a line, or a CloudEvent in any mode. The valid events of a batch are
+    stored; a batch without a valid event is 400.
+
+    With a `webhook-id` or an `Idempotency-Key`, a redelivery counts once; another event under the same key is 422.
+
+    401 where WEBHOOK_API_KEY or WEBHOOK_SECRET is set and the key or the signature is missing or wrong.
     """
     senders.check_api_key(request)
     delivery = Delivery(request)
@@ -79,7 +90,7 @@ async def post_webhook(request: web.Request) -> web.Response:
     if isinstance(verdict, list):
         await refusals.count(sum(isinstance(each.error, InvalidEvent) for each in verdict))
         return _answer_many(verdict, delivery.received)
-    return _received({"eventId": str(verdict.row[0]), "receivedAt": iso(_received_at(verdict))})
+    return json_response(ReceivedEvent(True, TAKEN, Receipt(verdict.row[0], iso(_received_at(verdict)))))
 
 
 Keyed = tuple[str | None, WebhookEvent]
@@ -146,10 +157,9 @@ def _converted(decoder: Decoder[WebhookEvent], mapped: cloudevents.Mapped | Inva
     return key, converted
 
 
-def _in_their_words(one: dict[str, Any]) -> dict[str, Any]:
+def _in_their_words(one: Fault) -> Fault:
     """A fault of a field by the name that the sender of a CloudEvent gave it."""
-    name = cloudevents.WORDS[one["field"]]
-    return fault(name, one["type"], one["message"].removeprefix(one["field"]).lstrip())
+    return fault(cloudevents.WORDS[one.field], one.type, one.message.removeprefix(one.field).lstrip())
 
 
 def _received_at(verdict: Verdict) -> datetime:
@@ -166,30 +176,28 @@ def _answer_many(verdicts: Sequence[Verdict], now: datetime) -> web.Response:
     if not taken:
         return _refused(wrong)
     duplicates = sum(verdict.state == "known" for verdict in taken)
-    return _received({
-        "accepted": len(taken) - duplicates,
-        "duplicates": duplicates,
-        "eventIds": [str(verdict.row[0]) for verdict in taken],
-        "receivedAt": iso(min(map(_received_at, taken), default=now)),
-        "rejected": [{"index": index, "errors": _errors(error)} for index, error in wrong.items()],
-    })  # fmt: skip
+    receipt = BatchReceipt(
+        accepted=len(taken) - duplicates,
+        duplicates=duplicates,
+        event_ids=[verdict.row[0] for verdict in taken],
+        received_at=iso(min(map(_received_at, taken), default=now)),
+        rejected=[RejectedEvent(index, _faults(error)) for index, error in wrong.items()],
+    )
+    return json_response(ReceivedBatch(True, TAKEN, receipt))
 
 
 def _refused(wrong: Mapping[int, StatsError]) -> web.Response:
-    """What is said of a batch in which nothing was good. Raises KeyReused where that is all that was wrong."""
+    """The answer to a batch without a valid event. Raises KeyReused where that is all that is wrong."""
     first = next(iter(wrong.values()))
-    if all(isinstance(outcome, KeyReused) for outcome in wrong.values()):
+    if all(isinstance(error, KeyReused) for error in wrong.values()):
         raise first
-    faults = [{**one, "path": [index, *one["path"]]} for index, outcome in wrong.items() for one in _errors(outcome)]
-    return json_response(envelope(InvalidEvent(faults)), 400)
+    faults = [
+        msgspec.structs.replace(one, path=[index, *one.path])
+        for index, error in wrong.items()
+        for one in _faults(error)
+    ]
+    return json_response(InvalidWebhook.of(InvalidEvent(faults)), 400)
 
 
-def _errors(outcome: StatsError) -> list[dict[str, Any]]:
-    if isinstance(outcome, InvalidEvent):
-        rows: list[dict[str, Any]] = envelope(outcome)["errors"]
-        return rows
-    return [fault("", "any.key", str(outcome))]
-
-
-def _received(data: dict[str, Any]) -> web.Response:
-    return json_response({**TAKEN, "data": data})
+def _faults(error: StatsError) -> list[Fault]:
+    return faults_of(error) if isinstance(error, InvalidEvent) else [fault("", "any.key", str(error))]

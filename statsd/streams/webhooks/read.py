@@ -1,9 +1,8 @@
-"""Reading webhook events (contracts.md §2.2): the list in pages, the statistics of a window, the window as a file."""
+"""Reading webhook events: the list in pages, the statistics of a window, the window as a file."""
 
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -12,12 +11,28 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
 from statsd.live.topics import HUB
 from statsd.streams.webhooks import export, windows
+from statsd.streams.webhooks.answers import (
+    COUNTS,
+    OVERVIEW,
+    PAGE,
+    RECEIVED,
+    STORED,
+    EventCounts,
+    EventFile,
+    EventPage,
+    Events,
+    EventStats,
+    ExportedEvents,
+    StoredEvent,
+    WebhooksOverview,
+)
 from statsd.streams.webhooks.export import EXPORTS, Lines
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import json_response, tagged_response
@@ -28,27 +43,9 @@ from statsd.web.times import iso, utc
 MOST_EVENTS = 1_000  # of one GET /events
 QUERIES = sql.load("webhooks")
 
-# What openapi.json shows.
-RECEIVED = "2026-11-21T10:30:00.125Z"
-STORED = {
-    "eventId": "01a2105e-a6a6-781b-95ab-5b9788c5ad59",
-    "eventType": "page_view",
-    "userId": "123",
-    "timestamp": "2026-11-21T10:30:00.000Z",
-    "receivedAt": RECEIVED,
-}
-BIN = {"timestamp": "2026-11-21T10:30:00.000Z", "count": 7}
-TYPE = {"type": "page_view", "count": 5, "percentage": 71.4}
-OVERVIEW = {
-    "totalEvents": 7, "invalidEvents": 1, "eventsThisMinute": 7, "topEventTypes": [TYPE], "eventsPerMinute": [BIN],
-    "segmentedData": {"hour": [BIN], "day": [BIN], "week": [BIN]},
-    "segmentedTopEventTypes": {"hour": [TYPE], "day": [TYPE], "week": [TYPE]}, "generatedAt": RECEIVED,
-}  # fmt: skip
-"""What the topic `webhooks` shows."""
 FILTER = {
     "filter": Parameter(Literal["hour", "day", "week"], "the window, by when events were received", default="hour")
 }
-PAGE = {"events": [STORED, {**STORED, "metadata": {}}], "count": 2, "filter": "hour", "nextCursor": None}
 
 
 @Operation(
@@ -56,21 +53,22 @@ PAGE = {"events": [STORED, {**STORED, "metadata": {}}], "count": 2, "filter": "h
     query={
         **FILTER,
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many", default=100),
-        "cursor": Parameter(str, "the `nextCursor` of the page before"),
+        "cursor": Parameter(str, "the `nextCursor` of the previous page"),
     },
     answers={
         200: answer(
-            "the newest first",
-            last={"success": True, "data": PAGE},
-            page={"success": True, "data": {**PAGE, "nextCursor": "WyJob3VyIl0"}},
+            "newest first",
+            Events,
+            last=Events(True, PAGE),
+            page=Events(True, msgspec.structs.replace(PAGE, next_cursor="WyJob3VyIl0")),
         )
     },
 )
 async def get_events(request: web.Request) -> web.Response:
-    """`GET /events?filter=hour`: the events of the last hour, day or week, newest first.
+    """List the events of the last hour, day or week, newest first.
 
-    At most `limit` (100, up to 1,000) of them; `nextCursor`, given as `cursor`, asks for the ones before, in the window
-    as it was for the first page, which must not be an hour old. 400 for another filter, limit or cursor.
+    For the next page, send the answer's `nextCursor` as `cursor`. It stays in the window of the first page, and is good
+    for an hour.
     """
     asked = parameters(request, "filter", "limit", "cursor")
     name, most = _filter(asked), limit(asked, 100, MOST_EVENTS)
@@ -78,8 +76,8 @@ async def get_events(request: web.Request) -> web.Response:
     rows = await ask("events", request.app[POOL].fetch(QUERIES["page"], since, *before, most + 1))
     more, rows = len(rows) > most, rows[:most]
     following = _cursor((name, since, rows[-1]["received_at"], rows[-1]["id"])) if more else None
-    data = {"events": [body(one) for one in rows], "count": len(rows), "filter": name, "nextCursor": following}
-    return json_response({"success": True, "data": data})
+    page = EventPage([stored_event(row) for row in rows], len(rows), name, following)
+    return json_response(Events(True, page))
 
 
 def _filter(asked: Mapping[str, str]) -> str:
@@ -89,16 +87,11 @@ def _filter(asked: Mapping[str, str]) -> str:
     return name
 
 
-def body(record: asyncpg.Record) -> dict[str, Any]:
-    """An event as clients read it; without metadata it has no such key."""
-    event = {
-        "eventId": str(record["id"]),
-        "eventType": record["event_type"],
-        "userId": record["user_id"],
-        "timestamp": iso(record["timestamp"]),
-        "receivedAt": iso(record["received_at"]),
-    }
-    return event if record["metadata"] is None else {**event, "metadata": msgspec.Raw(compact(record["metadata"]))}
+def stored_event(record: asyncpg.Record) -> StoredEvent:
+    """Return an event as clients read it."""
+    metadata = UNSET if record["metadata"] is None else msgspec.Raw(compact(record["metadata"]))
+    when, received = iso(record["timestamp"]), iso(record["received_at"])
+    return StoredEvent(record["id"], record["event_type"], record["user_id"], when, received, metadata)
 
 
 END = (datetime(2100, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
@@ -139,73 +132,75 @@ def _decoded(cursor: str, kind: Any) -> Any:
         raise BadRequest(400, "cursor must be the nextCursor of an answer to the same question") from None
 
 
-STATISTICS = {"totalEvents": 7, "invalidEvents": 1, "statistics": Counter(page_view=5, log=2), "filter": "hour"}
-
-
 @Operation(
     origins="any",
     query=FILTER,
     tagged=True,
     answers={
         200: answer(
-            "counts of the window",
-            statistics={"success": True, "data": STATISTICS},
-            others={"success": True, "data": {**STATISTICS, "totalEvents": 12, "otherEvents": 5}},
+            "the counts of the window",
+            EventStats,
+            statistics=EventStats(True, COUNTS),
+            others=EventStats(True, msgspec.structs.replace(COUNTS, total_events=12, other_events=5)),
         )
     },
 )
 async def get_stats(request: web.Request) -> web.Response:
-    """`GET /events/stats?filter=hour`: how many events of which type; `invalidEvents` were refused since the beginning.
+    """Count the events of a window by type.
 
-    From totals. `totalEvents` and `statistics` are of the window. At most 1,000 types have a name, the largest of those
-    that came first on their day; `otherEvents`, where there are any, are of all others.
+    `totalEvents` and `statistics` are of the window; `invalidEvents` is all that were ever refused. At most 1,000 types
+    have a name: the largest of those that came first on their day. `otherEvents`, if there are any, counts all others.
     """
     name = _filter(parameters(request, "filter"))
     begins = windows.start(name, datetime.now(UTC))
     found = await ask("statistics", request.app[POOL].fetchrow(QUERIES["statistics"], name, begins))
     assert found is not None  # aggregates always give a row
-    data = {
-        "totalEvents": found["total"],
-        "invalidEvents": found["invalid"],
-        "statistics": msgspec.Raw(compact(found["statistics"])),
-        "filter": name,
-    }
-    if others := found["total"] - found["named"]:
-        data["otherEvents"] = others
-    return tagged_response(request, {"success": True, "data": data})
+    statistics = msgspec.json.decode(found["statistics"], type=dict[str, int])
+    others = found["total"] - found["named"]
+    counts = EventCounts(found["total"], found["invalid"], statistics, name, others or UNSET)
+    return tagged_response(request, EventStats(True, counts))
 
 
 CSV = 'Event Type,User ID,Timestamp,Metadata,Received At\n"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
-DOCUMENT = {"filter": "hour", "exportedAt": RECEIVED, "events": [STORED, {**STORED, "metadata": {}}], "totalCount": 2}
 
 
-@Operation(origins="any", query=FILTER, answers={200: answer("a file", media="text/csv", file=CSV)})
+@Operation(origins="any", query=FILTER, answers={200: answer("a file", texts={"text/csv": CSV})})
 async def export_csv(request: web.Request) -> web.StreamResponse:
-    """`GET /export/csv?filter=hour`: the events of the window as CSV, newest first."""
+    """Export the events of a window as CSV, newest first."""
     head = "Event Type,User ID,Timestamp,Metadata,Received At"
     return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: export.csv(head, _cells))
 
 
-@Operation(origins="any", query=FILTER, answers={200: answer("a file", file={"success": True, "data": DOCUMENT})})
+@Operation(
+    origins="any",
+    query=FILTER,
+    answers={
+        200: answer(
+            "a file",
+            ExportedEvents,
+            file=ExportedEvents(True, EventFile("hour", RECEIVED, PAGE.events, PAGE.count)),
+        )
+    },
+)
 async def export_json(request: web.Request) -> web.StreamResponse:
-    """`GET /export/json?filter=hour`: the events of the window as one JSON document, newest first."""
+    """Export the events of a window as one JSON document, newest first."""
     return await _export(request, "json", "application/json", _document)
 
 
 def _document(name: str, now: datetime) -> Lines:
     told = msgspec.json.encode({"filter": name, "exportedAt": iso(now)})
     head = b'{"success":true,"data":' + told[:-1] + b',"events":['
-    return export.json(head, body, lambda count: b'],"totalCount":%d}}' % count)
+    return export.json(head, stored_event, lambda count: b'],"totalCount":%d}}' % count)
 
 
 @Operation(
     origins="any",
     query=FILTER,
-    answers={200: answer("a file", media=LINES[0], file=f"{msgspec.json.encode(STORED).decode()}\n")},
+    answers={200: answer("a file", texts={LINES[0]: f"{msgspec.json.encode(STORED).decode()}\n"})},
 )
 async def export_ndjson(request: web.Request) -> web.StreamResponse:
-    """`GET /export/ndjson?filter=hour`: the events of the window as one JSON object a line, newest first."""
-    return await _export(request, "ndjson", LINES[0], lambda name, now: export.ndjson(body))
+    """Export the events of a window as one JSON object a line, newest first."""
+    return await _export(request, "ndjson", LINES[0], lambda name, now: export.ndjson(stored_event))
 
 
 def _cells(record: asyncpg.Record) -> list[str]:
@@ -227,7 +222,13 @@ async def _export(
     )
 
 
-@Operation(origins="any", answers={200: answer("60 minutes, 24 hours, 7 days", overview=OVERVIEW)})
+@Operation(
+    origins="any",
+    answers={200: answer("60 minutes, 24 hours and 7 days, all of them", WebhooksOverview, overview=OVERVIEW)},
+)
 async def get_overview(request: web.Request) -> web.Response:
-    """`GET /webhooks`: counts, and the three windows with their bins and largest types; the live topic `webhooks`."""
+    """Get the counts of webhook events, and the three windows with their bins and largest types.
+
+    This is the payload of the topic `webhooks` on `/ws`.
+    """
     return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)

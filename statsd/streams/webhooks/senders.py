@@ -36,7 +36,7 @@ GUARDS = [
     Guard(name, {"type": "apiKey", "in": "header", "name": header, "description": about}, optional=True)
     for name, header, about in (("key", "X-API-Key", KEY), ("signature", "webhook-signature", SIGNATURE))
 ]
-HEADERS = {"webhook-timestamp": Parameter(int, "when a delivery was signed, in seconds since 1970")}
+HEADERS = {"webhook-timestamp": Parameter(str, "when a delivery was signed, in seconds since 1970")}
 
 
 def check_api_key(request: web.Request) -> None:

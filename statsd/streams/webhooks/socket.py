@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from aiohttp import web
 
 from statsd.live.websocket import HANDSHAKE_ERRORS, Contract, converse
-from statsd.streams.webhooks.read import OVERVIEW
+from statsd.streams.webhooks.answers import OVERVIEW, WebhooksOverview
 from statsd.web.operation import Operation, answer
 
 
@@ -17,12 +18,21 @@ def stats(payload: bytes) -> bytes:
 CONTRACT = Contract("webhooks", lambda _: stats, sends_at_connect=True)
 
 
+class StatsFrame(msgspec.Struct):
+    """A frame of the socket."""
+
+    stats: WebhooksOverview
+
+
 @Operation(
-    answers={101: answer("a WebSocket, with a first frame at once", frame={"stats": OVERVIEW}), **HANDSHAKE_ERRORS}
+    answers={
+        101: answer("a WebSocket; the first frame comes at once", StatsFrame, frame=StatsFrame(OVERVIEW)),
+        **HANDSHAKE_ERRORS,
+    }
 )
 async def get_events_socket(request: web.Request) -> web.WebSocketResponse:
-    """`GET /events/ws`: webhook events, live over a WebSocket: one `{"stats":…}` at once, and after every change.
+    """Open a WebSocket for the statistics of webhook events.
 
-    Clients need not send anything. Raises as `/ws` does.
+    A `{"stats":…}` comes at once, and after every change. Clients need not send anything.
     """
     return await converse(request, CONTRACT)

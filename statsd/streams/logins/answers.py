@@ -1,0 +1,145 @@
+"""What is answered about logins, with examples for the document."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from statsd.web.answers import Instant, InvalidPayload
+
+
+class StoredLogin(msgspec.Struct):
+    """A login as it is stored; without `created_at` and `updated_at` it waits on disk for the database."""
+
+    id: UUID
+    user_id: int
+    login_time: Instant
+    logout_time: Instant | None
+    session_duration_seconds: int | None
+    ip_address: str
+    region: str
+    device_type: str
+    browser: str
+    created_at: Instant | UnsetType = UNSET
+    updated_at: Instant | UnsetType = UNSET
+
+
+class DeviceStats(msgspec.Struct):
+    """The logins of a type of device; `percentage` is its share of all logins."""
+
+    device_type: str
+    count: int
+    unique_users: int
+    percentage: float
+    avg_session_duration_seconds: float
+
+
+class RegionDeviceStats(msgspec.Struct):
+    """The logins of a type of device in a region."""
+
+    region: str
+    device_type: str
+    count: int
+    region_total: int
+    avg_session_duration_seconds: float
+
+
+class SessionStats(msgspec.Struct):
+    """The sessions of a type of device; durations are in seconds."""
+
+    device_type: str
+    totalSessions: int  # noqa: N815 - here and below: the contract's own names
+    averageDuration: float  # noqa: N815
+    minDuration: int  # noqa: N815
+    maxDuration: int  # noqa: N815
+    medianDuration: float  # noqa: N815
+    total_sessions: int
+    avg_duration_seconds: float
+    active_sessions: int
+
+
+class SessionSummary(msgspec.Struct, rename="camel"):
+    """All sessions; durations are in seconds."""
+
+    total_sessions: int
+    average_duration: float
+    min_duration: int
+    max_duration: int
+    median_duration: float
+    active_sessions: int
+    total_logins: int
+    unique_users: int
+
+
+class RegionStats(msgspec.Struct):
+    """The logins of a region."""
+
+    region: str
+    count: int
+
+
+class BrowserStats(msgspec.Struct):
+    """The logins with a browser."""
+
+    browser: str
+    count: int
+
+
+class DayOfLogins(msgspec.Struct, rename="camel"):
+    """The logins of a UTC day."""
+
+    date: date
+    login_count: int
+
+
+class HourOfLogins(msgspec.Struct, rename="camel"):
+    """The logins in an hour of the UTC day, over all days."""
+
+    hour: int
+    login_count: int
+
+
+class LoginStatistics(msgspec.Struct, rename="camel"):
+    """The statistics of all logins."""
+
+    device_stats: list[DeviceStats]
+    region_device_stats: list[RegionDeviceStats]
+    session_stats: list[SessionStats]
+    session_summary: SessionSummary
+    region_stats: list[RegionStats]
+    browser_stats: list[BrowserStats]
+    login_trends: list[DayOfLogins]
+    peak_hours: list[HourOfLogins]
+    total_sessions: int
+    total_users: int
+    average_session_duration: float
+    generated_at: Instant
+
+
+EXAMPLE = {
+    "user_id": 7, "login_time": "2026-11-21T10:00:00.000Z", "logout_time": "2026-11-21T10:30:00.000Z",
+    "ip_address": "203.0.113.7", "region": "Estonia", "device_type": "Mobile", "browser": "Firefox",
+}  # fmt: skip
+WAITING = msgspec.convert(
+    {"id": "01a2105e-a6a6-781b-95ab-5b9788c5ad59", **EXAMPLE, "session_duration_seconds": 1800}, StoredLogin
+)
+STORED = msgspec.structs.replace(WAITING, created_at="2026-11-21T10:30:00.125Z", updated_at="2026-11-21T10:30:00.125Z")
+OPEN = msgspec.structs.replace(STORED, logout_time=None, session_duration_seconds=None)
+FAULT = InvalidPayload("Invalid payload", ["user_id is required and must be an integer of 32 bits"])
+STATISTICS = LoginStatistics(
+    device_stats=[DeviceStats("Mobile", 32, 23, 35.96, 3943.21)],
+    region_device_stats=[RegionDeviceStats("Estonia", "Mobile", 6, 14, 5347.4)],
+    session_stats=[SessionStats("Desktop", 25, 3370.56, 344, 6390, 3377.0, 25, 3370.56, 3)],
+    session_summary=SessionSummary(79, 3370.56, 344, 6390, 3377.0, 10, 89, 41),
+    region_stats=[RegionStats("Estonia", 14)],
+    browser_stats=[BrowserStats("Firefox", 21)],
+    login_trends=[DayOfLogins(date(2026, 11, 21), 12)],
+    peak_hours=[HourOfLogins(10, 9)],
+    total_sessions=89,
+    total_users=41,
+    average_session_duration=3909.23,
+    generated_at="2026-11-21T10:30:00.125Z",
+)

@@ -1,0 +1,167 @@
+"""What is answered about items, owners and transfers, with examples: the rows of `seed --transfers`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from statsd.ingest import accept
+from statsd.web.answers import Instant, Refusal
+
+
+class MadeItem(msgspec.Struct):
+    """An item that was made."""
+
+    id: UUID
+    base_item_id: UUID
+    created_at: Instant
+
+
+class ListedItem(MadeItem):
+    """An item with its owner, if it has one."""
+
+    owner_id: UUID | None
+    owned_since: Instant | None
+    description: str
+    owner_name: str | None
+
+
+class Move(msgspec.Struct):
+    """A transfer of the item: to whom, and when."""
+
+    id: UUID
+    owner_id: UUID
+    owner_name: str | None
+    timestamp: Instant
+
+
+class ItemWithHistory(msgspec.Struct):
+    """An item with its owner, and its newest transfers."""
+
+    id: UUID
+    base_item_id: UUID
+    description: str
+    created_at: Instant
+    owner_id: UUID | None
+    owner_name: str | None
+    owned_since: Instant | None
+    history: list[Move]
+
+
+class Owner(msgspec.Struct):
+    """Somebody who may own items."""
+
+    id: UUID
+    name: str | None
+    created_at: Instant
+
+
+class BaseItem(msgspec.Struct):
+    """A kind of item."""
+
+    id: UUID
+    description: str
+    created_at: Instant
+
+
+class ItemPage(msgspec.Struct):
+    """A page of items; `next` is the `before` of the next page, null on the last."""
+
+    items: list[ListedItem]
+    next: UUID | None
+
+
+class OwnerPage(msgspec.Struct):
+    """A page of owners; `next` is the `before` of the next page, null on the last."""
+
+    owners: list[Owner]
+    next: UUID | None
+
+
+class BaseItemPage(msgspec.Struct):
+    """A page of base items; `next` is the `before` of the next page, null on the last."""
+
+    base_items: list[BaseItem]
+    next: UUID | None
+
+
+class SpooledTransfer(msgspec.Struct):
+    """A transfer that waits on disk for the database."""
+
+    id: UUID
+    item_id: UUID
+    owner_id: UUID
+
+
+class OverviewTransfer(msgspec.Struct):
+    """A transfer, and what kind of item it moved."""
+
+    id: UUID
+    item_id: UUID
+    description: str
+    owner_id: UUID
+    owner_name: str | None
+    timestamp: Instant
+
+
+class OverviewOwner(msgspec.Struct):
+    """An owner, without the time it was added."""
+
+    id: UUID
+    name: str | None
+
+
+class OverviewBaseItem(msgspec.Struct):
+    """A base item, without the time it was added."""
+
+    id: UUID
+    description: str
+
+
+class TransfersOverview(msgspec.Struct, rename="camel"):
+    """The newest 50 items and transfers, the newest 100 owners and base items; `ownerCount` is null above 10,000."""
+
+    item_count: int
+    transfer_count: int
+    items: list[ListedItem]
+    transfers: list[OverviewTransfer]
+    owners: list[OverviewOwner]
+    owner_count: int | None
+    base_items: list[OverviewBaseItem]
+    generated_at: Instant
+
+
+class Bin(msgspec.Struct):
+    """How many there were in the unit of time that begins at `time`."""
+
+    time: Instant
+    count: int
+
+
+WHEN = "2026-11-21T10:30:00.000Z"
+BIKE = BaseItem(UUID("8645a131-a7ae-4569-bb3c-1f1c7ae86829"), "a bike", WHEN)
+ADA = Owner(UUID("30f6df32-03cf-4779-833b-aef9b1e3f61f"), "Ada", WHEN)
+GRACE = Owner(UUID("d29fcf2a-9611-44bf-8c78-4c939c96539c"), None, WHEN)
+ITEM = UUID("850bbe50-4686-4026-9de0-94ba4b8bafa7")
+TRANSFER = UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59")
+MADE = MadeItem(ITEM, BIKE.id, WHEN)
+OWNED = ListedItem(ITEM, BIKE.id, WHEN, ADA.id, WHEN, BIKE.description, ADA.name)
+UNOWNED = ListedItem(ITEM, BIKE.id, WHEN, None, None, BIKE.description, None)
+MOVES = [Move(TRANSFER, ADA.id, ADA.name, WHEN), Move(TRANSFER, GRACE.id, None, WHEN)]
+HISTORY = ItemWithHistory(ITEM, BIKE.id, BIKE.description, WHEN, ADA.id, ADA.name, WHEN, MOVES)
+NO_HISTORY = ItemWithHistory(ITEM, BIKE.id, BIKE.description, WHEN, None, None, None, [])
+OVERVIEW = TransfersOverview(
+    item_count=1,
+    transfer_count=1,
+    items=[OWNED, UNOWNED],
+    transfers=[OverviewTransfer(TRANSFER, ITEM, BIKE.description, ADA.id, ADA.name, WHEN)],
+    owners=[OverviewOwner(ADA.id, ADA.name), OverviewOwner(GRACE.id, None)],
+    owner_count=2,
+    base_items=[OverviewBaseItem(BIKE.id, BIKE.description)],
+    generated_at=WHEN,
+)
+UNKNOWN, REUSED = (
+    Refusal(False, sentence, sentence, [sentence])
+    for sentence in ("base_item_id: must be the id of a base item", f"this key {accept.REUSED}")
+)

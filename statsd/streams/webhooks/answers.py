@@ -1,0 +1,218 @@
+"""What is answered about webhook events, with examples for the document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from statsd.errors import InvalidEvent
+from statsd.web.answers import Instant
+
+Json = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
+
+
+class StoredEvent(
+    msgspec.Struct,
+    rename={"id": "eventId", "event_type": "eventType", "user_id": "userId", "received_at": "receivedAt"},
+):
+    """An event as it is stored; without metadata it has no such key."""
+
+    id: UUID
+    event_type: str
+    user_id: str
+    timestamp: Instant
+    received_at: Instant
+    metadata: Json | UnsetType = UNSET
+
+
+class EventPage(msgspec.Struct, rename="camel"):
+    """A page of a window's events; `nextCursor` is the `cursor` of the next page, null on the last."""
+
+    events: list[StoredEvent]
+    count: int
+    filter: str
+    next_cursor: str | None
+
+
+class Events(msgspec.Struct):
+    """A page of events."""
+
+    success: bool
+    data: EventPage
+
+
+class EventFile(msgspec.Struct, rename="camel"):
+    """All events of a window."""
+
+    filter: str
+    exported_at: Instant
+    events: list[StoredEvent]
+    total_count: int
+
+
+class ExportedEvents(msgspec.Struct):
+    """A window as a file."""
+
+    success: bool
+    data: EventFile
+
+
+class EventCounts(msgspec.Struct, rename="camel"):
+    """The events of a window by type; `otherEvents` are those of all types beyond the 1,000 largest."""
+
+    total_events: int
+    invalid_events: int
+    statistics: dict[str, int]
+    filter: str
+    other_events: int | UnsetType = UNSET
+
+
+class EventStats(msgspec.Struct):
+    """The statistics of a window."""
+
+    success: bool
+    data: EventCounts
+
+
+class EventBin(msgspec.Struct):
+    """The events received in the minute, hour or day that begins at `timestamp`."""
+
+    timestamp: Instant
+    count: int
+
+
+class EventType(msgspec.Struct):
+    """The events of a type; `percentage` is its share of all events."""
+
+    type: str
+    count: int
+    percentage: float
+
+
+class EventBins(msgspec.Struct):
+    """60 minutes, 24 hours, and 7 days."""
+
+    hour: list[EventBin]
+    day: list[EventBin]
+    week: list[EventBin]
+
+
+class EventTypes(msgspec.Struct):
+    """The largest types of each window."""
+
+    hour: list[EventType]
+    day: list[EventType]
+    week: list[EventType]
+
+
+class WebhooksOverview(msgspec.Struct, rename="camel"):
+    """What the dashboard shows of webhook events."""
+
+    total_events: int
+    invalid_events: int
+    events_this_minute: int
+    top_event_types: list[EventType]
+    events_per_minute: list[EventBin]
+    segmented_data: EventBins
+    segmented_top_event_types: EventTypes
+    generated_at: Instant
+
+
+class Fault(msgspec.Struct):
+    """A fault of an event: the field, a sentence, and the kind of fault."""
+
+    path: list[str | int]
+    field: str
+    message: str
+    type: str
+
+
+class RejectedEvent(msgspec.Struct):
+    """An event of a batch that was refused; `index` counts from 0, blank lines aside."""
+
+    index: int
+    errors: list[Fault]
+
+
+class Receipt(msgspec.Struct, rename="camel"):
+    """Where the event is stored, and when it was received first."""
+
+    event_id: UUID
+    received_at: Instant
+
+
+class BatchReceipt(msgspec.Struct, rename="camel"):
+    """How many events of a batch are new, how many were stored before, and which were refused."""
+
+    accepted: int
+    duplicates: int
+    event_ids: list[UUID]
+    received_at: Instant
+    rejected: list[RejectedEvent]
+
+
+class ReceivedEvent(msgspec.Struct):
+    """The receipt of an event."""
+
+    success: bool
+    message: str
+    data: Receipt
+
+
+class ReceivedBatch(msgspec.Struct):
+    """The receipt of a batch."""
+
+    success: bool
+    message: str
+    data: BatchReceipt
+
+
+class InvalidWebhook(msgspec.Struct):
+    """All faults of an event, or of all events of a batch; there, `path` begins with the index of the event."""
+
+    success: bool
+    message: str
+    errors: list[Fault]
+
+    @classmethod
+    def of(cls, error: InvalidEvent) -> InvalidWebhook:
+        return cls(False, "Validation failed", faults_of(error))
+
+
+def fault(field: str, kind: str, must: str) -> Fault:
+    """Return a fault: which field, the kind of the fault, and what the field must be."""
+    return Fault([field] if field else [], field, f"{field} {must}".lstrip(), kind)
+
+
+def faults_of(error: InvalidEvent) -> list[Fault]:
+    """Return the faults of an event; a fault of the whole body has no field."""
+    return [one if isinstance(one, Fault) else fault("", "object.base", one) for one in error.faults]
+
+
+ID = UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59")
+SENT, RECEIVED = "2026-11-21T10:30:00.000Z", "2026-11-21T10:30:00.125Z"
+TAKEN = "Event received successfully"
+EXAMPLE: dict[str, Any] = {
+    "eventType": "page_view",
+    "userId": "123",
+    "timestamp": SENT,
+    "metadata": {"page": "home", "browser": "chrome"},
+}
+STORED = StoredEvent(ID, "page_view", "123", SENT, RECEIVED)
+PAGE = EventPage([STORED, msgspec.structs.replace(STORED, metadata=msgspec.Raw(b"{}"))], 2, "hour", None)
+COUNTS = EventCounts(7, 1, {"page_view": 5, "log": 2}, "hour")
+MISSING = fault("eventType", "any.required", "is required")
+_BINS, _TYPES = [EventBin(SENT, 7)], [EventType("page_view", 5, 71.4)]
+OVERVIEW = WebhooksOverview(
+    total_events=7,
+    invalid_events=1,
+    events_this_minute=7,
+    top_event_types=_TYPES,
+    events_per_minute=_BINS,
+    segmented_data=EventBins(_BINS, _BINS, _BINS),
+    segmented_top_event_types=EventTypes(_TYPES, _TYPES, _TYPES),
+    generated_at=RECEIVED,
+)
