@@ -1,4 +1,4 @@
-// Terse, to stay below 1 KiB: sites embed it. Options: /docs#tracker.
+// Terse, to stay below 1 KiB: sites embed it. Options: /docs.
 try {
 	let d = document, n = navigator, h = history, s = d.currentScript, o = s.dataset, url = new URL("/event", s.src)
 	let off = "respectDnt" in o && (n.doNotTrack == 1 || n.globalPrivacyControl), id = o.user || null, last
