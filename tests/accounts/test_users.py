@@ -1,4 +1,4 @@
-"""Accounts (contracts.md §3.2): register, login, logout, their cookies, and who else's page may ask for them."""
+"""Accounts: register, login, logout, their cookies, and who else's page may ask for them."""
 
 from __future__ import annotations
 

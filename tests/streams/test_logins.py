@@ -1,4 +1,4 @@
-"""The logins stream (contracts.md §1): what goes in, and a payload that equals an independent recount."""
+"""The logins stream: what goes in, and a payload that equals an independent recount."""
 
 from __future__ import annotations
 

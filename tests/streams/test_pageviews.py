@@ -1,4 +1,4 @@
-"""Page views (contracts.md §5): accepted in the documented words, counted right, and exactly once."""
+"""Page views: accepted in the documented words, counted right, and exactly once."""
 
 from __future__ import annotations
 

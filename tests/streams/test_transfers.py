@@ -1,4 +1,4 @@
-"""Items and transfers (contracts.md §4): what is stored, who owns what, and statistics that equal a recount."""
+"""Items and transfers: what is stored, who owns what, and statistics that equal a recount."""
 
 from __future__ import annotations
 

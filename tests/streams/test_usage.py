@@ -1,4 +1,4 @@
-"""Usage (contracts.md §3): clicks are stored in the documented words, and the charts hold exactly what was clicked."""
+"""Usage: clicks are stored in the documented words, and the charts hold exactly what was clicked."""
 
 from __future__ import annotations
 

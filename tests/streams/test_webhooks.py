@@ -1,4 +1,4 @@
-"""Webhook events (contracts.md §2): the documented words, every fault at once, and each delivery once."""
+"""Webhook events: the documented words, every fault at once, and each delivery once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_event_is_received_in_the_documented_words(client: Any) -> None:
 
 
 async def test_published_expectations_hold(client: Any) -> None:
-    """The five suites of contracts.md §2.4, without an account."""
+    """The suites of the program that webhooks replace, without an account."""
     index = await (await client.get("/")).json()
     assert (index["success"], index["message"]) == (True, "Event Webhook API")
     assert index["data"]["version"]
