@@ -52,24 +52,19 @@ LITERALS = {
     "throttle.remember": ["''"],
     "logins.find": ["'{}'"],
     "logins.newest": ["100"],
-    "logins.snapshot": ["now()"],
-    "pageviews.snapshot": ["now()"],
     "pageviews.receipt": [f"'{UUID}'"],
     "pageviews.report": ["'site-1'", "'2025-11-01'", "'2025-11-30'", "10"],
     "webhooks.page": ["(now() - interval '1 hour')", "now()", "'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "101"],
     "webhooks.export": ["(now() - interval '1 hour')"],
     "webhooks.statistics": ["'week'", "(now() - interval '6 days')"],
-    "webhooks.snapshot": ["now()"],
     "webhooks.prune": ["now() - interval '400 days'"],
     "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],
-    "usage.snapshot": ["now()"],
     "usage.room": ["array['export_data']"],
     "usage.seed": ["'hash'", "'{user1}'", "'{16}'", "'{Male}'", "'{export_data}'::text[]"],
     "pageviews.prune": ["now() - interval '400 days'"],
     "items.page": ["50", f"'{UUID}'"],
     "items.find": [f"'{UUID}'"],
     "items.history": [f"'{UUID}'", "100"],
-    "transfers.snapshot": ["now()"],
     "transfers.owner": [f"'{UUID}'"],
     "transfers.base_item": [f"'{UUID}'"],
     "transfers.add_owner": [f"'{UUID}'", "'Ada'"],
@@ -98,7 +93,7 @@ async def test_no_read_scans_a_raw_table(pool: asyncpg.Pool[asyncpg.Record]) -> 
         if name.split(".")[1] not in ("insert", "empty", "rebuild", "lock", "keep_dead", "drop", "refuse")
     ]
     for name, text in reads:
-        literals = LITERALS.get(name, [])
+        literals = LITERALS.get(name, ["now()"] if name.endswith(".snapshot") else [])
         if name.endswith(".known"):
             literals = ["'{}'"] * len(next(stream for stream in STREAMS if name == f"{stream.name}.known").columns)
         query = text
