@@ -7,7 +7,7 @@ the stored row.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 import asyncpg
 from aiohttp import web
@@ -20,6 +20,7 @@ from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
 from statsd.stream import Row, Stream
 from statsd.web.asked import JSON_TYPES, LINES, read_body
+from statsd.web.decode import raised
 
 KEY_CHARACTERS = 255
 REUSED = "was used with another event: use a new one for a new event"
@@ -49,7 +50,8 @@ async def events(  # noqa: PLR0913 - the differences between the streams
 
     `row` makes a row of the event, the request's key (None: it has none) and the event's index in the batch (None: it
     came alone). `admit` may replace valid events by an InvalidEvent. `empty` allows an empty batch. `ask_first` checks
-    whether the key is known before the event is stored, for tables whose primary key has more columns than the id.
+    whether the key of a single event is known before it is stored, for tables whose primary key has more columns than
+    the id.
 
     Raises for a single event whatever refused it: InvalidEvent, KeyReused, Overloaded or DatabaseAway. Raises for a
     batch what refused the request as a whole: BadRequest, InvalidEvent for an empty batch, and Overloaded or
@@ -57,23 +59,20 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     """
     decoded = decoder.decode(await read_body(request, types=types), request.content_type in LINES)
     key = idempotency_key(request)
-    is_batch = isinstance(decoded, list)
-    batch = cast("list[E | InvalidEvent]", decoded if is_batch else [decoded])
-    if not batch and not empty:
-        raise InvalidEvent(["the batch must hold at least one event"])
-    if admit:
-        batch = await admit(batch)
-    rows = [
-        event if isinstance(event, InvalidEvent) else row(event, key, index if is_batch else None)
-        for index, event in enumerate(batch)
-    ]
-    valid = [row for row in rows if not isinstance(row, InvalidEvent)]
-    if ask_first and key and valid:
-        for verdict in await _known(request, stream, valid):
-            _raise_for_error(verdict)
-    stored = iter(await _store(request, stream, valid))
-    verdicts = [Verdict("refused", error=row) if isinstance(row, InvalidEvent) else next(stored) for row in rows]
-    return verdicts if is_batch else _raise_for_error(verdicts[0])
+    if isinstance(decoded, list):
+        if not decoded and not empty:
+            raise InvalidEvent(["the batch must hold at least one event"])
+        batch = await admit(decoded) if admit else decoded
+        rows = [
+            event if isinstance(event, InvalidEvent) else row(event, key, index) for index, event in enumerate(batch)
+        ]
+        stored = iter(await _store(request, stream, [row for row in rows if not isinstance(row, InvalidEvent)]))
+        return [Verdict("refused", error=row) if isinstance(row, InvalidEvent) else next(stored) for row in rows]
+    event = raised((await admit([decoded]))[0]) if admit else decoded
+    values = [row(event, key, None)]
+    if ask_first and key:
+        _raise_for_error(*await _known(request, stream, values))
+    return _raise_for_error(*await _store(request, stream, values))
 
 
 def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:
