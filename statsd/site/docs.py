@@ -139,8 +139,8 @@ def _parameters(operation: Operation, in_path: Sequence[str]) -> list[Schema]:
     }
     return [
         _parameter(location, name, parameter)
-        for location, declared_there in by_location.items()
-        for name, parameter in declared_there.items()
+        for location, parameters in by_location.items()
+        for name, parameter in parameters.items()
     ]
 
 

@@ -30,7 +30,7 @@ class AcceptedBatch(msgspec.Struct, rename="camel"):
 
 
 class Job(msgspec.Struct, rename="camel"):
-    """The state of an event: on disk until the database is back, stored, or dead: PostgreSQL refused it (`reason`)."""
+    """The state of an event: on disk until the database is back, stored, or refused by PostgreSQL for a `reason`."""
 
     job_id: UUID
     state: Literal["spooled", "stored", "dead"]

@@ -20,7 +20,7 @@ class StoredClick(msgspec.Struct, rename="camel"):
 
 
 class RefusedClicks(msgspec.Struct):
-    """The error of the first click in a batch without a valid one, and the errors of all."""
+    """The errors of a batch without a valid click: that of the first click, and those of all."""
 
     error: str
     rejected: list[PlainError]

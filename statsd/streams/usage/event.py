@@ -23,7 +23,7 @@ Key = msgspec.Meta(
 
 
 class NewClick(msgspec.Struct, frozen=True, kw_only=True):
-    """A click as clients send it. The field of the feature has two names. The server adds the user and the time."""
+    """A click as clients send it, with the feature in one of two fields. The server adds the user and the time."""
 
     feature_name: Annotated[str, Name] | None = None
     featureName: Annotated[str, Name] | None = None  # noqa: N815 - a name on the wire
