@@ -23,7 +23,7 @@ from statsd.web.times import iso
 
 CHECK_SECONDS = 2.0
 DURABILITY_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
-SERVICE = "analytics-api"  # clients of the page views expect this name
+SERVICE = "analytics-api"  # clients of the page views (POST /event, GET /stats) expect this name
 
 
 class Phase(Enum):

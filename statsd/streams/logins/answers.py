@@ -123,10 +123,10 @@ EXAMPLE = {
     "user_id": 7, "login_time": "2026-11-21T10:00:00.000Z", "logout_time": "2026-11-21T10:30:00.000Z",
     "ip_address": "203.0.113.7", "region": "Estonia", "device_type": "Mobile", "browser": "Firefox",
 }  # fmt: skip
-WAITING = msgspec.convert(
+SPOOLED = msgspec.convert(
     {"id": "01a2105e-a6a6-781b-95ab-5b9788c5ad59", **EXAMPLE, "session_duration_seconds": 1800}, StoredLogin
 )
-STORED = msgspec.structs.replace(WAITING, created_at="2026-11-21T10:30:00.125Z", updated_at="2026-11-21T10:30:00.125Z")
+STORED = msgspec.structs.replace(SPOOLED, created_at="2026-11-21T10:30:00.125Z", updated_at="2026-11-21T10:30:00.125Z")
 OPEN = msgspec.structs.replace(STORED, logout_time=None, session_duration_seconds=None)
 FAULT = InvalidPayload("Invalid payload", ["user_id is required and must be an integer of 32 bits"])
 STATISTICS = LoginStatistics(
