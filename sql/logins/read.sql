@@ -15,8 +15,8 @@ from user_logins
 order by login_time desc, id desc
 limit $1
 
--- Everything the dashboard shows at the moment $1: one statement, so that no two numbers disagree. The row of
--- login_summary without a device type is that over all devices.
+-- Everything that the dashboard shows, at the time $1: one statement, so that no two numbers disagree. In login_summary
+-- the row without a device type sums up all devices.
 -- name: snapshot
 with summary as (
     select *

@@ -2,8 +2,8 @@
 -- `fold` adds those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others
 -- return a count. `python -m statsd sql logins` prints the statements joined.
 
--- A null login_time becomes now, or the logout where that is earlier: a logout may fall between the check of the
--- request and this statement. A null duration becomes the whole seconds from login to logout.
+-- A null login_time becomes the current time, or the logout if that is earlier: a logout may fall between the check of
+-- the request and this statement. A null duration becomes the whole seconds from login to logout.
 -- part: insert
 with fresh as (
     insert into user_logins (
@@ -25,8 +25,8 @@ with fresh as (
     returning *
 )
 
--- Completes rows of other programs as our own rows are before the insert: the canonical device name, and the duration
--- where only the logout is known.
+-- Completes the rows of other programs as the program completes its own before the insert: it capitalises known device
+-- types, and computes a missing duration.
 -- part: sweep
 with waiting as (
     select id
@@ -172,7 +172,8 @@ select
     ip_address, region, device_type, browser, created_at, updated_at
 from fresh
 
--- Runs in the transaction that rebuilds the totals. Not `truncate`: older snapshots would see the tables empty.
+-- Runs in the transaction that rebuilds the totals. Not `truncate`: transactions that began earlier would see empty
+-- tables.
 -- name: empty
 with devices as (delete from login_devices),
 regions as (delete from login_regions),
@@ -188,8 +189,8 @@ delete from login_user_count
 -- name: lock
 lock table user_logins in share row exclusive mode
 
--- Those of the given logins whose ids are stored, and whether they are the same. A null in a given login was left out
--- by the client and filled in when it was stored, so it matches any value.
+-- Returns the stored logins with the ids of the given ones, and whether each pair is the same login. A null time or
+-- duration matches any value: the client left it out, and `insert` computed it.
 -- name: known
 select
     given.place,

@@ -10,7 +10,7 @@ from dead_letters
 where id = $1 and stream = 'pageviews'
 limit 1
 
--- The report of site $1 from day $2 through day $3, with the $4 largest paths. Users are distinct over all its days.
+-- The report of site $1 from day $2 through day $3, with its $4 most viewed paths. Each user counts once over all days.
 -- name: report
 with span as (
     select day, views, users
@@ -44,7 +44,7 @@ select
     coalesce((select json_agg(top_paths) from top_paths), '[]') as top_paths,
     (select json_agg(series) from series) as days
 
--- What the dashboard shows before a site is chosen, at the moment $1: the 100 largest sites of the day.
+-- What the dashboard shows before a site is chosen, at the time $1: the 100 sites with the most views of the day.
 -- name: snapshot
 with today as (
     select site_id, views, users

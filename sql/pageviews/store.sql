@@ -38,7 +38,7 @@ with fresh as (
     )
 )
 
--- Only events of the type page_view count as views; any event counts its user.
+-- Only events of the type page_view count as views. Events of any type count their user.
 -- part: fold
 , newcomers as (
     insert into page_users (site_id, day, user_id)
@@ -88,7 +88,7 @@ from fresh
 -- name: lock
 lock table page_events in share row exclusive mode
 
--- Keeps the totals of days whose raw rows were pruned: they cannot be rebuilt.
+-- Keeps the totals of days whose raw rows were pruned: these totals cannot be rebuilt.
 -- name: empty
 with days as (
     delete from page_days as total
@@ -107,7 +107,7 @@ where not exists (
     select from page_pruned_days as pruned where pruned.site_id = total.site_id and pruned.day = total.day
 )
 
--- One small step of retention: deletes rows that came before $1, and marks their days as pruned.
+-- One small step of retention: deletes rows that were received before $1, and marks their days as pruned.
 -- name: prune
 with old as (
     select site_id, id
@@ -132,7 +132,7 @@ noted as (
 select count(*)
 from pruned
 
--- Those of the given events whose ids are stored, and whether they are the same.
+-- Returns the stored events with the ids of the given ones, and whether each pair is the same event.
 -- name: known
 select
     given.place,

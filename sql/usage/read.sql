@@ -1,8 +1,8 @@
 -- The usage stream: reads.
 
--- The two charts from day $1 through day $2 in the zone $6, for the gender $3, the age group $4, and the line's feature
--- $5. A local day differs from the UTC day by at most one, so the UTC days inside the span are summed whole, and the
--- days at its edges from bins of a quarter of an hour. $7 is the width of the edges in days: 0 in UTC, else 1.
+-- The two charts from day $1 through day $2 in the time zone $6, for the gender $3 and the age group $4; the line chart
+-- for the feature $5. A local day differs from the UTC day by at most one day. So the UTC days inside the span are summed
+-- as a whole, and the days at its edges from bins of 15 minutes. $7 is the width of the edges in days: 0 in UTC, else 1.
 -- name: analytics
 with matching as (
     select feature_name, clicks, first_click
@@ -59,13 +59,13 @@ select json_build_object(
     'lineChartData', (select coalesce(json_agg(line), '[]') from line)
 )
 
--- The time zones this PostgreSQL knows. Asked for once, because PostgreSQL reads a file for each.
+-- The names of PostgreSQL's time zones. The program keeps them, because PostgreSQL reads a file for each.
 -- name: zones
 select name
 from pg_timezone_names
 where name !~ '^(posix|right)/'
 
--- What everybody may see at the moment $1: how many clicks, but not on which features.
+-- What needs no login, at the time $1: the numbers of clicks, but no names of features.
 -- name: snapshot
 select json_build_object(
     'totalClicks', (select coalesce(sum(clicks), 0) from usage_features),

@@ -9,7 +9,7 @@ with fresh as (
     returning *
 )
 
--- Completes rows of other programs with the age and gender of their user.
+-- Completes the rows of other programs with the age and gender of their user.
 -- part: sweep
 with waiting as (
     select id
@@ -41,7 +41,7 @@ with fresh as (
     from feature_clicks
 )
 
--- Each click counts four times: for its gender and age group, for each of the two alone, and for all.
+-- Each click counts in four totals: of its gender and age group, of its gender, of its age group, and of all.
 -- part: fold
 , classified as (
     select
@@ -111,7 +111,8 @@ days as (
 )
 delete from usage_features
 
--- Those of the given clicks whose ids are stored, and whether they are the same; the time of the first one stands.
+-- Returns the stored clicks with the ids of the given ones, and whether each pair is the same click. Times may differ:
+-- the server sets them.
 -- name: known
 select
     given.place,
@@ -124,14 +125,14 @@ from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smalli
     with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, place)
 join feature_clicks as stored using (id)
 
--- Which of the features $1 have been clicked before, and how many features there are in all.
+-- Which of the features $1 were clicked before, and the number of all features.
 -- name: room
 select
     array(select feature_name from usage_features where feature_name = any($1::text[])) as known,
     (select count(*) from usage_features) as number
 
 -- Sample accounts with the password hash $1, names $2, ages $3 and genders $4, and their 100 clicks on the features $5
--- over the last 90 days. Returns the names that belong to other accounts: these are left alone and get no clicks.
+-- over the last 90 days. Returns the names that belong to other accounts: those are not changed and get no clicks.
 -- name: seed
 with people as (
     select name, age, gender

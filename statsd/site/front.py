@@ -1,4 +1,4 @@
-"""The address `/`: the page to browsers, the index of the API to programs, the webhooks' frames to a WebSocket."""
+"""The path `/`: the page for browsers, the index of the API for programs, and the webhooks' WebSocket."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _index(endpoints: dict[str, str]) -> Front:
 async def front(request: web.Request) -> web.StreamResponse:
     """Get the index of the API, or the page.
 
-    A client that prefers HTML gets the page. A request to upgrade opens a WebSocket as at `/events/ws`.
+    A client that prefers HTML gets the page. An upgrade request opens a WebSocket, as at `/events/ws`.
     """
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return await get_events_socket(request)
@@ -58,14 +58,14 @@ async def front(request: web.Request) -> web.StreamResponse:
     return json_response(_index(_endpoints(request)), headers=VARY)
 
 
-def _wants_page(wanted: Mapping[str, float]) -> bool:
-    """Whether HTML is asked for by its name, and nothing less than JSON."""
-    json = next((wanted[name] for name in ("application/json", "application/*", "*/*") if name in wanted), 0.0)
-    return wanted.get("text/html", 0.0) > 0 and wanted["text/html"] >= json
+def _wants_page(ranges: Mapping[str, float]) -> bool:
+    """Return whether the client accepts HTML by name, with at least the weight of JSON."""
+    json = next((ranges[name] for name in ("application/json", "application/*", "*/*") if name in ranges), 0.0)
+    return ranges.get("text/html", 0.0) > 0 and ranges["text/html"] >= json
 
 
 def _endpoints(request: web.Request) -> dict[str, str]:
-    """Every route with the first line of what it says of itself."""
+    """Return the first line of each handler's docstring, by method and path."""
     return {
         f"{route.method} {route.resource.canonical}": (inspect.getdoc(route.handler) or "").partition("\n")[0]
         for route in request.app.router.routes()

@@ -1,4 +1,4 @@
-"""What operators and machines ask: /health, /livez, /readyz, /metrics."""
+"""Probes and metrics for operators: /health, /livez, /readyz, /metrics."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from statsd.web.operation import Operation, answer
 from statsd.web.times import iso
 
 CHECK_SECONDS = 2.0
-SETTINGS_THAT_LOSE = ("fsync", "full_page_writes", "synchronous_commit")
+DURABILITY_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
+SERVICE = "analytics-api"  # clients of the page views (POST /event, GET /stats) expect this name
 
 
 class Phase(Enum):
-    """Where the process is in its life."""
+    """The phase of the process between its start and its end."""
 
     STARTING = "starting"
     SERVING = "serving"
@@ -34,7 +35,7 @@ class Phase(Enum):
 
 
 class State:
-    """The one mutable fact about the process that probes ask for."""
+    """The phase and the start of the process, for the probes."""
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
@@ -45,11 +46,11 @@ STATE: web.AppKey[State] = web.AppKey("state")
 
 
 async def _check_database(pool: asyncpg.Pool[asyncpg.Record]) -> Mapping[str, str] | None:
-    """Return the settings that durability hangs on, or None when PostgreSQL does not answer."""
+    """Return the settings that decide on durability, or None if PostgreSQL does not answer."""
     query = "select name, setting from pg_settings where name = any($1)"
     try:
-        rows = await ask("settings", pool.fetch(query, SETTINGS_THAT_LOSE), CHECK_SECONDS)
-    except Exception:  # whatever it is, the answer is that there is no answer
+        rows = await ask("settings", pool.fetch(query, DURABILITY_SETTINGS), CHECK_SECONDS)
+    except Exception:  # every error means that the database cannot be used now
         metrics.DATABASE_UP.set(0)
         return None
     metrics.DATABASE_UP.set(1)
@@ -57,7 +58,7 @@ async def _check_database(pool: asyncpg.Pool[asyncpg.Record]) -> Mapping[str, st
 
 
 class SpoolCheck(msgspec.Struct):
-    """What waits on disk for the database."""
+    """The events that wait on disk for the database."""
 
     state: str
     rows: int
@@ -66,7 +67,7 @@ class SpoolCheck(msgspec.Struct):
 
 
 class Checks(msgspec.Struct):
-    """The single checks; `durability` is degraded where PostgreSQL may lose what it committed."""
+    """The checks. `durability` is `degraded` if PostgreSQL's settings allow it to lose what it committed."""
 
     database: Literal["ok", "away"]
     durability: Literal["full", "degraded", "unknown"]
@@ -76,7 +77,7 @@ class Checks(msgspec.Struct):
 
 
 class HealthData(msgspec.Struct):
-    """The same again, for clients that look for it below `data`."""
+    """The same values once more, for clients that read them from `data`."""
 
     status: str
     timestamp: Instant
@@ -84,7 +85,7 @@ class HealthData(msgspec.Struct):
 
 
 class Health(msgspec.Struct):
-    """The state of the server and its database; `uptime` is in seconds."""
+    """The state of the server and its database. `uptime` is in seconds."""
 
     success: bool
     status: Literal["healthy", "unhealthy"]
@@ -107,7 +108,7 @@ EMPTY = SpoolCheck("empty", 0, 0, 0.0)
 HEALTHY = Health(
     success=True,
     status="healthy",
-    service="analytics-api",
+    service=SERVICE,
     timestamp=NOW,
     uptime=21.746,
     database=True,
@@ -132,29 +133,35 @@ UNHEALTHY = msgspec.structs.replace(
 )
 async def health(request: web.Request) -> web.Response:
     """Check the server and its database."""
-    found = await _check_database(request.app[POOL])
+    settings = await _check_database(request.app[POOL])
+    healthy = settings is not None
+    status: Literal["healthy", "unhealthy"] = "healthy" if healthy else "unhealthy"
     state = request.app[STATE]
-    status: Literal["healthy", "unhealthy"] = "healthy" if found is not None else "unhealthy"
     uptime = round(time.monotonic() - state.started, 3)
     now = iso(datetime.now(UTC))
-    durable = found is not None and all(setting == "on" for setting in found.values())
     body = Health(
-        success=found is not None,
+        success=healthy,
         status=status,
-        service="analytics-api",
+        service=SERVICE,
         timestamp=now,
         uptime=uptime,
-        database=found is not None,
+        database=healthy,
         data=HealthData(status, now, int(uptime)),
         checks=Checks(
-            database="ok" if found is not None else "away",
-            durability="full" if durable else "degraded" if found else "unknown",
+            database="ok" if healthy else "away",
+            durability=_durability(settings),
             spool=_spool(request.app[OUTAGE]),
-            dead_letters=await _dead_letters(request.app[POOL]) if found is not None else None,
+            dead_letters=await _dead_letters(request.app[POOL]) if healthy else None,
             phase=state.phase.value,
         ),
     )
-    return json_response(body, 200 if found is not None else 503)
+    return json_response(body, 200 if healthy else 503)
+
+
+def _durability(settings: Mapping[str, str] | None) -> Literal["full", "degraded", "unknown"]:
+    if settings is None:
+        return "unknown"
+    return "full" if all(value == "on" for value in settings.values()) else "degraded"
 
 
 def _spool(outage: Outage) -> SpoolCheck:
@@ -174,9 +181,9 @@ async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
 
 @Operation(answers={200: answer("alive", Status, alive=Status("alive"))})
 async def livez(_: web.Request) -> web.Response:
-    """Check that the event loop runs.
+    """Check that the process answers.
 
-    The database does not matter here, so that an outage restarts no server.
+    The database is not checked, so that an outage does not restart the servers.
     """
     return json_response(Status("alive"))
 
@@ -192,16 +199,16 @@ async def readyz(request: web.Request) -> web.Response:
     phase = request.app[STATE].phase
     away = phase is Phase.SERVING and await _check_database(request.app[POOL]) is None
     ready = phase is Phase.SERVING and not away
-    word = "ready" if ready else "database away" if away else phase.value
-    return json_response(Status(word), 200 if ready else 503)
+    status = "ready" if ready else "database away" if away else phase.value
+    return json_response(Status(status), 200 if ready else 503)
 
 
 METRICS = "# TYPE statsd_clients gauge\nstatsd_clients 0.0\n"
 
 
-@Operation(answers={200: answer("all metrics", texts={"text/plain": METRICS})})
+@Operation(answers={200: answer("the metrics", texts={"text/plain": METRICS})})
 async def export_metrics(_: web.Request) -> web.Response:
-    """Get the metrics, in the text format of Prometheus."""
+    """Get the metrics in the text format of Prometheus."""
     return web.Response(
         body=prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
     )

@@ -17,7 +17,7 @@ ASSETS = {str(path.relative_to(STATIC / "assets")): path for path in (STATIC / "
 DOCS = {path.name: path for path in (STATIC / "docs").glob("*.html")}
 REVALIDATE = {"Cache-Control": "no-cache"}
 DOCS_POLICY = HEADERS["Content-Security-Policy"] + "; img-src 'self' data:"
-"""Swagger UI's stylesheet has its icons in `data:` addresses."""
+"""Swagger UI's stylesheet contains its icons as `data:` URLs."""
 
 
 async def dashboard(_: web.Request) -> web.FileResponse:
@@ -26,16 +26,16 @@ async def dashboard(_: web.Request) -> web.FileResponse:
 
 
 async def favicon(_: web.Request) -> web.FileResponse:
-    """The icon; browsers ask for `/favicon.ico` before they have read the page."""
+    """The icon. Browsers request `/favicon.ico` before they have read the page."""
     return web.FileResponse(STATIC / "favicon.svg", headers=REVALIDATE)
 
 
 async def asset(request: web.Request) -> web.FileResponse:
-    """A file that was there at the start, looked up by name and never by path."""
-    return _found(ASSETS, request.match_info["name"])
+    """A file of the page. Only files that existed at the start are served, so no path can leave the folder."""
+    return _file(ASSETS, request.match_info["name"])
 
 
-def _found(files: Mapping[str, Path], name: str) -> web.FileResponse:
+def _file(files: Mapping[str, Path], name: str) -> web.FileResponse:
     if name not in files:
         raise web.HTTPNotFound
     return web.FileResponse(files[name], headers=REVALIDATE)
@@ -52,13 +52,13 @@ async def tracker(_: web.Request) -> web.FileResponse:
 
 
 async def docs_page(_: web.Request) -> web.FileResponse:
-    """How to use this API, and a form to try each operation."""
+    """The API's documentation, with a form to try each operation."""
     return web.FileResponse(STATIC / "docs.html", headers={**REVALIDATE, "Content-Security-Policy": DOCS_POLICY})
 
 
 async def docs_article(request: web.Request) -> web.FileResponse:
-    """A page about operating, outages, several servers, poolers or streams."""
-    return _found(DOCS, request.match_info["name"])
+    """One of the longer articles, such as that on outages."""
+    return _file(DOCS, request.match_info["name"])
 
 
 async def openapi(request: web.Request) -> web.Response:

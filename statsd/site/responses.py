@@ -1,25 +1,34 @@
-"""The answers of an operation: what it declares, and what follows from its kind."""
+"""The responses of an operation: those that it declares, and those that follow from its kind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from msgspec import UNSET
+
 from statsd.errors import InvalidEvent
+from statsd.ingest.accept import REUSED
 from statsd.site.schemas import Schema, Schemas
 from statsd.web.answers import InvalidPayload, Refusal, Rejected
 from statsd.web.operation import JSON, Answer, Operation, answer
 
 DETAILS = ["region is required and must be a non-empty string of at most 100 characters without control characters"]
-SENTENCE = "this key was used with another event: use a new one for a new event"
+KEY_REUSED = f"this key {REUSED}"
 RETRY = {"Retry-After": "seconds after which to try again"}
-BROKEN = Refusal(False, *["the body is broken: its length or its compression is wrong"] * 2)
+TAG = {"ETag": "identifies this version of the answer"}
 
 
-def _refused(about: str, sentence: str, headers: Mapping[str, str] | None = None) -> Answer:
-    return answer(about, Refusal, headers=headers, error=Refusal(False, sentence, sentence))
+def _error(message: str, *details: str) -> Refusal:
+    return Refusal(False, message, message, details or UNSET)
 
 
+def _refused(about: str, message: str, headers: Mapping[str, str] | None = None) -> Answer:
+    return answer(about, Refusal, headers=headers, error=_error(message))
+
+
+BROKEN = _error("the body is broken: its length or its compression is wrong")
 COMMON = {
     "Unchanged": answer("not modified"),
     "Wrong": _refused("invalid parameter or header", "limit must be a number from 1 to 1000"),
@@ -39,48 +48,51 @@ COMMON = {
     "WrongType": _refused(
         "unknown content type or encoding", "Content-Type: must be application/json (got application/xml)"
     ),
-    "Reused": answer(
-        "the key was used with another event", Refusal, reused=Refusal(False, SENTENCE, SENTENCE, [SENTENCE])
-    ),
-    "Away": _refused("the database is away, or too much is waiting", "the database is away, try again", RETRY),
+    "Reused": answer("the key was used with another event", Refusal, reused=_error(KEY_REUSED, KEY_REUSED)),
+    "Away": _refused("the database is away, or too many events are waiting", "the database is away, try again", RETRY),
 }
-"""Answers that follow from the kind of an operation, by the name they have among the components."""
+"""Answers that follow from the kind of an operation, by their names among the components of the document."""
 
 
 def responses(operation: Operation, schemas: Schemas, *, asks_database: bool) -> Schema:
-    """Return the answers of an operation by status."""
-    made = _expected(operation, schemas, asks_database)
-    for status, one in operation.answers.items():
-        made[status] = _declared(status, one, operation, schemas)
-    return {str(status): made[status] for status in sorted(made)}
+    """Return the Responses Object of an operation."""
+    by_status = _expected(operation, schemas, asks_database)
+    for status, declaration in operation.answers.items():
+        by_status[status] = _declared(status, declaration, operation, schemas)
+    return {str(status): by_status[status] for status in sorted(by_status)}
 
 
-def response(one: Answer, schemas: Schemas, headers: Mapping[str, str] | None = None) -> Schema:
-    """Return an answer as the document has it."""
-    made: Schema = {"description": sentence(one.about)}
-    if both := {**one.headers, **(headers or {})}:
-        made["headers"] = {
-            name: {"description": sentence(about), "schema": {"type": "string"}} for name, about in both.items()
-        }
+def response(declaration: Answer, schemas: Schemas) -> Schema:
+    """Return the Response Object of an answer."""
     content: Schema = {}
-    if one.bodies:
-        content[JSON] = {"schema": schemas.any_of(one.bodies), "examples": named(one.examples)}
-    for media, text in one.texts.items():
+    if declaration.bodies:
+        content[JSON] = {"schema": schemas.any_of(declaration.bodies), "examples": named(declaration.examples)}
+    for media, text in declaration.texts.items():
         content[media] = {"schema": {"type": "string"}, "examples": named({"text": text})}
-    return {**made, "content": content} if content else made
+    headers = {
+        name: {"description": sentence(about), "schema": {"type": "string"}}
+        for name, about in declaration.headers.items()
+    }
+    return filled({"description": sentence(declaration.about), "headers": headers, "content": content})
+
+
+def filled(fields: Schema) -> Schema:
+    """Return the fields that have a value."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def named(examples: Mapping[str, Any]) -> Schema:
-    """Return examples as the document has them."""
+    """Return examples as Example Objects, by name."""
     return {name: {"value": value} for name, value in examples.items()}
 
 
 def sentence(text: str) -> str:
-    """Return the text with a capital in front."""
+    """Return the text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
 def _expected(operation: Operation, schemas: Schemas, asks_database: bool) -> dict[int, Schema]:
+    """Return the responses that follow from the kind of the operation."""
     names = {503: "Away"} if asks_database else {}
     if operation.tagged:
         names[304] = "Unchanged"
@@ -92,16 +104,19 @@ def _expected(operation: Operation, schemas: Schemas, asks_database: bool) -> di
         names[422] = "Reused"
     if operation.guards:
         names[401] = "Unauthorized"
-    made: dict[int, Schema] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
+    expected: dict[int, Schema] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
     if operation.body and operation.envelope is not InvalidPayload:
         event = operation.envelope.of(InvalidEvent(["the body must be valid JSON in UTF-8"]))
-        own = answer(COMMON["Invalid"].about, type(event), Refusal, event=event, broken=BROKEN)
-        made[400] = response(own, schemas)
-    return made
+        invalid = answer(COMMON["Invalid"].about, type(event), Refusal, event=event, broken=BROKEN)
+        expected[400] = response(invalid, schemas)
+    return expected
 
 
-def _declared(status: int, one: Answer | str, operation: Operation, schemas: Schemas) -> Schema:
-    if isinstance(one, str):
-        one = answer(one, *[Refusal][: status >= 400], headers=RETRY if status == 503 else None)
-    tag = {"ETag": "identifies this state of the answer"} if operation.tagged and status == 200 else None
-    return response(one, schemas, tag)
+def _declared(status: int, declaration: Answer | str, operation: Operation, schemas: Schemas) -> Schema:
+    """Return the response of a declared answer. A sentence stands for a Refusal from 400 on, and for no body below."""
+    if isinstance(declaration, str):
+        bodies = [Refusal] if status >= 400 else []
+        declaration = answer(declaration, *bodies, headers=RETRY if status == 503 else None)
+    if operation.tagged and status == 200:
+        declaration = replace(declaration, headers={**declaration.headers, **TAG})
+    return response(declaration, schemas)

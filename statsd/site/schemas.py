@@ -1,4 +1,4 @@
-"""JSON Schemas of the types that handlers declare; every struct is a component of the document."""
+"""JSON Schemas of the types that handlers declare. Every struct is a component of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ REFERENCE = "#/components/schemas/{name}"
 
 
 class Schemas:
-    """Makes schemas, and keeps the types that they refer to."""
+    """Makes schemas, and collects the components that they refer to."""
 
     def __init__(self) -> None:
         self._structs: dict[type[Any], None] = {}
         self._batches: dict[str, Schema] = {}
 
     def of(self, kind: Any) -> Schema:
-        """Return the schema of a type: of a struct a reference, of a list or a union one made of references."""
+        """Return the schema of a type. Structs become references, also in lists and unions."""
         if isinstance(kind, UnionType):
-            return {"anyOf": [self.of(one) for one in get_args(kind)]}
+            return {"anyOf": [self.of(member) for member in get_args(kind)]}
         if get_origin(kind) is list:
             return {"type": "array", "items": self.of(get_args(kind)[0])}
         if isinstance(kind, type) and hasattr(kind, "__annotations__"):
@@ -33,30 +33,34 @@ class Schemas:
         return schema
 
     def any_of(self, kinds: Sequence[Any]) -> Schema:
-        """Return the schema of a body that may be each of the types; a list among others is a component."""
-        made = [self.batch(kind) if len(kinds) > 1 and get_origin(kind) is list else self.of(kind) for kind in kinds]
-        return {"anyOf": made} if len(made) > 1 else made[0]
+        """Return the schema of a body of any of the types. A list is a component, unless it is the only type."""
+        if len(kinds) == 1:
+            return self.of(kinds[0])
+        return {"anyOf": [self.batch(kind) if get_origin(kind) is list else self.of(kind) for kind in kinds]}
 
     def batch(self, kind: Any, **bounds: int) -> Schema:
-        """Return a reference to the schema of a list, such as `LoginBatch` of `list[Login]`."""
+        """Return a reference to the schema of a list, such as `LoginBatch` for `list[Login]`."""
         (items,) = get_args(kind)
         name = f"{(get_args(items) or (items,))[0].__name__}Batch"
         self._batches[name] = {"title": name, **self.of(kind), **bounds}
         return {"$ref": REFERENCE.format(name=name)}
 
     def components(self) -> Schema:
-        """Return every schema that was referred to, by name."""
+        """Return all schemas that were referred to, by name."""
         _, structs = msgspec.json.schema_components(self._structs, ref_template=REFERENCE)
         return dict(sorted({**portable(structs), **self._batches}.items()))
 
 
 def portable(schema: Any) -> Any:
-    """Return a schema for every reader: patterns without Python's \\A and \\Z, and the type of what has choices."""
-    if isinstance(schema, dict):
-        made = {key: portable(value) if key != "pattern" else _ecma(value) for key, value in schema.items()}
-        return {"type": "string", **made} if isinstance(schema.get("enum"), list) else made
-    return [portable(one) for one in schema] if isinstance(schema, list) else schema
+    """Return a schema that all tools read: with patterns of ECMAScript, and a type for every `enum`."""
+    if isinstance(schema, list):
+        return [portable(element) for element in schema]
+    if not isinstance(schema, dict):
+        return schema
+    fields = {name: portable(value) if name != "pattern" else _ecma(value) for name, value in schema.items()}
+    return {"type": "string", **fields} if isinstance(schema.get("enum"), list) else fields
 
 
 def _ecma(pattern: str) -> str:
+    """Return a pattern with ECMAScript's anchors in place of Python's."""
     return pattern.replace(r"\A", "^").replace(r"\Z", "$")

@@ -1,6 +1,6 @@
-"""The kinds of events. A new one is a folder here, a folder in `sql/`, a migration and a panel.
+"""The kinds of events. A new one needs a folder here, a folder in `sql/`, a migration and a panel.
 
-What others refer to stands before them: the spool is replayed in this order.
+The spool is replayed in the order of KINDS, so a kind stands behind those that its rows refer to.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -17,4 +17,4 @@ ROUTES: list[web.RouteDef] = [route for kind in KINDS for route in kind.ROUTES]
 CONTEXTS: list[Callable[[web.Application], AsyncIterator[None]]] = [
     context for kind in KINDS for context in kind.CONTEXTS
 ]
-"""What handlers need while the program runs, in the form of aiohttp's `cleanup_ctx`; started before the writers."""
+"""Resources of the handlers, as generators for aiohttp's `cleanup_ctx`. They start before the writers."""

@@ -1,4 +1,4 @@
-"""Times of realistic events: the rhythm of a day, for the samples of any stream."""
+"""Realistic times of events, for the samples of every stream."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 DAYS = 30
 RHYTHM = (2, 1, 1, 1, 1, 2, 4, 7, 10, 11, 11, 10, 9, 10, 11, 11, 10, 10, 11, 13, 14, 13, 9, 5)
-"""The share of events in each local hour of the day."""
+"""The relative number of events in each local hour of the day."""
 
 
 def moment(rng: random.Random, utc_offset: int) -> datetime:
-    """Return a time of the last 30 days by the rhythm of a day at `utc_offset` hours, a little denser towards today."""
+    """Return a random time of the last 30 days. Daytime at `utc_offset` hours and recent days are more likely."""
     now = datetime.now(UTC)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     while True:

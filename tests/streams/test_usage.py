@@ -207,7 +207,7 @@ async def test_same_key_counts_once_and_belongs_to_its_user(client: Any, person:
     assert bars(await analytics(client, anna)) == [("a", 3)]
     reused = await track(client, anna, [{"feature_name": "b", "event_id": "l"}, body])
     assert "another event" in reused[0]["error"]
-    assert "one click" in (await track(client, anna, [body], 400, Idempotency_Key="k"))["error"]
+    assert "a single click" in (await track(client, anna, [body], 400, Idempotency_Key="k"))["error"]
     await track(client, anna, body, 400, Idempotency_Key="k" * 256)
 
 

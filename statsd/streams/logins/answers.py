@@ -1,4 +1,4 @@
-"""What is answered about logins, with examples for the document."""
+"""The bodies of answers about logins, and their examples in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from statsd.web.answers import Instant, InvalidPayload
 
 
 class StoredLogin(msgspec.Struct):
-    """A login as it is stored; without `created_at` and `updated_at` it waits on disk for the database."""
+    """A stored login. One that waits on disk for the database has no `created_at` and no `updated_at` yet."""
 
     id: UUID
     user_id: int
@@ -28,7 +28,7 @@ class StoredLogin(msgspec.Struct):
 
 
 class DeviceStats(msgspec.Struct):
-    """The logins of a type of device; `percentage` is its share of all logins."""
+    """The logins from a type of device. `percentage` is its share of all logins."""
 
     device_type: str
     count: int
@@ -38,7 +38,7 @@ class DeviceStats(msgspec.Struct):
 
 
 class RegionDeviceStats(msgspec.Struct):
-    """The logins of a type of device in a region."""
+    """The logins from a type of device in a region. `region_total` counts all logins of the region."""
 
     region: str
     device_type: str
@@ -48,10 +48,10 @@ class RegionDeviceStats(msgspec.Struct):
 
 
 class SessionStats(msgspec.Struct):
-    """The sessions of a type of device; durations are in seconds."""
+    """The finished sessions on a type of device, and the number of active ones. Durations are in seconds."""
 
     device_type: str
-    totalSessions: int  # noqa: N815 - here and below: the contract's own names
+    totalSessions: int  # noqa: N815 - here and below: names on the wire
     averageDuration: float  # noqa: N815
     minDuration: int  # noqa: N815
     maxDuration: int  # noqa: N815
@@ -62,7 +62,7 @@ class SessionStats(msgspec.Struct):
 
 
 class SessionSummary(msgspec.Struct, rename="camel"):
-    """All sessions; durations are in seconds."""
+    """The finished sessions on all devices, and the number of active ones. Durations are in seconds."""
 
     total_sessions: int
     average_duration: float
@@ -75,7 +75,7 @@ class SessionSummary(msgspec.Struct, rename="camel"):
 
 
 class RegionStats(msgspec.Struct):
-    """The logins of a region."""
+    """The logins from a region."""
 
     region: str
     count: int
@@ -96,7 +96,7 @@ class DayOfLogins(msgspec.Struct, rename="camel"):
 
 
 class HourOfLogins(msgspec.Struct, rename="camel"):
-    """The logins in an hour of the UTC day, over all days."""
+    """The logins in an hour of the day (UTC), summed over all days."""
 
     hour: int
     login_count: int
@@ -123,10 +123,10 @@ EXAMPLE = {
     "user_id": 7, "login_time": "2026-11-21T10:00:00.000Z", "logout_time": "2026-11-21T10:30:00.000Z",
     "ip_address": "203.0.113.7", "region": "Estonia", "device_type": "Mobile", "browser": "Firefox",
 }  # fmt: skip
-WAITING = msgspec.convert(
+SPOOLED = msgspec.convert(
     {"id": "01a2105e-a6a6-781b-95ab-5b9788c5ad59", **EXAMPLE, "session_duration_seconds": 1800}, StoredLogin
 )
-STORED = msgspec.structs.replace(WAITING, created_at="2026-11-21T10:30:00.125Z", updated_at="2026-11-21T10:30:00.125Z")
+STORED = msgspec.structs.replace(SPOOLED, created_at="2026-11-21T10:30:00.125Z", updated_at="2026-11-21T10:30:00.125Z")
 OPEN = msgspec.structs.replace(STORED, logout_time=None, session_duration_seconds=None)
 FAULT = InvalidPayload("Invalid payload", ["user_id is required and must be an integer of 32 bits"])
 STATISTICS = LoginStatistics(

@@ -10,15 +10,14 @@ import msgspec
 
 from statsd.stream import Row
 from statsd.web.decode import Decoder, text
-from statsd.web.times import DATE_TIME, LAST_INSTANT, utc
+from statsd.web.times import DATE_TIME, INSTANT_RULE, LAST_INSTANT, utc
 
 LONGEST_SESSION = 315_576_000  # ten years, in seconds
 
 Whole = msgspec.Meta(ge=-(2**31), le=2**31 - 1, description="an integer of 32 bits")
 Seconds = msgspec.Meta(ge=0, le=LONGEST_SESSION, description=f"an integer from 0 to {LONGEST_SESSION} (seconds)")
-When = msgspec.Meta(
-    description="an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z", extra_json_schema=DATE_TIME
-)
+When = msgspec.Meta(description=INSTANT_RULE, extra_json_schema=DATE_TIME)
+DEVICES = {"desktop": "Desktop", "mobile": "Mobile", "tablet": "Tablet"}
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,28 +33,28 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     browser: Annotated[str, text(100)]
 
 
-DEVICES = {"desktop": "Desktop", "mobile": "Mobile", "tablet": "Tablet"}
-
-
 def check(login: Login) -> list[str]:
-    """Return what is wrong with a login beyond its single fields."""
+    """Return the faults in the times of a login: out of range, or in the wrong order."""
     faults, times = [], {}
     for name in ("login_time", "logout_time"):
-        given = getattr(login, name)
+        time = getattr(login, name)
         try:
-            times[name] = utc(given) if given else None
+            times[name] = utc(time) if time else None
         except ValueError:
-            faults.append(f"{name} must be {When.description}")
+            faults.append(f"{name} must be {INSTANT_RULE}")
     start, end = times.get("login_time"), times.get("logout_time")
     if end and end < (start or datetime.now(UTC)):
-        faults.append("logout_time must not be before login_time" + ("" if start else ", which is now when not given"))
+        faults.append("logout_time must not be before login_time" + ("" if start else ", which defaults to now"))
     if start and end and end - start > timedelta(seconds=LONGEST_SESSION):
         faults.append("logout_time must be within ten years after login_time")
     return faults
 
 
 def row(login: Login, id: UUID) -> Row:
-    """Return the values of `STREAM.columns`: times in UTC, the device type canonical; `insert` fills in each None."""
+    """Return the values of `STREAM.columns`: times in UTC, known device types capitalised.
+
+    `insert` computes the times and the duration that are None.
+    """
     start = utc(login.login_time) if login.login_time else None
     end = utc(login.logout_time) if login.logout_time else None
     device = DEVICES.get(login.device_type.lower(), login.device_type)
@@ -66,7 +65,7 @@ def row(login: Login, id: UUID) -> Row:
 
 
 def as_spooled(row: Row) -> Row:
-    """Return a row with what `insert` would fill in, as it is now: the login happened when it was accepted."""
+    """Return the row with the values that `insert` would compute now: it runs later, when the spool is replayed."""
     id, user, start, end, seconds, *rest = row
     start = start or min(datetime.now(UTC), end or LAST_INSTANT)
     if seconds is None and end is not None:

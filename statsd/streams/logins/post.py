@@ -1,4 +1,4 @@
-"""Taking logins in."""
+"""Ingest of logins: `POST /logins`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statsd.ingest import accept
 from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
-from statsd.streams.logins.answers import EXAMPLE, FAULT, OPEN, STORED, WAITING, StoredLogin
+from statsd.streams.logins.answers import EXAMPLE, FAULT, OPEN, SPOOLED, STORED, StoredLogin
 from statsd.streams.logins.event import DECODER, Login, row
 from statsd.streams.logins.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, json_response, struct_of
@@ -28,21 +28,21 @@ MANY = list[StoredLogin | InvalidPayload]
     example=EXAMPLE,
     keys=["Idempotency-Key"],
     answers={
-        200: answer("stored before, under the same key", StoredLogin, row=STORED, open=OPEN),
+        200: answer("already stored under this key", StoredLogin, row=STORED, open=OPEN),
         201: answer("stored", StoredLogin, MANY, row=STORED, open=OPEN, many=[STORED, OPEN, FAULT]),
-        202: answer("on disk until the database is back", StoredLogin, MANY, row=WAITING, many=[WAITING, FAULT]),
+        202: answer("on disk until the database is back", StoredLogin, MANY, row=SPOOLED, many=[SPOOLED, FAULT]),
     },
 )
 async def post_logins(request: web.Request) -> web.Response:
     """Store a login, or a batch.
 
-    201 returns the stored row. For a batch it returns an array: at each index the row, or `{error, details}` for an
-    invalid login; the valid ones are stored. A batch without a valid login is 400.
+    201 returns the stored row. For a batch it returns an array with the stored row of each valid login, and
+    `{error, details}` at the index of each invalid one. A batch without a valid login is 400.
 
-    202 means that the database is away: the rows wait on disk, and lack `created_at` and `updated_at`.
+    202 means that the database is away. The rows wait on disk, and have no `created_at` and `updated_at` yet.
 
-    With an `Idempotency-Key`, repeating one login returns 200 and the first row; another login under the same key
-    is 422.
+    `Idempotency-Key` names a single login. Repeating the login under its key returns 200 and the stored row; a
+    different login under the same key is 422.
     """
     verdict = await accept.events(request, STREAM, DECODER, _row, empty=True)
     if isinstance(verdict, list):
@@ -52,9 +52,9 @@ async def post_logins(request: web.Request) -> web.Response:
     return json_response(_body(verdict), STATUSES[verdict.state])
 
 
-def _row(login: Login, key: str | None, place: int | None) -> Row:
-    """The row of a login; a key names the one login of a request."""
-    return row(login, id_of_key(STREAM.name, key) if key and place is None else new_id())
+def _row(login: Login, key: str | None, index: int | None) -> Row:
+    """Return the row of a login. A key counts only for a single login, not in a batch."""
+    return row(login, id_of_key(STREAM.name, key) if key and index is None else new_id())
 
 
 def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
@@ -70,7 +70,7 @@ def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
 
 
 def _body(verdict: Verdict) -> StoredLogin | InvalidPayload:
-    """A login as it is stored, or as it waits on disk for the database; or its faults."""
+    """Return the login as it is stored or spooled, or its faults."""
     if isinstance(verdict.error, InvalidEvent):
         return InvalidPayload.of(verdict.error)
     return struct_of(StoredLogin, verdict.record or dict(zip(STREAM.columns, verdict.row, strict=True)))

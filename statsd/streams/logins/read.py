@@ -1,4 +1,4 @@
-"""Reading logins: the newest rows, and the statistics."""
+"""Reads of logins: the newest rows, and the statistics."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from statsd.web.answers import json_response, struct_of
 from statsd.web.asked import limit, parameters
 from statsd.web.operation import Operation, Parameter, answer
 
-MOST_LOGINS = 1_000  # of one GET /logins
+MOST_LOGINS = 1_000  # in one answer
 QUERIES = sql.load("logins")
 
 
 @Operation(
-    query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_LOGINS)], "how many", default=100)},
+    query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_LOGINS)], "how many logins", default=100)},
     answers={200: answer("newest first", list[StoredLogin], rows=[STORED, OPEN])},
 )
 async def get_logins(request: web.Request) -> web.Response:
-    """List the newest logins by login time."""
+    """List the logins with the latest login times."""
     most = limit(parameters(request, "limit"), 100, MOST_LOGINS)
     rows = await ask("logins", request.app[POOL].fetch(QUERIES["newest"], most))
     return json_response([struct_of(StoredLogin, row) for row in rows])
 
 
-@Operation(answers={200: answer("all logins, the last 30 days, and 24 hours", LoginStatistics, statistics=STATISTICS)})
+@Operation(answers={200: answer("the statistics", LoginStatistics, statistics=STATISTICS)})
 async def get_stats(request: web.Request) -> web.Response:
     """Get the statistics of all logins.
 
-    They are the payload of the topic `logins` and of `stats_update` on `/ws`. Durations are in seconds.
+    The trends show each of the last 30 days, and the peak hours each hour of the day over all days. Durations are in
+    seconds. The topic `logins` and `stats_update` on `/ws` have the same payload.
     """
     snapshot = await request.app[HUB].topics[STREAM.name].snapshot()
     return json_response(snapshot.payload)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from statsd.streams.logins.event import Login
 from statsd.streams.moments import moment
 
-# Weights are shares of 100; a region also has its offset from UTC in hours.
+# Shares are percentages; a region also has its offset from UTC in hours.
 REGIONS = {
     "USA": (24, -5), "India": (16, 5), "Brazil": (10, -3), "Germany": (9, 1), "UK": (8, 0), "Nigeria": (7, 1),
     "France": (7, 1), "Japan": (6, 9), "Canada": (5, -5), "Australia": (4, 10), "Estonia": (4, 2),
@@ -25,7 +25,7 @@ USERS = 5_000
 
 def sample(rng: random.Random) -> Login:
     """Return a realistic login of the last 30 days: most users return, from the same region and device."""
-    # One user in a hundred makes a fifth of the logins. The user's number is the seed of what belongs to the user.
+    # One user in a hundred makes a fifth of the logins. The user's id seeds the region, the device and the address.
     user = 1 + int(USERS * rng.random() ** 3)
     person = random.Random(user)
     region = person.choices(list(REGIONS), [share for share, _ in REGIONS.values()])[0]

@@ -1,4 +1,4 @@
-"""`/ws`: live statistics over a WebSocket; until a client subscribes, the logins in the words of their contract."""
+"""`/ws`: live statistics over a WebSocket. Until a client subscribes to topics, it gets those of the logins."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from statsd.web.times import iso
 
 
 def stats_update(payload: bytes) -> bytes:
-    """Frame the statistics of logins as their contract has them."""
+    """Return the frame `stats_update`, with the statistics of logins as its payload."""
     now = iso(datetime.now(UTC))
     return b'{"type":"stats_update","payload":' + payload + b',"timestamp":"' + now.encode() + b'"}'
 
 
 def stats_update_object(payload: bytes) -> bytes:
-    """The same for clients that asked for `session_stats=object`: one summary in place of a row per device."""
+    """Return the same frame with one summary of all sessions in place of a row per device (`session_stats=object`)."""
     stats = msgspec.json.decode(payload)
     stats["sessionStats"] = stats["sessionSummary"]
     return stats_update(msgspec.json.encode(stats))
 
 
-def _framing(asked: Mapping[str, Any]) -> Framing:
-    return stats_update_object if asked.get("session_stats") == "object" else stats_update
+def _framing(parameters: Mapping[str, Any]) -> Framing:
+    return stats_update_object if parameters.get("session_stats") == "object" else stats_update
 
 
 CONTRACT = Contract("logins", _framing)
@@ -37,16 +37,16 @@ CONTRACT = Contract("logins", _framing)
 
 @Operation(
     query={
-        "session_stats": Parameter(Literal["object"], "send one summary of sessions in place of a row per device"),
-        "stream": Parameter(Literal["events"], "speak as `/events/ws` does"),
+        "session_stats": Parameter(Literal["object"], "send one summary of all sessions in place of a row per device"),
+        "stream": Parameter(Literal["events"], "send the frames of `/events/ws`"),
     },
-    answers={101: "a WebSocket, silent until the client asks or something changes", **HANDSHAKE_ERRORS},
+    answers={101: "a WebSocket; no frame is sent before the client asks or something changes", **HANDSHAKE_ERRORS},
 )
 async def get_socket(request: web.Request) -> web.WebSocketResponse:
     """Open a WebSocket for live statistics.
 
-    `{"type":"ping"}` is answered with `{"type":"pong"}`, and `{"type":"request_initial_data"}` with a `stats_update` of
-    the logins. Every client gets a `stats_update` after every change.
+    The answer to `{"type":"ping"}` is `{"type":"pong"}`. The answer to `{"type":"request_initial_data"}` is a
+    `stats_update` of the logins; every client also gets one after every change.
 
     After `{"type":"subscribe","topics":["logins","pageviews"]}` the client gets these topics instead, as
     `{"type":"update","topic":…,"payload":…}`.

@@ -1,4 +1,4 @@
-"""Logins as a stream."""
+"""The stream of logins."""
 
 from __future__ import annotations
 

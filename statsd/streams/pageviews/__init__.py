@@ -1,4 +1,4 @@
-"""Page views: which pages of which site are seen, and by how many people."""
+"""Page views: which pages of which site are viewed, and by how many people."""
 
 from aiohttp import web
 

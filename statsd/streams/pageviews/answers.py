@@ -1,4 +1,4 @@
-"""What is answered about page views, with examples for the document."""
+"""The bodies of answers about page views, and their examples in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from statsd.web.answers import Instant, Rejected
 
 
 class AcceptedEvent(msgspec.Struct):
-    """The receipt of an event: `GET /jobs/{jobId}` says what became of it."""
+    """The receipt of an event. `GET /jobs/{jobId}` returns its state."""
 
     message: str
-    jobId: UUID  # noqa: N815 - the contract's own name
+    jobId: UUID  # noqa: N815 - the name on the wire
 
 
 class AcceptedBatch(msgspec.Struct, rename="camel"):
-    """How many events of a batch are new, how many were stored before, their receipts in order, and the refused."""
+    """The numbers of new and of repeated events in a batch, their receipts in order, and the rejected events."""
 
     message: str
     accepted: int
@@ -30,7 +30,7 @@ class AcceptedBatch(msgspec.Struct, rename="camel"):
 
 
 class Job(msgspec.Struct, rename="camel"):
-    """What became of an event: it waits on disk, is stored, or is dead (PostgreSQL refused it, for this reason)."""
+    """The state of an event: on disk until the database is back, stored, or refused by PostgreSQL for a `reason`."""
 
     job_id: UUID
     state: Literal["spooled", "stored", "dead"]
@@ -39,7 +39,7 @@ class Job(msgspec.Struct, rename="camel"):
 
 
 class PathViews(msgspec.Struct):
-    """The views of a page."""
+    """The views of a path."""
 
     path: str
     views: int
@@ -54,7 +54,7 @@ class DayViews(msgspec.Struct):
 
 
 class DayReport(msgspec.Struct):
-    """The views of a site on a day, and the distinct users of all its events."""
+    """The views and distinct users of a site on a day. Users count with events of any type."""
 
     site_id: str
     date: date
@@ -64,7 +64,7 @@ class DayReport(msgspec.Struct):
 
 
 class SpanReport(msgspec.Struct, rename={"first": "from", "last": "to"}):
-    """The views and distinct users of a site from one day to another, and on each of these days."""
+    """The views and distinct users of a site from one day through another, in all and for each day."""
 
     site_id: str
     first: date
@@ -84,7 +84,7 @@ class SiteToday(msgspec.Struct):
 
 
 class PageviewsOverview(msgspec.Struct, rename="camel"):
-    """The largest 100 sites of today, and the sums of all sites."""
+    """The 100 sites with the most views today, and the totals of all sites."""
 
     today: date
     total_views: int
@@ -97,9 +97,10 @@ class PageviewsOverview(msgspec.Struct, rename="camel"):
 ID, SINCE = UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59"), "2026-11-21T10:30:00.125000+00:00"
 EXAMPLE = {"site_id": "shop", "event_type": "page_view", "path": "/home", "user_id": "u1",
            "timestamp": "2026-11-21T10:30:00Z"}  # fmt: skip
-ACCEPTED = AcceptedEvent("Event accepted for processing", ID)
+EVENT_ACCEPTED, BATCH_ACCEPTED = "Event accepted for processing", "Events accepted for processing"
+ACCEPTED = AcceptedEvent(EVENT_ACCEPTED, ID)
 FAULT = Rejected(1, ["path is required and must be a non-empty string"])
-ACCEPTED_BATCH = AcceptedBatch("Events accepted for processing", 1, 0, [ID], [FAULT])
+ACCEPTED_BATCH = AcceptedBatch(BATCH_ACCEPTED, 1, 0, [ID], [FAULT])
 STORED, SPOOLED, DEAD = Job(ID, "stored", SINCE), Job(ID, "spooled"), Job(ID, "dead", SINCE, "the reason")
 YESTERDAY, DAY = date(2026, 11, 20), date(2026, 11, 21)
 PATHS = [PathViews("/home", 2)]

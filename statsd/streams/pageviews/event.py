@@ -16,7 +16,7 @@ from statsd.web.times import DATE_TIME, utc
 SITE_CHARACTERS = 128
 TYPE_CHARACTERS = 128
 USER_CHARACTERS = 256
-PATH_BYTES = 2_048  # PostgreSQL indexes keys up to 2,704 bytes, and the site stands in front
+PATH_BYTES = 2_048  # a key of an index has at most 2,704 bytes, and this one begins with the site
 VIEW = "page_view"
 
 User = msgspec.Meta(max_length=USER_CHARACTERS, pattern=NO_CONTROLS, description="a string if provided")
@@ -27,7 +27,7 @@ When = msgspec.Meta(description="a valid ISO 8601 date string", extra_json_schem
 
 
 class PageEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a site's visitor did; `event_id` is the sender's own name for it, which makes repeats harmless."""
+    """What a visitor did on a site. `event_id` is the sender's own id of the event: a repeat under it counts once."""
 
     site_id: Annotated[str, text(SITE_CHARACTERS)]
     event_type: Annotated[str, text(TYPE_CHARACTERS)]
@@ -38,34 +38,31 @@ class PageEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(event: PageEvent) -> list[str]:
-    """Return what is wrong with an event beyond the types of its fields."""
+    """Return the faults of an event that the types of its fields do not show."""
     faults = []
     if len(event.path) * 4 > PATH_BYTES and len(event.path.encode()) > PATH_BYTES:
         faults.append(f"path must have at most {PATH_BYTES} bytes in UTF-8")
     try:
         utc(event.timestamp)
     except ValueError:
-        faults.append("timestamp must be a valid ISO 8601 date string")
+        faults.append(f"timestamp must be {When.description}")
     return faults
 
 
-def explain(name: str, given: Any) -> str | None:
-    """The wording of the contract; None where it has none, as for texts that are too long."""
-    missing = given is None or given == "" or not isinstance(given, str)
-    if name in ("site_id", "event_type", "path") and (missing or not given.strip()):
+def explain(name: str, value: Any) -> str | None:
+    """Return the fault of a field in the words that clients expect; None for the usual words."""
+    missing = not isinstance(value, str) or not value
+    if name in ("site_id", "event_type", "path") and (missing or not value.strip()):
         return f"{name} is required and must be a non-empty string"
-    if name == "user_id" and not isinstance(given, str):
-        return "user_id must be a string if provided"
-    if name == "timestamp":
-        right = "is required and must be an ISO 8601 string" if missing else "must be a valid ISO 8601 date string"
-        return f"timestamp {right}"
-    if name == "user_id":
+    if name == "timestamp" and missing:
+        return "timestamp is required and must be an ISO 8601 string"
+    if name == "user_id" and isinstance(value, str):
         return f"user_id must have at most {USER_CHARACTERS} characters and no control characters"
     return None
 
 
 def row(event: PageEvent, id: UUID) -> Row:
-    """Return the values of `STREAM.columns`; an empty user is none."""
+    """Return the values of `STREAM.columns`. An empty `user_id` becomes None."""
     return (id, event.site_id, event.event_type, event.path, event.user_id or None, utc(event.timestamp))
 
 

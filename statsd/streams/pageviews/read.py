@@ -1,4 +1,4 @@
-"""Reading page views: receipts, the report of a site, the overview."""
+"""Reads of page views: the state of an event, the report of a site, the overview."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ QUERIES = sql.load("pageviews")
 @Operation(
     path={"job": Parameter(UUID, "the `jobId` of an accepted event", example=ID)},
     answers={
-        200: answer("what became of the event", Job, stored=STORED, spooled=SPOOLED, dead=DEAD),
+        200: answer("the state of the event", Job, stored=STORED, spooled=SPOOLED, dead=DEAD),
         404: "no event has this id",
     },
 )
 async def get_job(request: web.Request) -> web.Response:
-    """Get what became of an accepted event."""
+    """Get the state of an accepted event."""
     try:
         id = UUID(request.match_info["job"])
     except ValueError:
         raise web.HTTPNotFound from None
-    # The spool first: an event on its way from there is then seen in one of the two.
+    # The spool before the database: an event that moves between the two checks is then in at least one of them.
     if await request.app[OUTAGE].spool.contains(f'"{id}"'.encode()):
         return json_response(Job(id, "spooled"))
-    found = await _fetchrow(request, "receipt", id)
-    if found is None:
+    record = await _fetchrow(request, "receipt", id)
+    if record is None:
         raise web.HTTPNotFound
-    return json_response(Job(id, found["state"], found["since"].isoformat(), found["reason"] or UNSET))
+    return json_response(Job(id, record["state"], record["since"].isoformat(), record["reason"] or UNSET))
 
 
 @Operation(
     query={
         "site_id": Parameter(Annotated[str, text(SITE_CHARACTERS)], "the site", required=True, example="shop"),
         "date": Parameter(date, "the day, by default today"),
-        "from": Parameter(date, f"the first of at most {MOST_DAYS} days, by default 30"),
-        "to": Parameter(date, "the last of these days, by default today"),
+        "from": Parameter(date, f"the first of at most {MOST_DAYS} days, by default of 30"),
+        "to": Parameter(date, "the last day, by default today"),
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_PATHS)], "how many paths", default=10),
     },
     tagged=True,
@@ -81,24 +81,23 @@ async def get_job(request: web.Request) -> web.Response:
 async def get_stats(request: web.Request) -> web.Response:
     """Get the views, unique users and top paths of a site.
 
-    The report is of one day (`date`), or with `from` and `to`, both included, of the whole time and of each day.
+    The report is of one day (`date`), or of the days `from` through `to`, in all and for each day.
     """
-    asked = parameters(request, "site_id", "date", "from", "to", "limit")
-    site = _site(asked)
-    first, last = _span(asked)
-    most = limit(asked, 10, MOST_PATHS)
-    found = await _fetchrow(request, "report", site, first, last, most)
-    assert found is not None  # aggregates always give a row
-    paths = msgspec.json.decode(found["top_paths"], type=list[PathViews])
-    totals = (found["total_views"], found["unique_users"], paths)
-    if "from" in asked or "to" in asked:
-        days = msgspec.json.decode(found["days"], type=list[DayViews])
+    query = parameters(request, "site_id", "date", "from", "to", "limit")
+    site = _site(query)
+    first, last = _span(query)
+    record = await _fetchrow(request, "report", site, first, last, limit(query, 10, MOST_PATHS))
+    assert record is not None  # the query always returns one row
+    paths = msgspec.json.decode(record["top_paths"], type=list[PathViews])
+    totals = (record["total_views"], record["unique_users"], paths)
+    if "from" in query or "to" in query:
+        days = msgspec.json.decode(record["days"], type=list[DayViews])
         return tagged_response(request, SpanReport(site, first, last, *totals, days))
     return tagged_response(request, DayReport(site, first, *totals))
 
 
-def _site(asked: Mapping[str, str]) -> str:
-    site = asked.get("site_id", "")
+def _site(query: Mapping[str, str]) -> str:
+    site = query.get("site_id", "")
     if not site.strip():
         raise BadRequest(400, "site_id query parameter is required")
     if len(site) > SITE_CHARACTERS or not re.fullmatch(NO_CONTROLS, site):
@@ -106,28 +105,28 @@ def _site(asked: Mapping[str, str]) -> str:
     return site
 
 
-def _span(asked: Mapping[str, str]) -> tuple[date, date]:
+def _span(query: Mapping[str, str]) -> tuple[date, date]:
     today = datetime.now(UTC).date()
-    if "from" not in asked and "to" not in asked:
-        only = day(asked, "date", today)
+    if "from" not in query and "to" not in query:
+        only = day(query, "date", today)
         return only, only
-    if "date" in asked:
-        raise BadRequest(400, "date: give it, or from and to, but not both")
-    last = day(asked, "to", today)
-    first = day(asked, "from", last - timedelta(days=29))
+    if "date" in query:
+        raise BadRequest(400, "date must not be combined with from or to")
+    last = day(query, "to", today)
+    first = day(query, "from", last - timedelta(days=29))
     if not 0 <= (last - first).days < MOST_DAYS:
-        raise BadRequest(400, f"from must be before to, and the time between at most {MOST_DAYS} days")
+        raise BadRequest(400, f"from must not be after to, and the report must have at most {MOST_DAYS} days")
     return first, last
 
 
-async def _fetchrow(request: web.Request, query: str, *arguments: Any) -> asyncpg.Record | None:
-    return await ask("page views", request.app[POOL].fetchrow(QUERIES[query], *arguments))
+async def _fetchrow(request: web.Request, name: str, *arguments: Any) -> asyncpg.Record | None:
+    return await ask("page views", request.app[POOL].fetchrow(QUERIES[name], *arguments))
 
 
 @Operation(answers={200: answer("the overview", PageviewsOverview, overview=OVERVIEW)})
 async def get_overview(request: web.Request) -> web.Response:
-    """Get the sites of today.
+    """Get the largest sites of today, and the totals of all sites.
 
-    This is the payload of the topic `pageviews` on `/ws`.
+    The topic `pageviews` on `/ws` has the same payload.
     """
     return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)

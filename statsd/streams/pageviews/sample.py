@@ -7,7 +7,7 @@ import random
 from statsd.streams.moments import moment
 from statsd.streams.pageviews.event import VIEW, PageEvent
 
-# Sites with their share and their visitors' offset from UTC in hours; pages with their share.
+# Shares are percentages; a site also has its visitors' offset from UTC in hours.
 SITES = {"shop.example": (55, -5), "blog.example": (30, 1), "docs.example": (15, 9)}
 PAGES = {
     "shop.example": {"/": 30, "/products": 22, "/products/lamp": 12, "/products/chair": 9, "/cart": 14, "/checkout": 8,
@@ -21,7 +21,7 @@ VISITORS = 3_000
 
 
 def sample(rng: random.Random) -> PageEvent:
-    """Return a realistic event of the last 30 days; a few visitors come often, most rarely, some without a name."""
+    """Return a realistic event of the last 30 days. A few visitors come often, and some have no id."""
     site = rng.choices(list(SITES), [share for share, _ in SITES.values()])[0]
     pages = PAGES[site]
     visitor = 1 + int(VISITORS * rng.random() ** 2)

@@ -1,4 +1,4 @@
-"""Page views as a stream."""
+"""The stream of page events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Usage: which features of the dashboard are clicked, when, and by people of which age and gender."""
+"""Usage: which features of the dashboard are clicked, on which days, and by users of which age and gender."""
 
 from aiohttp import web
 

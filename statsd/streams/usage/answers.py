@@ -1,4 +1,4 @@
-"""What is answered about clicks, with examples for the document."""
+"""The bodies of answers about clicks, and their examples in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statsd.web.answers import Instant, PlainError
 
 
 class StoredClick(msgspec.Struct, rename="camel"):
-    """A click as it is stored, or as it waits on disk for the database."""
+    """A click that is stored, or waits on disk for the database."""
 
     id: UUID
     user_id: int
@@ -20,7 +20,7 @@ class StoredClick(msgspec.Struct, rename="camel"):
 
 
 class RefusedClicks(msgspec.Struct):
-    """A batch without a valid click: the first error, and the error of each."""
+    """The errors of a batch without a valid click: that of the first click, and those of all."""
 
     error: str
     rejected: list[PlainError]
@@ -41,7 +41,7 @@ class DayCount(msgspec.Struct):
 
 
 class Analytics(msgspec.Struct, rename="camel"):
-    """The clicks per feature, most first, and those of one feature per day."""
+    """The clicks per feature, the largest number first, and the clicks per day."""
 
     bar_chart_data: list[FeatureCount]
     line_chart_data: list[DayCount]
@@ -55,7 +55,7 @@ class DayOfClicks(msgspec.Struct, rename="camel"):
 
 
 class UsageOverview(msgspec.Struct, rename="camel"):
-    """How many clicks and features there are, and how many clicks today."""
+    """The numbers of all clicks, of all features, and of today's clicks."""
 
     total_clicks: int
     feature_count: int

@@ -23,10 +23,10 @@ Key = msgspec.Meta(
 
 
 class NewClick(msgspec.Struct, frozen=True, kw_only=True):
-    """A click as clients send it, under one of two names; who and when is not theirs to say."""
+    """A click as clients send it, with the feature in one of two fields. The server adds the user and the time."""
 
     feature_name: Annotated[str, Name] | None = None
-    featureName: Annotated[str, Name] | None = None  # noqa: N815 - the name on the wire
+    featureName: Annotated[str, Name] | None = None  # noqa: N815 - a name on the wire
     event_id: Annotated[str, Key] | None = None
 
     @property
@@ -35,7 +35,7 @@ class NewClick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Click(msgspec.Struct, frozen=True, kw_only=True):
-    """A click and the person as they were; `user_id` is None for clicks that no account made."""
+    """A click with the age and gender of its user at that time. `user_id` is None for a generated click."""
 
     user_id: int | None
     feature_name: str
@@ -44,18 +44,18 @@ class Click(msgspec.Struct, frozen=True, kw_only=True):
     gender: str
 
 
-def check(sent: NewClick) -> list[str]:
-    """Return what is wrong with a click beyond the types of its fields."""
-    if sent.name == ALL:
+def check(click: NewClick) -> list[str]:
+    """Return the faults of a click that the types of its fields do not show."""
+    if click.name == ALL:
         return [f"feature_name must not be {ALL}: it stands for every feature"]
-    return [] if sent.name else [REQUIRED]
+    return [] if click.name else [REQUIRED]
 
 
-def explain(name: str, given: Any) -> str | None:
-    """The wording of the contract for a name that is none, and ours for one that cannot be shown."""
+def explain(name: str, value: Any) -> str | None:
+    """Return the fault of a feature's name in the words that clients expect; None for the usual words."""
     if name == "event_id":
         return None
-    if not isinstance(given, str) or not given.strip():
+    if not isinstance(value, str) or not value.strip():
         return REQUIRED
     return f"{name} must be a string of 1 to {FEATURE_CHARACTERS} printable characters"
 

@@ -1,4 +1,4 @@
-"""Taking clicks in, of whoever is logged in."""
+"""Ingest of the clicks of users who are logged in: `POST /track`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from statsd.web.operation import Operation, answer
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 REFUSED = PlainError(REQUIRED)
 MANY = list[StoredClick | PlainError]
-ALL_REUSED = RefusedClicks(f"this key {accept.REUSED}", [PlainError(f"this key {accept.REUSED}")])
+REUSED = PlainError(f"this key {accept.REUSED}")
 
 
 @Operation(
@@ -39,7 +39,7 @@ ALL_REUSED = RefusedClicks(f"this key {accept.REUSED}", [PlainError(f"this key {
     guards=session.GUARDS,
     answers={
         **session.ANSWERS,
-        200: answer("stored before, under this key", StoredClick, one=CLICK),
+        200: answer("already stored under this key", StoredClick, one=CLICK),
         201: answer("stored", StoredClick, MANY, one=CLICK, many=[CLICK, REFUSED]),
         202: answer("on disk until the database is back", StoredClick, MANY, one=CLICK, many=[CLICK]),
         400: answer(
@@ -51,17 +51,19 @@ ALL_REUSED = RefusedClicks(f"this key {accept.REUSED}", [PlainError(f"this key {
             many=RefusedClicks(REQUIRED, [REFUSED]),
         ),
         403: "a page of another site may not do this",
-        422: answer("the key was used with another event", Refusal, RefusedClicks, many=ALL_REUSED),
+        422: answer(
+            "the key was used with another event", Refusal, RefusedClicks, many=RefusedClicks(REUSED.error, [REUSED])
+        ),
     },
 )
 async def post_track(request: web.Request) -> web.Response:
-    """Count a click of the person who is logged in, or a batch.
+    """Count a click of the user who is logged in, or a batch.
 
-    For a batch (an array, or one click a line) the answer is an array: at each index the stored row, or `{error}`. A
-    batch without a valid click is 400.
+    For a batch (an array, or one click per line) the answer is an array with the stored row of each valid click, and
+    `{error}` at the index of each invalid one. A batch without a valid click is 400.
 
-    With an `Idempotency-Key` (for one click) or an `event_id`, a repeat counts once and returns the first row; another
-    feature under the same key is 422.
+    With an `Idempotency-Key` (for a single click) or an `event_id`, a repeat counts once and returns the stored row; a
+    click on a different feature under the same key is 422.
     """
     user = await request.app[ACCOUNTS].user_seen(session.claims(request))
     session.demand_json(request)
@@ -72,20 +74,20 @@ async def post_track(request: web.Request) -> web.Response:
     return json_response(_body(verdict), STATUSES[verdict.state])
 
 
-def _row(user: User, sent: NewClick, key: str | None, place: int | None) -> Row:
-    """The row of what a user sent now, under an id of the sender's own key, if it has one; keys belong to users."""
-    if key and place is not None:
-        raise BadRequest(400, "Idempotency-Key: names one click; in a batch give each its event_id")
+def _row(user: User, sent: NewClick, key: str | None, index: int | None) -> Row:
+    """Return the row of a user's click. Its id is made of the user and the user's key, or is new without one."""
+    if key and index is not None:
+        raise BadRequest(400, "Idempotency-Key: names a single click; in a batch, each click may have an event_id")
     now = datetime.now(UTC)
     click = Click(
         user_id=user.id,
         feature_name=sent.name,
-        timestamp=now.replace(microsecond=now.microsecond // 1000 * 1000),  # what is answered is what is stored
+        timestamp=now.replace(microsecond=now.microsecond // 1000 * 1000),  # answers show milliseconds
         age=user.age,
         gender=user.gender,
     )
-    own = key or sent.event_id
-    return row(click, id_of_key(STREAM.name, f"{user.id}\n{own}") if own else new_id())
+    key = key or sent.event_id
+    return row(click, id_of_key(STREAM.name, f"{user.id}\n{key}") if key else new_id())
 
 
 def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
@@ -98,5 +100,5 @@ def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
 
 
 def _body(verdict: Verdict) -> StoredClick:
-    """A click as it was stored first, or as it waits on disk."""
+    """Return the click as it is stored or spooled."""
     return struct_of(StoredClick, verdict.record or dict(zip(STREAM.columns, verdict.row, strict=True)))

@@ -1,4 +1,4 @@
-"""Reading clicks: the charts with their filters, and the overview."""
+"""Reads of clicks: the charts with their filters, and the overview."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from statsd.web.decode import PRINTABLE
 from statsd.web.operation import Operation, Parameter, answer
 
 AGE_GROUPS = ("<18", "18-40", ">40")
-FIRST_DAY, LAST_DAY = date(1969, 12, 30), date(2100, 1, 2)  # beyond every click, in whatever zone
+FIRST_DAY, LAST_DAY = date(1969, 12, 30), date(2100, 1, 2)  # outside the days of all clicks, in every time zone
 UTC_NAMES = ("UTC", "Etc/UTC")
 ZONES: web.AppKey[set[str]] = web.AppKey("zones")
+QUERIES = sql.load("usage")
 
 
 @Operation(
@@ -34,79 +35,75 @@ ZONES: web.AppKey[set[str]] = web.AppKey("zones")
     query={
         "startDate": Parameter(date, "the first day"),
         "endDate": Parameter(date, "the last day, included"),
-        "ageGroup": Parameter(Literal["<18", "18-40", ">40", "All"], "only clicks of people of this age", default=ALL),
-        "gender": Parameter(Literal["Male", "Female", "Other", "All"], "only clicks of this gender", default=ALL),
-        "feature": Parameter(Annotated[str, Name], "the feature of the line", default=ALL),
-        "tz": Parameter(str, "the time zone of the days, by its IANA name", default="UTC"),
+        "ageGroup": Parameter(Literal[(*AGE_GROUPS, ALL)], "count only users of this age", default=ALL),
+        "gender": Parameter(Literal[(*GENDERS, ALL)], "count only users of this gender", default=ALL),
+        "feature": Parameter(Annotated[str, Name], "the feature of the line chart", default=ALL),
+        "tz": Parameter(str, "the IANA name of the time zone in which days begin and end", default="UTC"),
     },
     guards=session.GUARDS,
     answers={**session.ANSWERS, 200: answer("both charts", Analytics, charts=ANALYTICS)},
 )
 async def get_analytics(request: web.Request) -> web.Response:
-    """Count everybody's clicks per feature, and those of one feature per day.
+    """Get the clicks of all users per feature, and per day.
 
-    All filters hold for both charts, but `feature` chooses the line alone. Every click that was answered 200 or 201 is
-    counted.
+    `feature` filters only the clicks per day; every other filter applies to both charts. Every click that was answered
+    200 or 201 is counted.
     """
     await session.user(request)
-    asked = parameters(request, "startDate", "endDate", "ageGroup", "gender", "feature", "tz")
-    first, last = _span(asked)
-    gender = _choice(asked, "gender", GENDERS)
-    group = _choice(asked, "ageGroup", AGE_GROUPS)
-    feature = _feature(asked)
-    zone = await _zone(request, asked)
-    away = 0 if zone in UTC_NAMES else 1  # how many days the local day may be off
-    charts = request.app[POOL].fetchval(QUERIES["analytics"], first, last, gender, group, feature, zone, away)
+    query = parameters(request, "startDate", "endDate", "ageGroup", "gender", "feature", "tz")
+    first, last = _span(query)
+    gender = _choice(query, "gender", GENDERS)
+    group = _choice(query, "ageGroup", AGE_GROUPS)
+    feature = _feature(query)
+    zone = await _zone(request, query)
+    edge_days = 0 if zone in UTC_NAMES else 1  # by how many days a local day may differ from the UTC day
+    charts = request.app[POOL].fetchval(QUERIES["analytics"], first, last, gender, group, feature, zone, edge_days)
     return json_response(compact(await ask("usage", charts)))
 
 
-def _span(asked: Mapping[str, str]) -> tuple[date, date]:
-    first, last = day(asked, "startDate", FIRST_DAY), day(asked, "endDate", LAST_DAY)
+def _span(query: Mapping[str, str]) -> tuple[date, date]:
+    first, last = day(query, "startDate", FIRST_DAY), day(query, "endDate", LAST_DAY)
     if first > last:
         raise BadRequest(400, "startDate must not be after endDate")
     return first, last
 
 
-def _choice(asked: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
-    given = asked.get(name, ALL)
-    if given not in (*choices, ALL):
+def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = query.get(name, ALL)
+    if value not in (*choices, ALL):
         raise BadRequest(400, f"{name} must be one of {', '.join((*choices, ALL))}")
-    return given
+    return value
 
 
-def _feature(asked: Mapping[str, str]) -> str | None:
-    given = asked.get("feature", ALL)
-    if len(given) > FEATURE_CHARACTERS or not re.match(PRINTABLE, given):
+def _feature(query: Mapping[str, str]) -> str | None:
+    feature = query.get("feature", ALL)
+    if len(feature) > FEATURE_CHARACTERS or not re.match(PRINTABLE, feature):
         raise BadRequest(400, f"feature must be 1 to {FEATURE_CHARACTERS} printable characters")
-    return None if given == ALL else given
+    return None if feature == ALL else feature
 
 
-async def _zone(request: web.Request, asked: Mapping[str, str]) -> str:
-    given = asked.get("tz", UTC_NAMES[0])
-    if given in UTC_NAMES:
-        return given
+async def _zone(request: web.Request, query: Mapping[str, str]) -> str:
+    zone = query.get("tz", UTC_NAMES[0])
+    if zone in UTC_NAMES:
+        return zone
     zones = request.app[ZONES]
     if not zones:
-        zones.update(one["name"] for one in await ask("time zones", request.app[POOL].fetch(QUERIES["zones"])))
-    if given not in zones:
+        zones.update(record["name"] for record in await ask("time zones", request.app[POOL].fetch(QUERIES["zones"])))
+    if zone not in zones:
         raise BadRequest(400, "tz must be the name of a time zone, such as Europe/Tallinn")
-    return given
+    return zone
 
 
 @Operation(origins="session", answers={200: answer("the overview", UsageOverview, overview=OVERVIEW)})
 async def get_overview(request: web.Request) -> web.Response:
-    """Get how many clicks there are, and how many today.
+    """Get the number of all clicks, and of today's clicks.
 
-    This is the payload of the topic `usage` on `/ws`. It is open to everybody, so it names no feature; `/analytics`
-    does.
+    The overview needs no login, and so it names no feature. The topic `usage` on `/ws` has the same payload.
     """
     return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)
 
 
-QUERIES = sql.load("usage")
-
-
 async def known_zones(app: web.Application) -> AsyncIterator[None]:
-    """Time zones are asked for when somebody first names one, and are kept."""
+    """Keep the names of all time zones, once a request needed them, for as long as the program runs."""
     app[ZONES] = set()
     yield

@@ -23,11 +23,11 @@ PEOPLE = (
     ("user9", 50, "Male"),
     ("user10", 22, "Other"),
 )
-"""Name, age and gender of the sample accounts."""
+"""Name, age and gender of each sample account."""
 
 
 def sample(rng: random.Random) -> Click:
-    """Return a realistic click of the last 30 days by one of the ten people, without their account."""
+    """Return a realistic click of the last 30 days, with the age and gender of a sample account but not its id."""
     _, age, gender = rng.choice(PEOPLE)
     feature = rng.choices(FEATURES, SHARES)[0]
     return Click(user_id=None, feature_name=feature, timestamp=moment(rng, 0), age=age, gender=gender)

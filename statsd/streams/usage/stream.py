@@ -1,4 +1,4 @@
-"""Clicks as a stream."""
+"""The stream of clicks."""
 
 from __future__ import annotations
 
