@@ -74,9 +74,9 @@ where stream = 'items'
 lock table items in share row exclusive mode
 
 -- name: known
-select given.place, given.base_item_id = stored.base_item_id as same, stored.id, stored.base_item_id, stored.created_at
+select given.number, given.base_item_id = stored.base_item_id as same, stored.id, stored.base_item_id, stored.created_at
 from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
-    with ordinality as given (id, base_item_id, created_at, place)
+    with ordinality as given (id, base_item_id, created_at, number)
 join items as stored using (id)
 
 -- The base items of generated items.

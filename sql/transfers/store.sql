@@ -12,20 +12,20 @@
 with given as (
     select distinct on (id) *
     from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
-        with ordinality as given (id, "timestamp", owner_id, item_id, place)
+        with ordinality as given (id, "timestamp", owner_id, item_id, number)
     where (select true from transfers where transfers.id = given.id) is null
-    order by id, place
+    order by id, number
 ),
 held as materialized (
     select given.*, items.owner_id as folded_owner_id, owned_since, transfer_id
     from given
     join items on items.id = given.item_id
-    order by items.id, place
+    order by items.id, number
     for no key update of items
 ),
 offered as (
     select
-        held.id, held."timestamp", held.owner_id, item_id, place,
+        held.id, held."timestamp", held.owner_id, item_id, number,
         latest.owner_id as present_owner_id,
         latest."timestamp" as owned_since,
         true as item_is_seen
@@ -45,7 +45,7 @@ offered as (
         limit 1
     ) as latest on true
     union all
-    select id, "timestamp", owner_id, item_id, place, null, null, false
+    select id, "timestamp", owner_id, item_id, number, null, null, false
     from given
     where (select true from items where items.id = given.item_id) is null
 ),
@@ -54,14 +54,14 @@ moves as (
         id,
         coalesce(
             "timestamp",
-            greatest(clock_timestamp(), owned_since) + place * interval '1 microsecond'
+            greatest(clock_timestamp(), owned_since) + number * interval '1 microsecond'
         ) as "timestamp",
         owner_id,
         item_id,
         item_is_seen,
         "timestamp" is not null
             or owner_id is distinct from lag(owner_id, 1, present_owner_id) over (
-                partition by item_id, "timestamp" is null order by place
+                partition by item_id, "timestamp" is null order by number
             ) as changes_owner
     from offered
 ),
@@ -178,12 +178,12 @@ lock table transfers in share row exclusive mode
 
 -- name: known
 select
-    given.place,
+    given.number,
     stored.id,
     (given.owner_id, given.item_id) = (stored.owner_id, stored.item_id)
         and (given."timestamp" is null or given."timestamp" = stored."timestamp") as same
 from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
-    with ordinality as given (id, "timestamp", owner_id, item_id, place)
+    with ordinality as given (id, "timestamp", owner_id, item_id, number)
 join transfers as stored using (id)
 
 -- Owners and base items change rarely, so adding one notifies the servers in the same transaction.

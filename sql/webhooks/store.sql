@@ -227,7 +227,7 @@ from pruned
 -- that was left out is the time of receipt, so two deliveries of such an event are the same.
 -- name: known
 select
-    given.place,
+    given.number,
     stored.id,
     stored.received_at,
     (given.event_type, given.user_id, given.metadata)
@@ -237,7 +237,7 @@ select
             or given."timestamp" = given.received_at and stored."timestamp" = stored.received_at
         ) as same
 from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[], $6::timestamptz[])
-    with ordinality as given (id, event_type, user_id, "timestamp", metadata, received_at, place)
+    with ordinality as given (id, event_type, user_id, "timestamp", metadata, received_at, number)
 join webhook_events as stored using (id)
 
 -- name: refuse
