@@ -9,6 +9,7 @@ FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_INSTANT = datetime(2100, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 DATE_TIME = {"format": "date-time"}
 """An instant in JSON Schema."""
+INSTANT_RULE = "an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z"
 
 _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
