@@ -140,9 +140,9 @@ def _cursor(position: Any) -> str:
 async def get_stats(request: web.Request) -> web.Response:
     """Count the events of a window by type.
 
-    `totalEvents` and `statistics` count the window; `invalidEvents` counts all events that were ever refused. On each day,
-    the first 1,000 types are counted by name. `statistics` has the 1,000 largest types of the window; `otherEvents`
-    counts the rest, if any.
+    `totalEvents` and `statistics` count the window; `invalidEvents` counts all events that were ever refused. On each
+    day, the first 1,000 types are counted by name. `statistics` has the 1,000 largest types of the window, and
+    `otherEvents` counts the rest, if any.
     """
     name = _filter(parameters(request, "filter"))
     begins = windows.start(name, datetime.now(UTC))
