@@ -1,13 +1,16 @@
--- The transfers stream, items that changed their owner: writes and upkeep. Parts as in logins/store.sql.
+-- The transfers stream: writes and upkeep. Parts as in logins/store.sql.
 
--- A transfer without a timestamp happens now, and is stored only if it changes the owner. Both are decided while the
--- item's row is locked: its time is later than that of the previous transfer, even if clocks differ, and of two
--- concurrent transfers to the same owner one is stored. The item's row holds the previous transfer that is folded; a
--- newer one, of another program, is looked up in the table. A transfer with a timestamp is history, and stored as
--- given. Each step finds its rows by index. PostgreSQL has one plan for batches of any size; a join of two steps, which
--- have no index, would be planned for ten rows and take seconds with 5,000. An item that this statement does not see
--- may exist: another program stored it while this one waited for locks. The foreign key sees it, `fold` does not, so
--- its transfer is stored unfolded, for the sweep.
+-- A transfer with a timestamp is history, and is stored as it is. A transfer without one happens now, and is stored
+-- only if it changes the owner. Its time and its effect are decided while the item's row is locked: the time is later than
+-- that of the previous transfer, even if clocks differ, and of two concurrent transfers to the same owner only one is
+-- stored. The item's row holds the latest transfer that is folded; a newer one of another program is looked up in the
+-- table.
+--
+-- Each step finds its rows by an index. PostgreSQL has one plan for batches of any size: a join of two steps, which
+-- have no index, would be planned for ten rows and take seconds for 5,000.
+--
+-- An item that this statement does not see may exist: another program stored it while this statement waited for locks.
+-- The foreign key sees it, but `fold` does not, so its transfer is stored unfolded, for the sweep.
 -- part: insert
 with given as (
     select distinct on (id) *
@@ -102,8 +105,9 @@ with fresh as (
     from transfers
 )
 
--- An item's owner is that of its latest transfer; of two at the same time, the one with the greater id. PostgreSQL runs
--- the last step first, so rows of items are locked before rows of bins, as in `insert`. Counts bins as items/store.sql.
+-- An item's owner is that of its latest transfer; of two at the same time, the one with the greater id is the latest.
+-- PostgreSQL runs the last step first, so rows of items are locked before rows of bins, as in `insert`. Bins are
+-- counted as in items/store.sql.
 -- part: fold
 , milliseconds as (
     select date_trunc('millisecond', "timestamp", 'UTC') as millisecond, count(*) as events
@@ -143,8 +147,8 @@ owned as (
         and (owned_since is null or (owned_since, transfer_id) < (moved."timestamp", moved.by_transfer_id))
 )
 
--- Notifies other programs, on the channel and its older name, and our servers, in the transaction that stores the
--- transfers: a server that is killed right after it could not. The sweep notifies of those left to it.
+-- Notifies other programs (on the channel and on its older name) and our servers in the transaction that stores the
+-- transfers, so that a server killed after the commit cannot lose a notification. The sweep notifies of unfolded ones.
 -- part: stored
 select
     id, "timestamp", owner_id, item_id,
@@ -176,6 +180,7 @@ where owner_id is not null
 -- name: lock
 lock table transfers in share row exclusive mode
 
+-- Of the given transfers, those whose ids are stored, and whether they are the same. A null timestamp matches any.
 -- name: known
 select
     given.number,
@@ -186,7 +191,7 @@ from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
     with ordinality as given (id, "timestamp", owner_id, item_id, number)
 join transfers as stored using (id)
 
--- Owners and base items change rarely, so adding one notifies the servers in the same transaction.
+-- Owners and base items are added rarely, so each one notifies the servers.
 -- name: add_owner
 with fresh as (
     insert into owners (id, name)
@@ -229,7 +234,7 @@ values
     ('84e57c17-7ae0-4ef7-baea-ca0b9a598ab8', '77a09016-e314-419d-a779-274daa77281f')
 on conflict do nothing
 
--- The owners of generated transfers, and ten items to begin with.
+-- The owners of generated transfers, and the first ten items.
 -- name: fixtures
 with bases as (
     insert into base_items (id, description)

@@ -98,7 +98,7 @@ class Delivery:
         self._signed_id: str | None = None
         self._key: str | None = None
         self.types = None if cloudevents.is_binary(request.headers) else TYPES
-        """The content types that are allowed (None: any); in binary mode it is the type of the CloudEvent's data."""
+        """The allowed content types. None: any, because in binary mode it is the type of the CloudEvent's data."""
 
     def decode(self, body: bytes, lines: bool) -> KeyedEvent | list[KeyedEvent | InvalidEvent]:
         """Return the event or the batch. Raises InvalidEvent, and BadRequest: 401 wrong signature, 413 too large.
