@@ -1,10 +1,10 @@
 -- The transfers stream: writes and upkeep. Parts as in logins/store.sql.
 
 -- A transfer with a timestamp is history, and is stored as it is. A transfer without one happens now, and is stored
--- only if it changes the owner. Its time and its effect are decided while the item's row is locked: the time is later than
--- that of the previous transfer, even if clocks differ, and of two concurrent transfers to the same owner only one is
--- stored. The item's row holds the latest transfer that is folded; a newer one of another program is looked up in the
--- table.
+-- only if it changes the owner. Its time and its effect are decided while the item's row is locked: the time is later
+-- than that of the previous transfer, even if clocks differ, and of two concurrent transfers to the same owner only one
+-- is stored. The item's row holds the latest transfer that is folded; a newer one of another program is looked up in
+-- the table.
 --
 -- Each step finds its rows by an index. PostgreSQL has one plan for batches of any size: a join of two steps, which
 -- have no index, would be planned for ten rows and take seconds for 5,000.

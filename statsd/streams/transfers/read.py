@@ -49,7 +49,7 @@ QUERIES, ITEM_QUERIES = sql.load("transfers"), sql.load("items")
 NO_ID = InvalidPayload("Invalid payload", [f"{ITEM_ID} must be {UUID_RULE}"])
 IN_PATH = {"item": Parameter(UUID, "the id of an item", example=ITEM)}
 PAGES = {
-    "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many", default=50),
+    "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many rows", default=50),
     "before": Parameter(UUID, "the `next` of the previous page"),
 }
 

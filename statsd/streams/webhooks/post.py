@@ -80,14 +80,15 @@ async def post_webhook(request: web.Request) -> web.Response:
     delivery = Delivery(request)
     refusals = request.app[REFUSALS][STREAM.name]
     try:
-        verdict = await accept.events(request, STREAM, delivery, delivery.row, types=delivery.types)
+        verdicts = await accept.events(request, STREAM, delivery, delivery.row, types=delivery.types)
     except InvalidEvent:
         await refusals.count(1)
         raise
-    if isinstance(verdict, list):
-        await refusals.count(sum(isinstance(each.error, InvalidEvent) for each in verdict))
-        return _batch_response(verdict)
-    return json_response(ReceivedEvent(True, MESSAGE, Receipt(verdict.row[0], iso(_received_at(verdict)))))
+    if isinstance(verdicts, Verdict):
+        receipt = Receipt(verdicts.row[0], iso(_received_at(verdicts)))
+        return json_response(ReceivedEvent(True, MESSAGE, receipt))
+    await refusals.count(sum(isinstance(verdict.error, InvalidEvent) for verdict in verdicts))
+    return _batch_response(verdicts)
 
 
 class Delivery:

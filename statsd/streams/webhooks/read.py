@@ -52,7 +52,7 @@ FILTER = {"filter": Parameter(Literal["hour", "day", "week"], "the window, by th
     origins="any",
     query={
         **FILTER,
-        "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many", default=100),
+        "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many events", default=100),
         "cursor": Parameter(str, "the `nextCursor` of the previous page"),
     },
     answers={

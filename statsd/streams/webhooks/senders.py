@@ -72,7 +72,7 @@ def verify(secrets: Sequence[bytes], headers: CIMultiDictProxy[str], body: bytes
     `now` is in seconds since 1970. The time is checked first, so that no signature is computed for an old message.
     """
     id, timestamp, signatures = (_only(headers, name) for name in NAMES)
-    if "." in id:  # it separates the signed parts: the same signature would fit another id and timestamp
+    if "." in id:  # it separates the signed parts: the signature would also fit another split of them
         raise _invalid("webhook-id must not hold a full stop")
     if not id.isprintable():  # aiohttp keeps bytes that are not UTF-8 as surrogates
         raise _invalid("webhook-id must be printable text")
