@@ -23,12 +23,14 @@ join base_items on base_items.id = page.base_item_id
 left join owners on owners.id = page.owner_id
 order by page.created_at desc, page.id desc
 
+-- Whether the item $1 exists.
 -- name: find
 select id
 from items
 where id = $1
 
--- The item $1 with its $2 newest transfers, folded or not: a row for each, the newest first, or one row with nulls.
+-- The item $1 with its $2 newest transfers, folded or not: one row for each, newest first; without transfers, one row
+-- with nulls.
 -- name: history
 select
     items.id, base_item_id, description, items.created_at,

@@ -1,4 +1,4 @@
--- The items stream, items that were made: writes and upkeep. Parts as in logins/store.sql.
+-- The items stream: writes and upkeep. Parts as in logins/store.sql.
 
 -- part: insert
 with fresh as (
@@ -32,7 +32,7 @@ with fresh as (
     from items
 )
 
--- Counts by millisecond first: 5,000 items made now share some dozens, and only those are counted in all nine units.
+-- Counts by millisecond first: 5,000 new items share a few dozen, and only these are counted in all nine units.
 -- part: fold
 , milliseconds as (
     select date_trunc('millisecond', created_at, 'UTC') as millisecond, count(*) as events
@@ -73,10 +73,11 @@ where stream = 'items'
 -- name: lock
 lock table items in share row exclusive mode
 
+-- Of the given items, those whose ids are stored, and whether they are the same.
 -- name: known
-select given.place, given.base_item_id = stored.base_item_id as same, stored.id, stored.base_item_id, stored.created_at
+select given.number, given.base_item_id = stored.base_item_id as same, stored.id, stored.base_item_id, stored.created_at
 from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
-    with ordinality as given (id, base_item_id, created_at, place)
+    with ordinality as given (id, base_item_id, created_at, number)
 join items as stored using (id)
 
 -- The base items of generated items.

@@ -193,7 +193,7 @@ lock table user_logins in share row exclusive mode
 -- duration matches any value: the client left it out, and `insert` computed it.
 -- name: known
 select
-    given.place,
+    given.number,
     (given.user_id, given.logout_time, given.ip_address, given.region, given.device_type, given.browser)
         is not distinct from (
             stored.user_id, stored.logout_time, stored.ip_address, stored.region, stored.device_type, stored.browser
@@ -209,6 +209,6 @@ from unnest(
     $1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::integer[],
     $6::text[], $7::text[], $8::text[], $9::text[]
 ) with ordinality as given (
-    id, user_id, login_time, logout_time, session_duration_seconds, ip_address, region, device_type, browser, place
+    id, user_id, login_time, logout_time, session_duration_seconds, ip_address, region, device_type, browser, number
 )
 join user_logins as stored using (id)

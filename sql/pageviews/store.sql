@@ -135,10 +135,10 @@ from pruned
 -- Returns the stored events with the ids of the given ones, and whether each pair is the same event.
 -- name: known
 select
-    given.place,
+    given.number,
     stored.id,
     (given.site_id, given.event_type, given.path, given.user_id, given."timestamp")
         is not distinct from (stored.site_id, stored.event_type, stored.path, stored.user_id, stored."timestamp") as same
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
-    with ordinality as given (id, site_id, event_type, path, user_id, "timestamp", place)
+    with ordinality as given (id, site_id, event_type, path, user_id, "timestamp", number)
 join page_events as stored using (id)

@@ -1,6 +1,6 @@
 -- The transfers stream: reads.
 
--- What the dashboard shows at the moment $1, except the series. Owners have no total, and are counted up to 10,000.
+-- The dashboard's view at the time $1, without the series. Owners have no total, so they are counted, up to 10,000.
 -- name: snapshot
 with newest_items as (
     select id, base_item_id, created_at, owner_id, owned_since
@@ -75,6 +75,7 @@ select id, description, created_at
 from base_items
 where id = $1
 
+-- The $1 newest owners, or the $1 before the owner $2.
 -- name: owners
 with edge as (
     select created_at, id
@@ -90,6 +91,7 @@ where (created_at, id) < ((select created_at from edge), (select id from edge))
 order by created_at desc, id desc
 limit $1::integer
 
+-- The $1 newest base items, or the $1 before the base item $2.
 -- name: base_items
 with edge as (
     select created_at, id

@@ -1,31 +1,34 @@
--- The transfers stream, items that changed their owner: writes and upkeep. Parts as in logins/store.sql.
+-- The transfers stream: writes and upkeep. Parts as in logins/store.sql.
 
--- A transfer without a timestamp happens now, and is stored only if it changes the owner. Both are decided while the
--- item's row is locked: its time is later than that of the previous transfer, even if clocks differ, and of two
--- concurrent transfers to the same owner one is stored. The item's row holds the previous transfer that is folded; a
--- newer one, of another program, is looked up in the table. A transfer with a timestamp is history, and stored as
--- given. Each step finds its rows by index. PostgreSQL has one plan for batches of any size; a join of two steps, which
--- have no index, would be planned for ten rows and take seconds with 5,000. An item that this statement does not see
--- may exist: another program stored it while this one waited for locks. The foreign key sees it, `fold` does not, so
--- its transfer is stored unfolded, for the sweep.
+-- A transfer with a timestamp is history, and is stored as it is. A transfer without one happens now, and is stored
+-- only if it changes the owner. Its time and its effect are decided while the item's row is locked: the time is later
+-- than that of the previous transfer, even if clocks differ, and of two concurrent transfers to the same owner only one
+-- is stored. The item's row holds the latest transfer that is folded; a newer one of another program is looked up in
+-- the table.
+--
+-- Each step finds its rows by an index. PostgreSQL has one plan for batches of any size: a join of two steps, which
+-- have no index, would be planned for ten rows and take seconds for 5,000.
+--
+-- An item that this statement does not see may exist: another program stored it while this statement waited for locks.
+-- The foreign key sees it, but `fold` does not, so its transfer is stored unfolded, for the sweep.
 -- part: insert
 with given as (
     select distinct on (id) *
     from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
-        with ordinality as given (id, "timestamp", owner_id, item_id, place)
+        with ordinality as given (id, "timestamp", owner_id, item_id, number)
     where (select true from transfers where transfers.id = given.id) is null
-    order by id, place
+    order by id, number
 ),
 held as materialized (
     select given.*, items.owner_id as folded_owner_id, owned_since, transfer_id
     from given
     join items on items.id = given.item_id
-    order by items.id, place
+    order by items.id, number
     for no key update of items
 ),
 offered as (
     select
-        held.id, held."timestamp", held.owner_id, item_id, place,
+        held.id, held."timestamp", held.owner_id, item_id, number,
         latest.owner_id as present_owner_id,
         latest."timestamp" as owned_since,
         true as item_is_seen
@@ -45,7 +48,7 @@ offered as (
         limit 1
     ) as latest on true
     union all
-    select id, "timestamp", owner_id, item_id, place, null, null, false
+    select id, "timestamp", owner_id, item_id, number, null, null, false
     from given
     where (select true from items where items.id = given.item_id) is null
 ),
@@ -54,14 +57,14 @@ moves as (
         id,
         coalesce(
             "timestamp",
-            greatest(clock_timestamp(), owned_since) + place * interval '1 microsecond'
+            greatest(clock_timestamp(), owned_since) + number * interval '1 microsecond'
         ) as "timestamp",
         owner_id,
         item_id,
         item_is_seen,
         "timestamp" is not null
             or owner_id is distinct from lag(owner_id, 1, present_owner_id) over (
-                partition by item_id, "timestamp" is null order by place
+                partition by item_id, "timestamp" is null order by number
             ) as changes_owner
     from offered
 ),
@@ -102,8 +105,9 @@ with fresh as (
     from transfers
 )
 
--- An item's owner is that of its latest transfer; of two at the same time, the one with the greater id. PostgreSQL runs
--- the last step first, so rows of items are locked before rows of bins, as in `insert`. Counts bins as items/store.sql.
+-- An item's owner is that of its latest transfer; of two at the same time, the one with the greater id is the latest.
+-- PostgreSQL runs the last step first, so rows of items are locked before rows of bins, as in `insert`. Bins are
+-- counted as in items/store.sql.
 -- part: fold
 , milliseconds as (
     select date_trunc('millisecond', "timestamp", 'UTC') as millisecond, count(*) as events
@@ -143,8 +147,8 @@ owned as (
         and (owned_since is null or (owned_since, transfer_id) < (moved."timestamp", moved.by_transfer_id))
 )
 
--- Notifies other programs, on the channel and its older name, and our servers, in the transaction that stores the
--- transfers: a server that is killed right after it could not. The sweep notifies of those left to it.
+-- Notifies other programs (on the channel and on its older name) and our servers in the transaction that stores the
+-- transfers, so that a server killed after the commit cannot lose a notification. The sweep notifies of unfolded ones.
 -- part: stored
 select
     id, "timestamp", owner_id, item_id,
@@ -176,17 +180,18 @@ where owner_id is not null
 -- name: lock
 lock table transfers in share row exclusive mode
 
+-- Of the given transfers, those whose ids are stored, and whether they are the same. A null timestamp matches any.
 -- name: known
 select
-    given.place,
+    given.number,
     stored.id,
     (given.owner_id, given.item_id) = (stored.owner_id, stored.item_id)
         and (given."timestamp" is null or given."timestamp" = stored."timestamp") as same
 from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])
-    with ordinality as given (id, "timestamp", owner_id, item_id, place)
+    with ordinality as given (id, "timestamp", owner_id, item_id, number)
 join transfers as stored using (id)
 
--- Owners and base items change rarely, so adding one notifies the servers in the same transaction.
+-- Owners and base items are added rarely, so each one notifies the servers.
 -- name: add_owner
 with fresh as (
     insert into owners (id, name)
@@ -229,7 +234,7 @@ values
     ('84e57c17-7ae0-4ef7-baea-ca0b9a598ab8', '77a09016-e314-419d-a779-274daa77281f')
 on conflict do nothing
 
--- The owners of generated transfers, and ten items to begin with.
+-- The owners of generated transfers, and the first ten items.
 -- name: fixtures
 with bases as (
     insert into base_items (id, description)

@@ -115,14 +115,14 @@ delete from usage_features
 -- the server sets them.
 -- name: known
 select
-    given.place,
+    given.number,
     stored.id,
     stored.user_id,
     stored.feature_name,
     stored."timestamp",
     (given.user_id, given.feature_name) is not distinct from (stored.user_id, stored.feature_name) as same
 from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smallint[], $6::text[])
-    with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, place)
+    with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, number)
 join feature_clicks as stored using (id)
 
 -- Which of the features $1 were clicked before, and the number of all features.

@@ -1,6 +1,7 @@
 -- The webhooks stream: reads. All times are UTC, and all bins go by `received_at`.
 
--- A page of $4 events received from $1 on, newest first, that come after the last one of the previous page ($2, $3).
+-- A page of $4 events received from $1 on, newest first, after the last event of the previous page (received at $2,
+-- with the id $3).
 -- name: page
 select id, event_type, user_id, "timestamp", metadata, received_at
 from webhook_events
@@ -8,7 +9,7 @@ where received_at >= $1::timestamptz and (received_at, id) < ($2::timestamptz, $
 order by received_at desc, id desc
 limit $4::integer
 
--- All events received from $1 on, newest first; read through a cursor.
+-- All events received from $1 on, newest first, for a cursor.
 -- name: export
 select id, event_type, user_id, "timestamp", metadata, received_at
 from webhook_events
@@ -39,9 +40,9 @@ select
     coalesce((select json_object_agg(event_type, events order by events desc, event_type) from largest), '{}')
         as statistics
 
--- Everything the dashboard shows at the moment $1. A window consists of whole bins: the current minute and the 59
--- before it, the current hour and 23, the current day and 6. Bins after $1 count in the current one: another server's
--- clock may be ahead.
+-- The dashboard's view at the time $1. A window consists of whole bins: the current minute and the 59 before it, the
+-- current hour and the 23 before it, the current day and the 6 before it. Bins after $1 count in the current one: the
+-- clock of another server may be ahead.
 -- name: snapshot
 with windows as (
     select segment, unit, running, step, running - (bins - 1) * step as began

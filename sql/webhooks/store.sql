@@ -1,6 +1,6 @@
 -- The webhooks stream: writes and upkeep. Parts as in logins/store.sql. All times are UTC, and all bins go by
--- `received_at`. Every event is in `bins`; the totals by type hold the types that have a name on their day, 1,000 at
--- most, so that no read grows with the number of types.
+-- `received_at`. `bins` counts every event. The totals by type count only the types that are named on their day, 1,000
+-- at most, so that no read grows with the number of types.
 
 -- part: insert
 with fresh as (
@@ -54,7 +54,7 @@ types_of_days as (
     from received
     group by day, event_type
 ),
--- A day that is full in our snapshot never gets more names, so only days with room left are asked.
+-- A day that is full in our snapshot gets no more names, so only days with room left are looked at.
 unknown as (
     select day, array_agg(event_type order by events desc, event_type) as candidates
     from types_of_days
@@ -125,8 +125,8 @@ from fresh
 -- name: lock
 lock table webhook_events in share row exclusive mode
 
--- Keeps the bins of pruned days, and their share in the sums over all time. Keeps names, too: which types have one was
--- decided when their events came.
+-- Keeps the bins of pruned days, and their share in the totals over all time. Also keeps the names: they were chosen in
+-- the order in which events arrived.
 -- name: empty
 with pruned as (
     select day::timestamp at time zone 'UTC' as bin
@@ -172,7 +172,7 @@ update webhook_count
 set events = (select events from whole)
 where (select events from whole) is not null
 
--- One small step: deletes bins by type that are older than their unit is kept, found as in bins.sql.
+-- One small step: deletes bins by type that are older than their unit is kept. The lateral subquery is as in bins.sql.
 -- name: expire
 with old as (
     select oldest.*
@@ -223,11 +223,11 @@ noted as (
 select count(*)
 from pruned
 
--- Those of the given events whose ids are stored, when they were received, and whether they are the same. A timestamp
--- that was left out is the time of receipt, so two deliveries of such an event are the same.
+-- Of the given events, those whose ids are stored: when the stored event was received, and whether it is the same. A
+-- missing timestamp is stored as the time of receipt, so two deliveries without one are the same.
 -- name: known
 select
-    given.place,
+    given.number,
     stored.id,
     stored.received_at,
     (given.event_type, given.user_id, given.metadata)
@@ -237,7 +237,7 @@ select
             or given."timestamp" = given.received_at and stored."timestamp" = stored.received_at
         ) as same
 from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[], $6::timestamptz[])
-    with ordinality as given (id, event_type, user_id, "timestamp", metadata, received_at, place)
+    with ordinality as given (id, event_type, user_id, "timestamp", metadata, received_at, number)
 join webhook_events as stored using (id)
 
 -- name: refuse

@@ -1,7 +1,7 @@
 """The session of a request: its token, in the Authorization header or a cookie, and the cookies of a response.
 
-The header wins over the cookie, because only the client itself can set it. A browser also sends the cookie with
-requests from pages of other sites; those are refused if they change anything.
+The header wins over the cookie, because only the client itself can set it. Browsers also send the cookie with requests
+from pages of other sites; such a request is refused if it may change anything.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ GUARDS = (
     Guard("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
     Guard("cookie", {"type": "apiKey", "in": "cookie", "name": AUTH}),
 )
-"""How a client says who it is."""
+"""The ways to send the token."""
 ANSWERS = {
     401: answer(
         "no valid token", PlainError, headers={"WWW-Authenticate": "always `Bearer`"}, missing=PlainError(MISSING)
     )
 }
-"""What every operation with these guards may answer."""
-AS_IN_URI_COMPONENTS = "!'()*"  # what encodeURIComponent leaves beside what quote() does
+"""The answers of every operation with these guards."""
+AS_IN_URI_COMPONENTS = "!'()*"  # encodeURIComponent leaves these as they are, quote() does not
 
 
 class Person(msgspec.Struct):
-    """A user as clients see one."""
+    """A user, as clients see it."""
 
     id: int
     username: str
@@ -54,7 +54,7 @@ class Person(msgspec.Struct):
 
 
 def person(user: User) -> Person:
-    """Return what clients may know of a user."""
+    """Return the part of a user that clients may see."""
     return Person(user.id, user.username, user.age, user.gender)
 
 
@@ -66,7 +66,7 @@ async def user(request: web.Request) -> User:
 def claims(request: web.Request) -> Claims:
     """Return the claims of the request's token.
 
-    Raises Unauthenticated (401), and BadRequest (403) if another site's page sent a request that changes something.
+    Raises Unauthenticated (401), and BadRequest (403) for a request from another site's page that may change something.
     """
     token = _bearer(request)
     if token is None:
@@ -86,11 +86,11 @@ def all_claims(request: web.Request) -> list[Claims]:
     bearers = list(filter(None, map(_token, request.headers.getall("Authorization", []))))
     if not bearers:
         refuse_other_sites(request)
-    all_claims = []
+    claims_of_tokens = []
     for token in (*bearers, request.cookies.get(AUTH, "")):
         with suppress(Unauthenticated):
-            all_claims.append(request.app[TOKENS].read(token))
-    return all_claims
+            claims_of_tokens.append(request.app[TOKENS].read(token))
+    return claims_of_tokens
 
 
 def _bearer(request: web.Request) -> str | None:
@@ -120,13 +120,13 @@ def refuse_other_sites(request: web.Request) -> None:
         raise BadRequest(403, "a page of another site may not do this: add its origin to FRONTEND_URL or CORS_ORIGINS")
 
 
-def demand_json(request: web.Request) -> None:
+def require_json(request: web.Request) -> None:
     """Raise BadRequest (415) for a body that is not JSON: a form on another site's page cannot send JSON."""
     if request.content_type not in JSON or "Content-Type" not in request.headers:
         raise BadRequest(415, "Content-Type: must be application/json")
 
 
-def give_cookies(request: web.Request, response: web.Response, token: str, user: User) -> None:
+def set_cookies(request: web.Request, response: web.Response, token: str, user: User) -> None:
     """Set the cookies `auth_token` (HttpOnly) and `user_data` (JSON, as encodeURIComponent writes it) for a day."""
     ends = datetime.now(UTC) + timedelta(seconds=SECONDS)
     lifetime = f"Max-Age={SECONDS}; Path=/; Expires={format_datetime(ends, usegmt=True)}"

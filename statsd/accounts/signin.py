@@ -32,14 +32,14 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Session(msgspec.Struct):
-    """The user, and the token that shows it: send it as `Authorization: Bearer …`, or keep the cookie."""
+    """The user, and the token of the session: send it as `Authorization: Bearer …`, or keep the cookie."""
 
     user: session.Person
     token: str
 
 
 class Message(msgspec.Struct):
-    """What was done."""
+    """A confirmation."""
 
     message: str
 
@@ -57,15 +57,15 @@ LOGGED_OUT = Message("Logged out successfully")
     plain=False,
     example=NEW,
     answers={
-        201: answer("the account, and a session", Session, headers=COOKIES, session=EXAMPLE),
+        201: answer("the new user, and a session", Session, headers=COOKIES, session=EXAMPLE),
         403: OTHER_SITE,
         429: answer("too many registrations from this address", PlainError, headers=WAIT, wait=TRY_LATER),
     },
 )
 async def post_register(request: web.Request) -> web.Response:
-    """Make an account, and log in.
+    """Create an account and log in.
 
-    A name that is taken is 400.
+    400 if the name is taken.
     """
     user = await request.app[ACCOUNTS].register(registration(await _read(request)), client_address(request))
     return _begin(request, user, 201)
@@ -86,7 +86,7 @@ async def post_register(request: web.Request) -> web.Response:
 async def post_login(request: web.Request) -> web.Response:
     """Log in.
 
-    A wrong name or a wrong password is 400; the answer does not say which.
+    400 if the name or the password is wrong; the answer does not say which.
     """
     credentials = await _credentials(request)
     user = await request.app[ACCOUNTS].login(credentials.username, credentials.password, client_address(request))
@@ -109,12 +109,12 @@ async def _credentials(request: web.Request) -> Credentials:
     },
 )
 async def post_logout(request: web.Request) -> web.Response:
-    """Log out: revoke the tokens that were sent, if any.
+    """Log out: revoke the request's tokens, if any.
 
-    503 where they cannot be revoked now; the cookies are cleared all the same.
+    503 if they cannot be revoked now; the cookies are cleared in any case.
     """
     if request.can_read_body:
-        session.demand_json(request)
+        session.require_json(request)
     response = json_response(LOGGED_OUT)
     try:
         for claims in session.all_claims(request):
@@ -129,14 +129,14 @@ async def post_logout(request: web.Request) -> web.Response:
 
 async def _read(request: web.Request) -> dict[str, object]:
     session.refuse_other_sites(request)
-    session.demand_json(request)
+    session.require_json(request)
     return json_object(await read_body(request, BODY_BYTES))
 
 
 def _begin(request: web.Request, user: User, status: int) -> web.Response:
     token = request.app[session.TOKENS].make(user.id, user.username, user.token_version)
     response = json_response(Session(session.person(user), token), status)
-    session.give_cookies(request, response, token, user)
+    session.set_cookies(request, response, token, user)
     return response
 
 

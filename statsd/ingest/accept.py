@@ -123,7 +123,7 @@ async def _known(request: web.Request, stream: Stream, rows: Sequence[Row]) -> l
             if not request.app[OUTAGE].away:
                 raise
         else:
-            records = {record["place"]: record for record in matches}
+            records = {record["number"]: record for record in matches}
     return [_verdict_on_known(row, records.get(number)) for number, row in enumerate(rows, 1)]
 
 

@@ -1,4 +1,4 @@
-"""Answers: bodies are structs, written as compact JSON; errors have one body that all contracts understand."""
+"""Answers: structs as compact JSON, and one error body that all contracts understand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from statsd.errors import InvalidEvent
 from statsd.web.times import DATE_TIME, iso
 
 Body = msgspec.Struct | Sequence[msgspec.Struct] | bytes
-"""Bytes are JSON already: what SQL made, or what is answered too often to be made anew."""
+"""Bytes are JSON already: encoded by SQL, or cached."""
 Instant = Annotated[str, msgspec.Meta(extra_json_schema=DATE_TIME)]
 """An instant as `iso` writes it."""
 
@@ -25,7 +25,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """An error: what is wrong, then what would be right."""
+    """An error; the message says what is wrong and what would be right."""
 
     success: bool
     message: str
@@ -63,19 +63,19 @@ class PlainError(msgspec.Struct, frozen=True):
 
 
 def struct_of(kind: type[S], record: asyncpg.Record | Mapping[str, Any]) -> S:
-    """Return the struct whose fields a database record has; instants become text, other columns are left out."""
+    """Return a record as a struct: instants become text, columns without a field are left out."""
     values = [record.get(name, UNSET) for name in kind.__struct_fields__]
     return kind(*[iso(value) if type(value) is datetime else value for value in values])
 
 
 def json_response(body: Body, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Return compact JSON: clients search bodies for texts such as `"total_views":5`."""
+    """Return compact JSON: some clients search the body for a text such as `"total_views":5`."""
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
     return web.Response(body=encoded, status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
 def tagged_response(request: web.Request, body: Body) -> web.Response:
-    """Return compact JSON with an ETag; 304 to a client that has it already."""
+    """Return compact JSON with an ETag; 304 if the client has that version."""
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
     tag = f'"{hashlib.sha256(encoded).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
@@ -87,5 +87,5 @@ def tagged_response(request: web.Request, body: Body) -> web.Response:
 def refusal(
     status: int, message: str, headers: dict[str, str] | None = None, details: Sequence[str] = ()
 ) -> web.Response:
-    """Return an error in the body that all five wire contracts understand."""
+    """Return an error in the body that all contracts understand."""
     return json_response(Refusal(False, message, message, details or UNSET), status, headers)

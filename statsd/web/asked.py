@@ -1,4 +1,4 @@
-"""Reading a request: its parameters, its body within limits, and the media types it accepts."""
+"""Reading a request: its parameters, its body, and the media types it accepts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,7 @@ from statsd.web.times import calendar_day
 BATCH_BYTES = 8 << 20  # of a batch, decompressed
 BODY_SECONDS = 10.0
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")  # one event per line
-JSON_TYPES = (
-    "application/json",
-    "text/plain",
-    "application/octet-stream",
-    "",
-    *LINES,
-)  # beacons send text/plain or no type
+JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "", *LINES)  # beacons send text or no type
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
 

@@ -82,9 +82,9 @@ def single(body: bytes) -> bytes:
 class Decoder(Generic[E]):
     """Decodes one event or many.
 
-    `check` returns the faults of an event as a whole. `explain` may word the fault of one field: it gets the field's
-    name and the client's value (`...` for an unknown field). A fault is a sentence, or any value the stream's envelope
-    can write.
+    `check` returns the faults of an event as a whole. `explain` may word the fault of a field: it gets the field's name
+    and the client's value (`...` for an unknown field). A fault is a sentence, or any value that the stream's envelope
+    accepts.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Decoder(Generic[E]):
         return faults if all(faults) else [f"unknown field; allowed: {', '.join(known)}"]
 
     def _decode_fast(self, body: bytes, is_array: bool) -> E | list[E] | None:
-        """Return the result of one typed pass; None if it fails or might accept a value that we refuse."""
+        """Return the result of one typed pass; None if it fails, or might accept a value that we refuse."""
         if self._may_accept_too_much(body):
             return None
         try:
@@ -220,7 +220,7 @@ def _about(kind: Any) -> str:
 
 
 def raised(outcome: T | InvalidEvent) -> T:
-    """Return the event. Raises it if it is an InvalidEvent."""
+    """Return an event. Raises an InvalidEvent."""
     if isinstance(outcome, InvalidEvent):
         raise outcome
     return outcome

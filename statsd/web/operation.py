@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of a handler beyond its docstring: declared above it, kept on it.
+"""The declaration of a handler for the OpenAPI document: parameters, bodies and answers.
 
     @Operation(
         query={"limit": Parameter(Annotated[int, Meta(ge=1, le=1000)], "how many", default=100)},
@@ -7,9 +7,8 @@
     async def get_logins(request: web.Request) -> web.Response: ...
 
 The first line of the docstring is the summary, the rest the description; the package is the tag. A handler without a
-declaration is no operation. What follows from the kind of an operation (a body may be too large, a parameter wrong, the
-database away) is not declared: site/docs.py adds it. An answer that is a sentence has no body below 400, and a Refusal
-from there on.
+declaration is not in the document. site/docs.py adds the answers that every operation of a kind may give, such as 413
+for a body that is too large. An answer that is declared as a sentence has no body below 400, and a Refusal from 400 on.
 """
 
 from __future__ import annotations
@@ -26,15 +25,16 @@ from statsd.web.answers import InvalidPayload
 JSON = "application/json"
 
 Origins = Literal["own", "near", "any", "session"]
-"""Whose pages may use a route, beside our own and those of CORS_ORIGINS: pages of the reader's own machine
-(`http://localhost`, any port) or of any origin, both without credentials; FRONTEND_URL's with credentials.
+"""Which pages may use a route, beside our own and those of CORS_ORIGINS. Without credentials: `near`, pages of the
+browser's own machine (`http://localhost`, any port); `any`, pages of any origin. With credentials: `session`, pages of
+FRONTEND_URL.
 """
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class Envelope(Protocol):
-    """The body of a 400 for an event that is wrong: a struct that is made of the faults."""
+    """The body of a 400 for an invalid event: a struct made from its faults."""
 
     @classmethod
     def of(cls, error: InvalidEvent) -> msgspec.Struct: ...
@@ -45,7 +45,7 @@ class Parameter:
     """A parameter in the path, the query or a header."""
 
     kind: Any
-    """Its type, as msgspec understands it: bounds are a Meta, choices a Literal."""
+    """Its type for msgspec: a Meta has bounds, a Literal choices."""
     about: str
     required: bool = False
     default: Any = None
@@ -54,7 +54,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a client must show (a security scheme of OpenAPI); `optional` where only some settings ask for it."""
+    """A security scheme of OpenAPI; `optional` if only some settings require it."""
 
     name: str
     scheme: Mapping[str, Any]
@@ -63,14 +63,14 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back under one status."""
+    """An answer: what it means, its bodies and its headers."""
 
     about: str
     bodies: Sequence[Any] = ()
-    """Structs, or lists of structs: what the JSON may be."""
+    """The types of its JSON: structs, or lists of structs."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
-    """Other media types that may be answered, and an example of each."""
+    """An example for each other media type."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,31 +88,31 @@ def answer(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """The declaration; as a decorator it leaves the handler as it is."""
+    """A declaration. As a decorator it returns the handler itself."""
 
     origins: Origins = "own"
     envelope: type[Envelope] = InvalidPayload
     body: type[Any] | None = None
-    """The struct or dataclass of what is in the body."""
+    """The struct or dataclass in the body."""
     plain: bool = True
-    """Whether a body sent as text, or without a type, is read as JSON, too: beacons send such."""
+    """Whether a body sent as text or without a type is read as JSON, too, as beacons send it."""
     batch: bool = False
-    """Whether an array of them, or one a line, may come as well."""
+    """Whether the body may also be an array of them, or one per line."""
     empty: bool = False
-    """Whether there may be no event in an array."""
+    """Whether an array may be empty."""
     example: Any = None
-    """A body that is accepted."""
+    """A valid body."""
     media: Mapping[str, Any] = field(default_factory=dict)
-    """Further content types of JSON, and the type of a body of each."""
+    """Further content types of JSON, and the type of the body for each."""
     keys: Sequence[str] = ()
-    """Headers that name an event, so that a repeat counts once."""
+    """Headers with an idempotency key."""
     path: Mapping[str, Parameter] = field(default_factory=dict)
     query: Mapping[str, Parameter] = field(default_factory=dict)
     headers: Mapping[str, Parameter] = field(default_factory=dict)
     guards: Sequence[Guard] = ()
-    """Any one of them is enough; of the optional ones all that the settings ask for."""
+    """One of them is enough; of the optional ones, all that the settings require."""
     tagged: bool = False
-    """Whether answers carry an ETag; a client that has it already gets 304."""
+    """Whether answers have an ETag; 304 if the client has that version."""
     answers: Mapping[int, Answer | str] = field(default_factory=dict)
 
     def __call__(self, handler: Handler) -> Handler:
@@ -125,6 +125,6 @@ UNDECLARED = Operation()
 
 
 def declared(handler: Callable[..., Any]) -> Operation:
-    """Return what was declared of a handler, an empty declaration if nothing was."""
+    """Return the declaration of a handler; without one, an empty declaration."""
     operation: Operation = getattr(handler, _KEPT, UNDECLARED)
     return operation

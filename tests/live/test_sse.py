@@ -24,7 +24,7 @@ from statsd.ingest import aggregate
 from statsd.live import sse, topics
 from statsd.live.sse import CONNECTIONS
 from statsd.live.topics import HUB, Snapshot, Topic
-from statsd.streams.transfers.series import UNITS, Wish, _bins
+from statsd.streams.transfers.series import UNITS, Slice, _bins
 from statsd.web.times import iso
 
 Start = Callable[..., Awaitable[Any]]
@@ -241,18 +241,18 @@ async def test_a_hundred_streams_of_a_unit_share_a_query_and_cold_units_cost_non
         response.close()
 
 
-def test_thousand_wishes_are_read_off_one_payload_and_leave_nothing_behind() -> None:
+def test_thousand_slices_are_read_off_one_payload_and_leave_nothing_behind() -> None:
     """Those of many clients share a frame, as what all are sent."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     times = [iso(start + timedelta(minutes=n)) for n in reversed(range(1000))]
     bins = [{"time": time, "count": n} for n, time in enumerate(times)]
     snapshot = Snapshot(msgspec.json.encode(bins))
     shared = snapshot.frame(sse.event)
-    assert snapshot.frame(Wish(10)) is snapshot.frame(Wish(10))
+    assert snapshot.frame(Slice(10)) is snapshot.frame(Slice(10))
     missed = _bins.cache_info().misses
     tracemalloc.start()
     for n, time in enumerate(times, 1):
-        frame = snapshot.frame(Wish(1000, time))
+        frame = snapshot.frame(Slice(1000, time))
         assert frame == sse.event(msgspec.json.encode(bins[:n]))
         assert snapshot.frame(sse.event) is shared
     kept, _ = tracemalloc.get_traced_memory()

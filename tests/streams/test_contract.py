@@ -77,7 +77,7 @@ async def test_each_row_is_compared_with_what_is_stored_under_its_id(stream: Str
         await writer.store([stored])
     given = [new, stored, other, stored, other]
     found = await pool.fetch(known, *(list(column) for column in zip(*given, strict=True)))
-    assert {record["place"]: record["same"] for record in found} == {2: True, 3: False, 4: True, 5: False}
+    assert {record["number"]: record["same"] for record in found} == {2: True, 3: False, 4: True, 5: False}
     assert {record["id"] for record in found} == {stored[0]}
 
 

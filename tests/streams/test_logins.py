@@ -198,7 +198,7 @@ async def test_what_a_login_leaves_out_is_filled_in_and_matches_what_it_became(p
     async def same(rows: list[Any]) -> list[bool]:
         found = await pool.fetch(queries["known"], *map(list, zip(*rows, strict=True)))
         assert sorted(dict(row)["id"] for row in found) == sorted(row[0] for row in rows)
-        return [row["same"] for row in sorted(found, key=lambda row: row["place"])]
+        return [row["same"] for row in sorted(found, key=lambda row: row["number"])]
 
     assert await same(rows) == [True] * 6
     as_stored = [(row["id"], 7, *times, *rest) for row, *times in zip(stored, began, ended, seconds, strict=True)]
@@ -213,7 +213,7 @@ async def test_what_a_login_leaves_out_is_filled_in_and_matches_what_it_became(p
     ]
     assert await same(others) == [False] * 6
     (known,) = await pool.fetch(queries["known"], *([value] for value in rows[0]))
-    assert {**known, "place": 0} == {**stored[0], "place": 0, "same": True}
+    assert {**known, "number": 0} == {**stored[0], "number": 0, "same": True}
 
 
 async def test_sample_data_counts_once(client: Any, pool: Any) -> None:

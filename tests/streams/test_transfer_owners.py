@@ -117,7 +117,7 @@ async def test_item_whose_latest_transfer_no_other_can_follow_says_so(client: An
         "insert into transfers (item_id, owner_id, timestamp) values ($1, $2, '2099-12-31 23:59:59.999999Z')", ITEM, ADA
     )
     answer = await put(client, ITEM, GRACE, 409)
-    assert answer["error"].startswith("the item was transferred at the end of 2099 already")
+    assert answer["error"].startswith("the item's latest transfer is dated at the end of 2099")
     await pool.execute("update transfers set timestamp = now() where item_id = $1", ITEM)
     await put(client, ITEM, GRACE, 204)
 

@@ -1,7 +1,7 @@
-"""Transfers: which items were made, who owns them, and how both change over time.
+"""Transfers: items, their owners, and how many items are created and transferred over time.
 
-Two streams with one topic for the page: items that were made, and transfers that moved them. Their statistics per unit
-of time are topics of their own, over server-sent events and `/ws` alike.
+Two streams, `items` and `transfers`, share one topic for the page. Their statistics per unit of time are topics of
+their own, over server-sent events and `/ws`.
 """
 
 from aiohttp import web

@@ -1,4 +1,4 @@
-"""What is answered about items, owners and transfers, with examples: the rows of `seed --transfers`."""
+"""The bodies of answers about items, owners and transfers, with examples from the rows of `seed --transfers`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from statsd.ingest import accept
 from statsd.web.answers import Instant, Refusal
 
 
-class MadeItem(msgspec.Struct):
-    """An item that was made."""
+class CreatedItem(msgspec.Struct):
+    """A new item."""
 
     id: UUID
     base_item_id: UUID
     created_at: Instant
 
 
-class ListedItem(MadeItem):
-    """An item with its owner, if it has one."""
+class ListedItem(CreatedItem):
+    """An item and its owner, if any."""
 
     owner_id: UUID | None
     owned_since: Instant | None
@@ -28,7 +28,7 @@ class ListedItem(MadeItem):
 
 
 class Move(msgspec.Struct):
-    """A transfer of the item: to whom, and when."""
+    """A transfer of the item: the new owner and the time."""
 
     id: UUID
     owner_id: UUID
@@ -37,7 +37,7 @@ class Move(msgspec.Struct):
 
 
 class ItemWithHistory(msgspec.Struct):
-    """An item with its owner, and its newest transfers."""
+    """An item, its owner and its newest transfers."""
 
     id: UUID
     base_item_id: UUID
@@ -50,7 +50,7 @@ class ItemWithHistory(msgspec.Struct):
 
 
 class Owner(msgspec.Struct):
-    """Somebody who may own items."""
+    """An owner of items."""
 
     id: UUID
     name: str | None
@@ -66,21 +66,21 @@ class BaseItem(msgspec.Struct):
 
 
 class ItemPage(msgspec.Struct):
-    """A page of items; `next` is the `before` of the next page, null on the last."""
+    """A page of items; `next` is the `before` of the next page, null on the last page."""
 
     items: list[ListedItem]
     next: UUID | None
 
 
 class OwnerPage(msgspec.Struct):
-    """A page of owners; `next` is the `before` of the next page, null on the last."""
+    """A page of owners; `next` is the `before` of the next page, null on the last page."""
 
     owners: list[Owner]
     next: UUID | None
 
 
 class BaseItemPage(msgspec.Struct):
-    """A page of base items; `next` is the `before` of the next page, null on the last."""
+    """A page of base items; `next` is the `before` of the next page, null on the last page."""
 
     base_items: list[BaseItem]
     next: UUID | None
@@ -95,7 +95,7 @@ class SpooledTransfer(msgspec.Struct):
 
 
 class OverviewTransfer(msgspec.Struct):
-    """A transfer, and what kind of item it moved."""
+    """A transfer and the kind of item."""
 
     id: UUID
     item_id: UUID
@@ -106,21 +106,21 @@ class OverviewTransfer(msgspec.Struct):
 
 
 class OverviewOwner(msgspec.Struct):
-    """An owner, without the time it was added."""
+    """An owner."""
 
     id: UUID
     name: str | None
 
 
 class OverviewBaseItem(msgspec.Struct):
-    """A base item, without the time it was added."""
+    """A base item."""
 
     id: UUID
     description: str
 
 
 class TransfersOverview(msgspec.Struct, rename="camel"):
-    """The newest 50 items and transfers, the newest 100 owners and base items; `ownerCount` is null above 10,000."""
+    """The newest 50 items and transfers, and 100 owners and base items; `ownerCount` is null above 10,000."""
 
     item_count: int
     transfer_count: int
@@ -133,7 +133,7 @@ class TransfersOverview(msgspec.Struct, rename="camel"):
 
 
 class Bin(msgspec.Struct):
-    """How many there were in the unit of time that begins at `time`."""
+    """The number of items or transfers in the unit of time that begins at `time`."""
 
     time: Instant
     count: int
@@ -145,7 +145,7 @@ ADA = Owner(UUID("30f6df32-03cf-4779-833b-aef9b1e3f61f"), "Ada", WHEN)
 GRACE = Owner(UUID("d29fcf2a-9611-44bf-8c78-4c939c96539c"), None, WHEN)
 ITEM = UUID("850bbe50-4686-4026-9de0-94ba4b8bafa7")
 TRANSFER = UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59")
-MADE = MadeItem(ITEM, BIKE.id, WHEN)
+CREATED = CreatedItem(ITEM, BIKE.id, WHEN)
 OWNED = ListedItem(ITEM, BIKE.id, WHEN, ADA.id, WHEN, BIKE.description, ADA.name)
 UNOWNED = ListedItem(ITEM, BIKE.id, WHEN, None, None, BIKE.description, None)
 MOVES = [Move(TRANSFER, ADA.id, ADA.name, WHEN), Move(TRANSFER, GRACE.id, None, WHEN)]

@@ -1,4 +1,4 @@
-"""The refusals of this contract: what a broken rule of the tables means, and `details` in every one."""
+"""The errors of this contract: one for each constraint of the tables, all with `details`."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ REFUSALS = {
     "transfer_to_known_owner": (422, "to: must be the id of an owner"),
     "transferred_between_1970_and_2100": (
         409,
-        "the item was transferred at the end of 2099 already, and nothing can be later: that row must be corrected",
+        "the item's latest transfer is dated at the end of 2099, so no transfer can follow: correct that row",
     ),
 }
-"""What a broken rule of the tables means to who sent the event: a status and a sentence."""
+"""The status and the message for each violated constraint."""
 
 
 def refusal(error: InvalidEvent) -> StatsError:
-    """Return what an event that broke a rule is answered with."""
+    """Return the error for an event that violates a constraint."""
     if error.rule not in REFUSALS:
         return error
     return BadRequest(*REFUSALS[error.rule])
 
 
 def detailed(handler: Handler) -> Handler:
-    """Give every refusal of a handler `details`: its own, or its sentence."""
+    """Add `details` to the errors of a handler that have none: the message."""
 
     @wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Items that were made and transfers that moved them, as events: their rows, and samples for the generator."""
+"""Items and transfers as events: their fields, their rows, and the bodies of requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from statsd.web.decode import Single, text
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """An item that was made; by default now, and with a new id."""
+    """A new item; by default created now, and with a new id."""
 
     base_item_id: UUID
     item_id: UUID | None = None
@@ -22,7 +22,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """An item that went to an owner; without a time it goes now, unless it is there already."""
+    """A transfer of an item to an owner. Without a time it happens now, and only if the owner changes."""
 
     item_id: UUID
     owner_id: UUID
@@ -40,7 +40,7 @@ def transfer_row(transfer: Transfer, id: UUID) -> Row:
 
 
 def transfer_as_spooled(row: Row) -> Row:
-    """A transfer that PostgreSQL cannot date is dated by us."""
+    """Return the row with the current time if it has none: PostgreSQL would choose a later one after the outage."""
     id, when, *rest = row
     return (id, when or datetime.now(UTC), *rest)
 
@@ -67,7 +67,7 @@ class NewBaseItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class NewOwner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /owners`; a name is for people to read."""
+    """The body of `POST /owners`."""
 
     name: Annotated[str, text(200)] | None = None
 

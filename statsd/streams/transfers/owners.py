@@ -1,4 +1,4 @@
-"""Adding owners and base items, which items refer to."""
+"""Adding owners and base items."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def _addition(body: type[msgspec.Struct], example: dict[str, str | None], kind: type[S], **rows: Any) -> Operation:
-    answers = {200: answer("added before, under this key", kind, **rows), 201: answer("the stored row", kind, **rows)}
+    answers = {200: answer("added before under this key", kind, **rows), 201: answer("the stored row", kind, **rows)}
     return Operation(origins="any", body=body, example=example, keys=["Idempotency-Key"], answers=answers)
 
 
@@ -48,14 +48,15 @@ async def post_owner(request: web.Request) -> web.Response:
     return await _add(request, Owner, "owner", "name", body.name)
 
 
-async def _add(request: web.Request, kind: type[S], what: str, column: str, value: str | None) -> web.Response:
+async def _add(request: web.Request, kind: type[S], name: str, column: str, value: str | None) -> web.Response:
     key = accept.idempotency_key(request)
-    id = id_of_key(what, key) if key else new_id()
+    id = id_of_key(name, key) if key else new_id()
     pool = request.app[POOL]
-    added = await ask("what is added", pool.fetchrow(QUERIES[f"add_{what}"], id, value))
-    stored = added or await ask("what was added", pool.fetchrow(QUERIES[what], id))
+    subject = f"the {name.replace('_', ' ')}"
+    added = await ask(subject, pool.fetchrow(QUERIES[f"add_{name}"], id, value))
+    stored = added or await ask(subject, pool.fetchrow(QUERIES[name], id))
     if stored is None:
-        raise DatabaseAway("what was added cannot be read back now: try again")
+        raise DatabaseAway(f"{subject} cannot be read back now: try again")
     if stored[column] != value:
         raise KeyReused(f"this key {accept.REUSED}")
     return json_response(struct_of(kind, stored), 201 if added else 200)

@@ -1,4 +1,4 @@
-"""Taking items and transfers in."""
+"""Creating and transferring items."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from statsd.stream import Row
 from statsd.streams.transfers.answers import (
     ADA,
     BIKE,
+    CREATED,
     ITEM,
-    MADE,
     REUSED,
     TRANSFER,
     UNKNOWN,
-    MadeItem,
+    CreatedItem,
     SpooledTransfer,
 )
 from statsd.streams.transfers.errors import refusal
@@ -50,18 +50,18 @@ AT_ITEM = {"Location": "the address of the item"}
     example={"base_item_id": BIKE.id},
     keys=["Idempotency-Key"],
     answers={
-        200: answer("made before, under this key", MadeItem, headers=AT_ITEM, item=MADE),
-        201: answer("the stored row", MadeItem, headers=AT_ITEM, item=MADE),
-        202: answer("on disk until the database is back", MadeItem, headers=AT_ITEM, item=MADE),
+        200: answer("created before under this key", CreatedItem, headers=AT_ITEM, item=CREATED),
+        201: answer("the stored row", CreatedItem, headers=AT_ITEM, item=CREATED),
+        202: answer("on disk until the database is back", CreatedItem, headers=AT_ITEM, item=CREATED),
         422: answer(
             "unknown base item, or the key was used with another body", Refusal, unknown=UNKNOWN, reused=REUSED
         ),
     },
 )
 async def post_item(request: web.Request) -> web.Response:
-    """Make an item.
+    """Create an item.
 
-    201 returns the stored row. While the database is away, 202 returns the row that will be stored. With an
+    201 returns the stored row. During a database outage, 202 returns the row that will be stored. With an
     `Idempotency-Key`, a repeat returns 200 and the first row.
     """
     try:
@@ -72,7 +72,7 @@ async def post_item(request: web.Request) -> web.Response:
     if verdict.state == "known" and not verdict.record:
         raise DatabaseAway("the item cannot be read back now: try again")
     record = verdict.record or dict(zip(ITEMS.columns, verdict.row, strict=True))
-    item = struct_of(MadeItem, record)
+    item = struct_of(CreatedItem, record)
     return json_response(item, STATUSES[verdict.state], {"Location": f"/items/{item.id}"})
 
 
@@ -99,59 +99,61 @@ def _item_row(item: NewItem, key: str | None, _: int | None) -> Row:
 async def put_ownership(request: web.Request) -> web.Response:
     """Transfer an item to an owner.
 
-    With an `Idempotency-Key`, repeating a transfer that was stored returns 204 again, whoever has the item by now. A
-    refusal is not remembered: a repeat is decided anew.
+    With an `Idempotency-Key`, repeating a stored transfer returns 204 again, even if the item has another owner by now.
+    Repeating a refused transfer tries it again.
     """
-    order = _Order(request.match_info["item"])
+    decoder = _TransferDecoder(request.match_info["item"])
     try:
-        verdict = await accept.events(request, TRANSFERS, order, _transfer_row)
+        verdict = await accept.events(request, TRANSFERS, decoder, _transfer_row)
     except InvalidEvent as error:
-        if error.rule != "transfer_of_known_item" or not await _waits_in_spool(request, order.item):
+        if error.rule != "transfer_of_known_item" or not await _is_spooled(request, decoder.transfer.item_id):
             raise refusal(error) from error
-        verdict = await _spool_behind_item(request, order)
+        verdict = await _spool(request, decoder.transfer)
     match verdict:
         case Verdict(state="spooled", row=(id, _, owner, item)):
             return json_response(SpooledTransfer(id, item, owner), 202)
         case Verdict(state="known", record=None):
             if request.app[OUTAGE].away:
-                raise DatabaseAway("whether the item was transferred cannot be read now: try again")
+                raise DatabaseAway("the item's transfers cannot be read now: try again")
             raise BadRequest(409, "the item belongs to this owner already")
     return web.Response(status=204)
 
 
-class _Order:
-    """Decodes which item goes to whom: the item is in the path, its new owner in the body."""
+class _TransferDecoder:
+    """Decodes a transfer: the item from the path, its new owner from the body."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.item = UUID(int=0)
+    transfer: Transfer
+
+    def __init__(self, item: str) -> None:
+        self._item = item
 
     def decode(self, body: bytes, lines: bool) -> Transfer:
-        """Return the transfer. Raises InvalidEvent with all that is wrong with either."""
+        """Return the transfer. Raises InvalidEvent with the faults of both."""
         faults: list[str] = []
         try:
-            self.item = uuid(self._path, ITEM_ID)
+            item = uuid(self._item, ITEM_ID)
         except InvalidEvent as error:
             faults += error.faults
         try:
-            self.owner = OWNERSHIP.decode(body, lines).to
+            owner = OWNERSHIP.decode(body, lines).to
         except InvalidEvent as error:
             faults += error.faults
         if faults:
             raise InvalidEvent(faults)
-        return Transfer(item_id=self.item, owner_id=self.owner)
+        self.transfer = Transfer(item_id=item, owner_id=owner)
+        return self.transfer
 
 
 def _transfer_row(transfer: Transfer, key: str | None, _: int | None) -> Row:
     return transfer_row(transfer, id_of_key(TRANSFERS.name, key) if key else new_id())
 
 
-async def _spool_behind_item(request: web.Request, order: _Order) -> Verdict:
-    transfer = Transfer(item_id=order.item, owner_id=order.owner)
+async def _is_spooled(request: web.Request, item: UUID) -> bool:
+    return await request.app[OUTAGE].spool.contains(f'["{ITEMS.name}","{item}"'.encode())
+
+
+async def _spool(request: web.Request, transfer: Transfer) -> Verdict:
+    """Spool the transfer of an item that is still in the spool itself."""
     row = transfer_as_spooled(_transfer_row(transfer, accept.idempotency_key(request), None))
     await request.app[OUTAGE].spool_rows(TRANSFERS.name, [row])
     return Verdict("spooled", row)
-
-
-async def _waits_in_spool(request: web.Request, item: UUID) -> bool:
-    return await request.app[OUTAGE].spool.contains(f'["{ITEMS.name}","{item}"'.encode())

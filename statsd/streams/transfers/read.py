@@ -1,4 +1,4 @@
-"""Reading items: who owns what, and how that came about; owners and base items, in pages."""
+"""Reading items, their owners and their history; owners and base items; the overview."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from statsd.web.answers import InvalidPayload, Refusal, json_response, struct_of
 from statsd.web.asked import limit, parameters
 from statsd.web.operation import Operation, Parameter, answer
 
-MOST_ROWS = 1_000  # of one page of items or owners, and of an item's history
+MOST_ROWS = 1_000  # of a page, and of an item's history
 CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 UUID_RULE = "a UUID, such as 8645a131-a7ae-4569-bb3c-1f1c7ae86829"
-ITEM_ID = "the id of an item"  # in the words of a fault
+ITEM_ID = "the id of an item"  # the subject of a fault
 QUERIES, ITEM_QUERIES = sql.load("transfers"), sql.load("items")
 
 NO_ID = InvalidPayload("Invalid payload", [f"{ITEM_ID} must be {UUID_RULE}"])
 IN_PATH = {"item": Parameter(UUID, "the id of an item", example=ITEM)}
 PAGES = {
-    "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many", default=50),
+    "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many rows", default=50),
     "before": Parameter(UUID, "the `next` of the previous page"),
 }
 
@@ -67,8 +67,8 @@ async def get_items(request: web.Request) -> web.Response:
 
     For the next page, send the answer's `next` as `before`.
     """
-    rows, following = await _page(request, "items", ITEM_QUERIES["page"], ITEM_QUERIES["find"])
-    return json_response(ItemPage([struct_of(ListedItem, row) for row in rows], following))
+    rows, next_id = await _page(request, "items", ITEM_QUERIES["page"], ITEM_QUERIES["find"])
+    return json_response(ItemPage([struct_of(ListedItem, row) for row in rows], next_id))
 
 
 @_pages(OwnerPage([ADA, GRACE], GRACE.id))
@@ -77,8 +77,8 @@ async def get_owners(request: web.Request) -> web.Response:
 
     For the next page, send the answer's `next` as `before`.
     """
-    rows, following = await _page(request, "owners", QUERIES["owners"], QUERIES["owner"])
-    return json_response(OwnerPage([struct_of(Owner, row) for row in rows], following))
+    rows, next_id = await _page(request, "owners", QUERIES["owners"], QUERIES["owner"])
+    return json_response(OwnerPage([struct_of(Owner, row) for row in rows], next_id))
 
 
 @_pages(BaseItemPage([BIKE], BIKE.id))
@@ -87,29 +87,29 @@ async def get_base_items(request: web.Request) -> web.Response:
 
     For the next page, send the answer's `next` as `before`.
     """
-    rows, following = await _page(request, "base_items", QUERIES["base_items"], QUERIES["base_item"])
-    return json_response(BaseItemPage([struct_of(BaseItem, row) for row in rows], following))
+    rows, next_id = await _page(request, "base_items", QUERIES["base_items"], QUERIES["base_item"])
+    return json_response(BaseItemPage([struct_of(BaseItem, row) for row in rows], next_id))
 
 
-async def _page(request: web.Request, name: str, query: str, find: str) -> tuple[Sequence[asyncpg.Record], UUID | None]:
-    """The rows of a page, and where the next one begins, if there is one."""
-    asked = parameters(request, "limit", "before")
-    most = limit(asked, 50, MOST_ROWS)
-    before = _before(asked)
+async def _page(request: web.Request, name: str, page: str, find: str) -> tuple[Sequence[asyncpg.Record], UUID | None]:
+    """Return the rows of a page, and the `before` of the next page if there is one."""
+    query = parameters(request, "limit", "before")
+    size = limit(query, 50, MOST_ROWS)
+    before = _before(query)
     pool = request.app[POOL]
-    rows = await ask(name, pool.fetch(query, most + 1, before))
+    rows = await ask(name, pool.fetch(page, size + 1, before))
     if before and not rows and not await ask(name, pool.fetchrow(find, before)):
-        raise BadRequest(400, "before: must be an id that an earlier page had")
-    return rows[:most], rows[most - 1]["id"] if len(rows) > most else None
+        raise BadRequest(400, "before: must be the `next` of a previous page")
+    return rows[:size], rows[size - 1]["id"] if len(rows) > size else None
 
 
-def _before(asked: Mapping[str, str]) -> UUID | None:
-    if "before" not in asked:
+def _before(query: Mapping[str, str]) -> UUID | None:
+    if "before" not in query:
         return None
     try:
-        return uuid(asked["before"], "before")
-    except InvalidEvent as wrong:
-        raise BadRequest(400, str(wrong)) from None
+        return uuid(query["before"], "before")
+    except InvalidEvent as error:
+        raise BadRequest(400, str(error)) from None
 
 
 @Operation(
@@ -125,12 +125,12 @@ def _before(asked: Mapping[str, str]) -> UUID | None:
 async def get_item(request: web.Request) -> web.Response:
     """Get an item with its owner and its newest transfers.
 
-    The owner is that of the newest transfer, also where another program inserted it; lists show such an owner after the
-    next aggregation.
+    The owner is that of the newest transfer. If another program inserted that transfer, lists of items show the new
+    owner only after the next aggregation.
     """
     id = item_id(request)
-    most = limit(parameters(request, "limit"), 100, MOST_ROWS)
-    rows = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, most))
+    size = limit(parameters(request, "limit"), 100, MOST_ROWS)
+    rows = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, size))
     if not rows:
         raise BadRequest(404, NO_SUCH_ITEM)
     history = [struct_of(Move, {**row, "id": row["transfer_id"]}) for row in rows if row["transfer_id"] is not None]
@@ -139,15 +139,15 @@ async def get_item(request: web.Request) -> web.Response:
 
 
 def item_id(request: web.Request) -> UUID:
-    """Return the id in the path. Raises InvalidEvent for what is no UUID."""
+    """Return the id in the path. Raises InvalidEvent unless it is a UUID."""
     return uuid(request.match_info["item"], ITEM_ID)
 
 
-def uuid(given: str, name: str) -> UUID:
-    """Return a UUID that is written with its dashes. Raises InvalidEvent."""
-    if not CANONICAL.fullmatch(given):
+def uuid(text: str, name: str) -> UUID:
+    """Return the UUID in a text. Raises InvalidEvent unless it is written with dashes."""
+    if not CANONICAL.fullmatch(text):
         raise InvalidEvent([f"{name} must be {UUID_RULE}"])
-    return UUID(given)
+    return UUID(text)
 
 
 @Operation(

@@ -12,18 +12,18 @@ from weakref import WeakKeyDictionary
 from statsd.streams.moments import moment
 from statsd.streams.transfers.event import Item, Transfer
 
-# The ids that the queries `fixtures` store.
+# The ids of the rows that the queries `fixtures` store.
 BASE_ITEMS = tuple(UUID(f"00000000-0000-4000-8000-0000000000b{n}") for n in range(4))
 OWNERS = tuple(UUID(f"00000000-0000-4000-8000-0000000000a{n}") for n in range(10))
 FIXTURE_ITEMS = tuple(UUID(f"00000000-0000-4000-8000-0000000000c{n}") for n in range(10))
 BASE_ITEM_SHARES = (40, 30, 20, 10)
-MOST_MOVING = 200  # the latest items; older ones stay with their owner
-NOW_SHARE = 0.5  # the rest is spread over the last 30 days
+MOST_MOVING = 200  # only the latest items are transferred
+NOW_SHARE = 0.5  # of the events; the rest is spread over the last 30 days
 
 
 @dataclass
 class Held:
-    """An item that samples move: its owner, and since when."""
+    """An item that samples transfer: its owner, and since when."""
 
     item: UUID
     since: datetime
@@ -31,7 +31,7 @@ class Held:
 
 
 _moving: WeakKeyDictionary[random.Random, deque[Held]] = WeakKeyDictionary()
-"""The latest items of each random generator, which its transfers move."""
+"""The latest items of each random generator."""
 
 
 def _held(rng: random.Random) -> deque[Held]:
@@ -42,7 +42,7 @@ def _held(rng: random.Random) -> deque[Held]:
 
 
 def sample_item(rng: random.Random) -> Item:
-    """Return an item that was made just now or in the last 30 days."""
+    """Return an item that was created now or in the last 30 days."""
     when = datetime.now(UTC) if rng.random() < NOW_SHARE else moment(rng, 1)
     id = UUID(int=rng.getrandbits(128), version=4)
     _held(rng).append(Held(id, when))
@@ -50,11 +50,11 @@ def sample_item(rng: random.Random) -> Item:
 
 
 def sample_transfer(rng: random.Random) -> Transfer:
-    """Return a transfer of an item that was made before, most often of a recent one, to another owner."""
+    """Return a transfer of a sample item, most often a recent one, to another owner."""
     items = _held(rng)
     held = items[-1 - int(len(items) * rng.random() ** 2)]
     now = datetime.now(UTC)
     when = now if rng.random() < NOW_SHARE else held.since + (now - held.since) * rng.random()
-    held.since = max(when, held.since + timedelta(microseconds=1))  # the ids of two at once would decide by chance
+    held.since = max(when, held.since + timedelta(microseconds=1))  # two at the same time have no clear order
     held.owner = rng.choice([owner for owner in OWNERS if owner != held.owner])
     return Transfer(item_id=held.item, owner_id=held.owner, time=held.since)

@@ -1,4 +1,4 @@
-"""How many items were made, and how many transfers there were, per unit of time: as server-sent events."""
+"""The numbers of created items and of transfers per unit of time, as server-sent events."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from statsd.streams.transfers.answers import WHEN, Bin
 from statsd.web.answers import json_response
 from statsd.web.asked import limit, parameters
 from statsd.web.operation import Operation, Parameter, answer
-from statsd.web.times import DATE_TIME, instant, iso
+from statsd.web.times import DATE_TIME, INSTANT_RULE, instant, iso
 
 UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 MOST_BINS = 1_000
-SINCE_RULE = "an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z; a + in it is written %2B"
+SINCE_RULE = f"{INSTANT_RULE}; write + as %2B"
 SINCE = msgspec.Meta(extra_json_schema=DATE_TIME)
 CREATIONS, TRANSFERS = "item-creation", "transfers"
 
 
 def views(topic: str, stream: str) -> dict[str, View]:
-    """Return the topics of a stream's statistics: one per unit."""
+    """Return the topics of a stream's statistics, one for each unit of time."""
     return {f"{topic}/{unit}": View(stream, "series", "bins", (stream, unit)) for unit in UNITS}
 
 
@@ -42,10 +42,10 @@ STREAMING = Operation(
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_BINS)], "how many bins", default=MOST_BINS),
         "since": Parameter(Annotated[datetime, SINCE], "only bins that begin at this instant or later"),
     },
-    headers={"Last-Event-ID": Parameter(str, "the id of the last event the client has: it is not sent again")},
+    headers={"Last-Event-ID": Parameter(str, "the id of the client's last event, which is not sent again")},
     answers={
         200: answer(
-            "the newest bins that are not empty, newest first",
+            "the newest bins, without empty ones, newest first",
             list[Bin],
             texts={"text/event-stream": sse.event(b'[{"time":"2026-11-21T10:30:00.000Z","count":3}]').decode()},
             bins=[Bin(WHEN, 3)],
@@ -56,10 +56,10 @@ STREAMING = Operation(
 
 @STREAMING
 async def get_creation_statistics(request: web.Request) -> web.StreamResponse:
-    """Count the items that were made per unit of time.
+    """Count the created items per unit of time.
 
-    `Accept: application/json` returns the bins once. Every other client gets server-sent events: the bins at once, and
-    again after every change.
+    With `Accept: application/json`, the answer is the bins as JSON. Otherwise the bins are sent as a server-sent event
+    at once, and again after every change.
     """
     return await _statistics(request, CREATIONS)
 
@@ -68,8 +68,8 @@ async def get_creation_statistics(request: web.Request) -> web.StreamResponse:
 async def get_transfer_statistics(request: web.Request) -> web.StreamResponse:
     """Count the transfers per unit of time.
 
-    `Accept: application/json` returns the bins once. Every other client gets server-sent events: the bins at once, and
-    again after every change.
+    With `Accept: application/json`, the answer is the bins as JSON. Otherwise the bins are sent as a server-sent event
+    at once, and again after every change.
     """
     return await _statistics(request, TRANSFERS)
 
@@ -79,19 +79,19 @@ async def _statistics(request: web.Request, topic: str) -> web.StreamResponse:
     unit = "millisecond" if unit == "milliseconds" else unit
     if unit not in UNITS:
         raise BadRequest(400, f"unit: must be one of {', '.join(UNITS)}")
-    wish = _wish(parameters(request, "limit", "since"))
+    bins = _slice(parameters(request, "limit", "since"))
     if _wants_json(request):
         snapshot = await request.app[HUB].topics[f"{topic}/{unit}"].snapshot()
-        return json_response(wish.cut(snapshot.payload), headers={"Vary": "Accept"})
-    return await sse.respond(request, f"{topic}/{unit}", sse.event if wish == EVERYTHING else wish)
+        return json_response(bins.of(snapshot.payload), headers={"Vary": "Accept"})
+    return await sse.respond(request, f"{topic}/{unit}", sse.event if bins == ALL_BINS else bins)
 
 
-def _wish(asked: Mapping[str, str]) -> Wish:
-    most = limit(asked, MOST_BINS, MOST_BINS)
-    if "since" not in asked:
-        return Wish(most)
+def _slice(query: Mapping[str, str]) -> Slice:
+    most = limit(query, MOST_BINS, MOST_BINS)
+    if "since" not in query:
+        return Slice(most)
     try:
-        return Wish(most, iso(instant(asked["since"])))
+        return Slice(most, iso(instant(query["since"])))
     except ValueError:
         raise BadRequest(400, f"since: must be {SINCE_RULE}") from None
 
@@ -102,33 +102,33 @@ def _wants_json(request: web.Request) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """How many bins a client wants, and since when; as a Framing, the event that says them.
+class Slice:
+    """The bins that a client requests: at most `most`, from `since` on. As a Framing, it makes the event with them.
 
-    Bins come newest first, so every wish is for the first few of them: it costs a slice of bytes, however many clients
-    have wishes of their own.
+    Bins are sorted newest first, so these are always the first few: a slice of the payload's bytes, which is cheap even
+    if every client requests other bins.
     """
 
     most: int
     since: str = ""
 
     def __call__(self, payload: bytes) -> bytes:
-        return sse.event(self.cut(payload))
+        return sse.event(self.of(payload))
 
-    def cut(self, payload: bytes) -> bytes:
-        """Return the JSON of the bins wished for, out of the JSON of all."""
+    def of(self, payload: bytes) -> bytes:
+        """Return the JSON of these bins from the JSON of all bins."""
         times, ends = _bins(payload)
-        wanted = min(self.most, len(times) - bisect_left(times, self.since))
-        if wanted == len(times):
+        number = min(self.most, len(times) - bisect_left(times, self.since))
+        if number == len(times):
             return payload
-        return payload[: ends[wanted - 1]] + b"]" if wanted else b"[]"
+        return payload[: ends[number - 1]] + b"]" if number else b"[]"
 
 
-EVERYTHING = Wish(MOST_BINS)
+ALL_BINS = Slice(MOST_BINS)
 
 
-@lru_cache(maxsize=2 * len(UNITS))  # of both topics; whoever asks shares the payload of a snapshot
+@lru_cache(maxsize=2 * len(UNITS))  # of both topics; all clients share the payload of a snapshot
 def _bins(payload: bytes) -> tuple[list[str], list[int]]:
-    """Return when the bins of a payload begin, oldest first, and where each ends in it, newest first."""
+    """Return the times of a payload's bins, oldest first, and the offset where each bin ends, newest first."""
     times = [bin.time for bin in msgspec.json.decode(payload, type=list[Bin])]
-    return times[::-1], [found.end() for found in re.finditer(rb"}", payload)]
+    return times[::-1], [match.end() for match in re.finditer(rb"}", payload)]

@@ -1,4 +1,4 @@
-"""Items, and the transfers that moved them, as two streams."""
+"""Items and their transfers, as two streams."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ TRANSFERS = Stream(
     as_spooled=transfer_as_spooled,
     sample=sample_transfer,
     follows=frozenset({ITEMS.name}),
-    views=series.views("transfers", "transfers"),
+    views=series.views(series.TRANSFERS, "transfers"),
 )

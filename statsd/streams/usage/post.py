@@ -66,7 +66,7 @@ async def post_track(request: web.Request) -> web.Response:
     click on a different feature under the same key is 422.
     """
     user = await request.app[ACCOUNTS].user_seen(session.claims(request))
-    session.demand_json(request)
+    session.require_json(request)
     row = partial(_row, user)
     verdict = await accept.events(request, STREAM, DECODER, row, admit=request.app[FEATURES].admit)
     if isinstance(verdict, list):

@@ -1,4 +1,4 @@
-"""Webhooks: whatever another service posts, counted by type, minute, hour and day."""
+"""Webhooks: events that other services post, counted by type, minute, hour and day."""
 
 from aiohttp import web
 

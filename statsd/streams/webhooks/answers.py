@@ -1,4 +1,4 @@
-"""What is answered about webhook events, with examples for the document."""
+"""The bodies of answers about webhook events, with examples for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class StoredEvent(
     msgspec.Struct,
     rename={"id": "eventId", "event_type": "eventType", "user_id": "userId", "received_at": "receivedAt"},
 ):
-    """An event as it is stored; without metadata it has no such key."""
+    """A stored event; `metadata` is absent if it has none."""
 
     id: UUID
     event_type: str
@@ -29,7 +29,7 @@ class StoredEvent(
 
 
 class EventPage(msgspec.Struct, rename="camel"):
-    """A page of a window's events; `nextCursor` is the `cursor` of the next page, null on the last."""
+    """A page of a window's events; `nextCursor` is the `cursor` of the next page, null on the last page."""
 
     events: list[StoredEvent]
     count: int
@@ -54,14 +54,14 @@ class EventFile(msgspec.Struct, rename="camel"):
 
 
 class ExportedEvents(msgspec.Struct):
-    """A window as a file."""
+    """All events of a window, as a file."""
 
     success: bool
     data: EventFile
 
 
 class EventCounts(msgspec.Struct, rename="camel"):
-    """The events of a window by type; `otherEvents` are those of all types beyond the 1,000 largest."""
+    """The events of a window by type; `otherEvents` counts the types beyond the 1,000 largest."""
 
     total_events: int
     invalid_events: int
@@ -93,7 +93,7 @@ class EventType(msgspec.Struct):
 
 
 class EventBins(msgspec.Struct):
-    """60 minutes, 24 hours, and 7 days."""
+    """The bins of each window: 60 minutes, 24 hours and 7 days."""
 
     hour: list[EventBin]
     day: list[EventBin]
@@ -109,7 +109,7 @@ class EventTypes(msgspec.Struct):
 
 
 class WebhooksOverview(msgspec.Struct, rename="camel"):
-    """What the dashboard shows of webhook events."""
+    """The statistics on the dashboard."""
 
     total_events: int
     invalid_events: int
@@ -129,23 +129,28 @@ class Fault(msgspec.Struct):
     message: str
     type: str
 
+    @classmethod
+    def of(cls, field: str, kind: str, must: str) -> Fault:
+        """Return a fault from a field (empty: the whole event), the kind of fault, and what the field must be."""
+        return cls([field] if field else [], field, f"{field} {must}".lstrip(), kind)
+
 
 class RejectedEvent(msgspec.Struct):
-    """An event of a batch that was refused; `index` counts from 0, blank lines aside."""
+    """A refused event of a batch; `index` counts from 0 and skips blank lines."""
 
     index: int
     errors: list[Fault]
 
 
 class Receipt(msgspec.Struct, rename="camel"):
-    """Where the event is stored, and when it was received first."""
+    """The id of the event, and when it was first received."""
 
     event_id: UUID
     received_at: Instant
 
 
 class BatchReceipt(msgspec.Struct, rename="camel"):
-    """How many events of a batch are new, how many were stored before, and which were refused."""
+    """The numbers of new and of known events of a batch, and the refused events."""
 
     accepted: int
     duplicates: int
@@ -171,7 +176,7 @@ class ReceivedBatch(msgspec.Struct):
 
 
 class InvalidWebhook(msgspec.Struct):
-    """All faults of an event, or of all events of a batch; there, `path` begins with the index of the event."""
+    """All faults of an event or of a batch; in a batch, `path` begins with the index of the event."""
 
     success: bool
     message: str
@@ -182,30 +187,25 @@ class InvalidWebhook(msgspec.Struct):
         return cls(False, "Validation failed", faults_of(error))
 
 
-def fault(field: str, kind: str, must: str) -> Fault:
-    """Return a fault: which field, the kind of the fault, and what the field must be."""
-    return Fault([field] if field else [], field, f"{field} {must}".lstrip(), kind)
-
-
 def faults_of(error: InvalidEvent) -> list[Fault]:
     """Return the faults of an event; a fault of the whole body has no field."""
-    return [one if isinstance(one, Fault) else fault("", "object.base", one) for one in error.faults]
+    return [fault if isinstance(fault, Fault) else Fault.of("", "object.base", fault) for fault in error.faults]
 
 
 ID = UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59")
-SENT, RECEIVED = "2026-11-21T10:30:00.000Z", "2026-11-21T10:30:00.125Z"
-TAKEN = "Event received successfully"
+SENT_AT, RECEIVED_AT = "2026-11-21T10:30:00.000Z", "2026-11-21T10:30:00.125Z"
+MESSAGE = "Event received successfully"
 EXAMPLE: dict[str, Any] = {
     "eventType": "page_view",
     "userId": "123",
-    "timestamp": SENT,
+    "timestamp": SENT_AT,
     "metadata": {"page": "home", "browser": "chrome"},
 }
-STORED = StoredEvent(ID, "page_view", "123", SENT, RECEIVED)
+STORED = StoredEvent(ID, "page_view", "123", SENT_AT, RECEIVED_AT)
 PAGE = EventPage([STORED, msgspec.structs.replace(STORED, metadata=msgspec.Raw(b"{}"))], 2, "hour", None)
 COUNTS = EventCounts(7, 1, {"page_view": 5, "log": 2}, "hour")
-MISSING = fault("eventType", "any.required", "is required")
-_BINS, _TYPES = [EventBin(SENT, 7)], [EventType("page_view", 5, 71.4)]
+MISSING = Fault.of("eventType", "any.required", "is required")
+_BINS, _TYPES = [EventBin(SENT_AT, 7)], [EventType("page_view", 5, 71.4)]
 OVERVIEW = WebhooksOverview(
     total_events=7,
     invalid_events=1,
@@ -214,5 +214,5 @@ OVERVIEW = WebhooksOverview(
     events_per_minute=_BINS,
     segmented_data=EventBins(_BINS, _BINS, _BINS),
     segmented_top_event_types=EventTypes(_TYPES, _TYPES, _TYPES),
-    generated_at=RECEIVED,
+    generated_at=RECEIVED_AT,
 )

@@ -1,6 +1,6 @@
-"""Rows of any number as a file: read through a server-side cursor, written as fast as the client takes them.
+"""Any number of rows as a file: read through a server-side cursor, sent as fast as the client receives them.
 
-Memory stays constant whatever the size; a file that cannot be finished is cut off, never ended as if it were whole.
+Memory does not grow with the file. A file that cannot be finished is cut off, so that it does not look complete.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from aiohttp import web
 from statsd.database.pool import COMMAND_SECONDS, DSN, connect, reaching
 from statsd.errors import Overloaded
 
-STEP_ROWS = 256  # what is read and encoded at a time, at most: about a millisecond, in which nothing else runs
-STEP_CHARACTERS = 256 * 1024  # less rows where they are long: an event's metadata may have 16 KiB
-FIRST_ROWS = 16  # nothing is known of their size yet
-SLICE_BYTES = 64 * 1024  # who takes one in time is slow, not gone
-STALL_SECONDS = 120.0  # the system of a client with 20 kB/s takes two megabytes at once, and nothing for a minute
-MOST_EXPORTS = 4  # each holds a connection, and a snapshot that vacuum has to respect
-FORMULA = (*"=+-@\t\r", *"\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet takes for one; the last are of full width
+STEP_ROWS = 256  # of one step, at most: encoding them blocks the event loop for about a millisecond
+STEP_CHARACTERS = 256 * 1024  # of one step: fewer rows if they are long; an event's metadata may have 16 KiB
+FIRST_ROWS = 16  # of the first step: their size is not known yet
+SLICE_BYTES = 64 * 1024  # a client that receives one in time is slow, not gone
+STALL_SECONDS = 120.0  # a client with 20 kB/s may buffer two megabytes at once, and then receive nothing for a minute
+MOST_EXPORTS = 4  # each holds a connection, and a snapshot that keeps vacuum from removing rows
+FORMULA = (*"=+-@\t\r", *"\uff1d\uff0b\uff0d\uff20")  # how a spreadsheet recognises one; the last four are full-width
 ENCODER = msgspec.json.Encoder()
 
 Rows = Sequence[asyncpg.Record]
 Lines = Callable[[AsyncIterator[Rows]], AsyncIterator[bytes]]
-"""Makes the bytes of a file out of its rows, step by step."""
+"""Encodes the rows of a file, step by step."""
 
 log = logging.getLogger("statsd.export")
 
@@ -43,26 +43,26 @@ class Exports:
         self.running = 0
 
     async def send(
-        self, request: web.Request, headers: dict[str, str], lines: Lines, query: str, *given: Any
+        self, request: web.Request, headers: dict[str, str], lines: Lines, query: str, *arguments: Any
     ) -> web.StreamResponse:
-        """Answer with the rows of `query` as the file that `lines` makes of them.
+        """Send the rows of `query` as a file, encoded by `lines`.
 
-        Raises Overloaded when others run already, and DatabaseAway, both before the first byte.
+        Raises Overloaded if too many exports are running, and DatabaseAway, both before the first byte.
         """
         if self.running >= MOST_EXPORTS:
-            raise Overloaded(f"{MOST_EXPORTS} exports run already: try again when one has ended", retry_after=10)
+            raise Overloaded(f"{MOST_EXPORTS} exports are running: try again when one has ended", retry_after=10)
         self.running += 1
         try:
-            return await self._send(request, headers, lines, query, given)
+            return await self._send(request, headers, lines, query, arguments)
         finally:
             self.running -= 1
 
     async def _send(
-        self, request: web.Request, headers: dict[str, str], lines: Lines, query: str, given: Sequence[Any]
+        self, request: web.Request, headers: dict[str, str], lines: Lines, query: str, arguments: Sequence[Any]
     ) -> web.StreamResponse:
         connection = await connect(self._dsn)
         try:
-            async with aclosing(_steps(connection, query, given)) as steps:
+            async with aclosing(_steps(connection, query, arguments)) as steps:
                 with reaching("the export"):
                     first = await anext(steps, None)
                 response = web.StreamResponse(headers=headers)
@@ -76,7 +76,7 @@ class Exports:
 
 
 def _keep_short(transport: asyncio.Transport | None) -> None:
-    """Let the system hold little that is not sent: behind megabytes of it a slow client looks like one that is gone."""
+    """Keep the socket's send buffer small: behind megabytes of it, a slow client looks like one that is gone."""
     connection = transport.get_extra_info("socket") if transport else None
     if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SLICE_BYTES)
@@ -91,27 +91,27 @@ async def _write(request: web.Request, response: web.StreamResponse, parts: Asyn
         await response.write_eof()
     except ConnectionError as gone:
         raise ConnectionResetError("the client hung up") from gone
-    except Exception as error:  # the status is sent: only the missing end of the body can still say it
+    except Exception as error:  # the status is sent already: only a missing end can show the failure
         stalled = isinstance(error, TimeoutError)
-        log.error("an export was cut off%s", ": nobody took it" if stalled else "", exc_info=not stalled)
+        log.error("an export was cut off%s", ": the client received nothing" if stalled else "", exc_info=not stalled)
         if request.transport is not None:
             request.transport.abort()
 
 
 async def _steps(
-    connection: asyncpg.Connection[asyncpg.Record], query: str, given: Sequence[Any]
+    connection: asyncpg.Connection[asyncpg.Record], query: str, arguments: Sequence[Any]
 ) -> AsyncGenerator[Rows]:
     number = FIRST_ROWS
     async with connection.transaction(readonly=True):
-        # Without a name: a statement with one stays behind in the server that a pooler lends for a transaction.
-        cursor = await (await connection.prepare(query, name="")).cursor(*given)
+        # Without a name: behind a pooler in transaction mode, a named statement would outlive the transaction.
+        cursor = await (await connection.prepare(query, name="")).cursor(*arguments)
         while rows := await cursor.fetch(number, timeout=COMMAND_SECONDS):
             yield rows
             number = max(1, min(STEP_ROWS, STEP_CHARACTERS // _longest(rows)))
 
 
 def _longest(rows: Rows) -> int:
-    """The characters of the longest text in them: nothing else of an event is long."""
+    """Return the length of the longest text in the rows; no other value of an event is long."""
     return max([len(value) for row in rows for value in row.values() if type(value) is str], default=1) or 1
 
 
@@ -123,7 +123,7 @@ async def _resumed(first: Rows | None, steps: AsyncIterator[Rows]) -> AsyncItera
 
 
 def csv(head: str, cells: Callable[[asyncpg.Record], Sequence[str]]) -> Lines:
-    """Lines of CSV (RFC 4180, ended by a line feed): every field in quotes, none that a spreadsheet would calculate."""
+    """Encode rows as CSV (RFC 4180, with line feeds): every field is quoted, none is a formula to a spreadsheet."""
 
     async def lines(steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
         yield f"{head}\n".encode()
@@ -134,13 +134,13 @@ def csv(head: str, cells: Callable[[asyncpg.Record], Sequence[str]]) -> Lines:
 
 
 def csv_field(text: str) -> str:
-    """Return a field in quotes, its own doubled, behind an apostrophe where a spreadsheet would see a formula."""
+    """Return a quoted field; an apostrophe keeps spreadsheets from reading it as a formula."""
     guard = "'" if text.startswith(FORMULA) else ""
     return f'"{guard}{text.replace(chr(34), chr(34) * 2)}"'
 
 
 def json(head: bytes, body: Callable[[asyncpg.Record], msgspec.Struct], tail: Callable[[int], bytes]) -> Lines:
-    """One JSON document: `head`, the rows with commas between, and `tail`, which hears how many they were."""
+    """Encode rows as one JSON document: `head`, the rows separated by commas, and `tail` of their number."""
 
     async def lines(steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
         count = 0
@@ -154,7 +154,7 @@ def json(head: bytes, body: Callable[[asyncpg.Record], msgspec.Struct], tail: Ca
 
 
 def ndjson(body: Callable[[asyncpg.Record], msgspec.Struct]) -> Lines:
-    """A JSON object a line."""
+    """Encode rows as one JSON object per line."""
 
     async def lines(steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
         async for rows in steps:
@@ -167,6 +167,6 @@ EXPORTS: web.AppKey[Exports] = web.AppKey("exports")
 
 
 async def exports(app: web.Application) -> AsyncIterator[None]:
-    """Exports read over connections of their own."""
+    """Provide the exports; each opens its own connection."""
     app[EXPORTS] = Exports(app[DSN])
     yield

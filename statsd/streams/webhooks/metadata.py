@@ -1,4 +1,4 @@
-"""How much metadata an event may have: its size, levels and values."""
+"""The limits of an event's metadata: bytes, levels and values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fault(metadata: dict[str, Any], most_bytes: int = MOST_BYTES) -> str | None:
     """Return the limit that metadata exceeds, as "must …", or None.
 
     Bytes are counted as PostgreSQL returns them: it writes numbers without exponents, 1e308 with 309 digits. The few
-    numbers that are shorter that way count as they were sent.
+    numbers that are shorter without an exponent count as they were sent.
     """
     level: list[Any] = [metadata]
     floats: list[float] = []

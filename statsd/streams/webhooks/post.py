@@ -1,8 +1,8 @@
-"""Taking webhook events in: whatever a service posts, in any of the forms that services use."""
+"""`POST /webhook`: receive events in any of the forms that services send."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -18,9 +18,9 @@ from statsd.streams.webhooks import cloudevents, senders
 from statsd.streams.webhooks.answers import (
     EXAMPLE,
     ID,
+    MESSAGE,
     MISSING,
-    RECEIVED,
-    TAKEN,
+    RECEIVED_AT,
     BatchReceipt,
     Fault,
     InvalidWebhook,
@@ -28,22 +28,19 @@ from statsd.streams.webhooks.answers import (
     ReceivedBatch,
     ReceivedEvent,
     RejectedEvent,
-    fault,
     faults_of,
 )
-from statsd.streams.webhooks.event import DECODER, WebhookEvent, row
+from statsd.streams.webhooks.event import DECODER, KeyedEvent, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import json_response
 from statsd.web.asked import JSON_TYPES
-from statsd.web.decode import Decoder, parse, raised
+from statsd.web.decode import parse
 from statsd.web.operation import Operation, Parameter, answer
 from statsd.web.times import iso
 
 TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
-
-
-RECEIVED_ONE = ReceivedEvent(True, TAKEN, Receipt(ID, RECEIVED))
-RECEIVED_MANY = ReceivedBatch(True, TAKEN, BatchReceipt(1, 0, [ID], RECEIVED, [RejectedEvent(1, [MISSING])]))
+RECEIVED_EVENT = ReceivedEvent(True, MESSAGE, Receipt(ID, RECEIVED_AT))
+RECEIVED_BATCH = ReceivedBatch(True, MESSAGE, BatchReceipt(1, 0, [ID], RECEIVED_AT, [RejectedEvent(1, [MISSING])]))
 
 
 @Operation(
@@ -64,79 +61,75 @@ RECEIVED_MANY = ReceivedBatch(True, TAKEN, BatchReceipt(1, 0, [ID], RECEIVED, [R
             "stored, or on disk until the database is back",
             ReceivedEvent,
             ReceivedBatch,
-            one=RECEIVED_ONE,
-            many=RECEIVED_MANY,
+            event=RECEIVED_EVENT,
+            batch=RECEIVED_BATCH,
         )
     },
 )
 async def post_webhook(request: web.Request) -> web.Response:
-    """Receive a webhook event, or a batch.
+    """Receive a webhook event or a batch.
 
-    The body is one event, an array, one event a line, or a CloudEvent in any mode. The valid events of a batch are
+    The body is one event, an array, one event per line, or a CloudEvent in any mode. The valid events of a batch are
     stored; a batch without a valid event is 400.
 
     With a `webhook-id` or an `Idempotency-Key`, a redelivery counts once; another event under the same key is 422.
 
-    401 where WEBHOOK_API_KEY or WEBHOOK_SECRET is set and the key or the signature is missing or wrong.
+    If WEBHOOK_API_KEY or WEBHOOK_SECRET is set, a missing or wrong key or signature is 401.
     """
     senders.check_api_key(request)
     delivery = Delivery(request)
     refusals = request.app[REFUSALS][STREAM.name]
     try:
-        verdict = await accept.events(request, STREAM, delivery, delivery.row, types=delivery.types)
+        verdicts = await accept.events(request, STREAM, delivery, delivery.row, types=delivery.types)
     except InvalidEvent:
         await refusals.count(1)
         raise
-    if isinstance(verdict, list):
-        await refusals.count(sum(isinstance(each.error, InvalidEvent) for each in verdict))
-        return _answer_many(verdict, delivery.received)
-    return json_response(ReceivedEvent(True, TAKEN, Receipt(verdict.row[0], iso(_received_at(verdict)))))
-
-
-Keyed = tuple[str | None, WebhookEvent]
-"""An event with the key it brought itself (a CloudEvent's), if any."""
+    if isinstance(verdicts, Verdict):
+        receipt = Receipt(verdicts.row[0], iso(_received_at(verdicts)))
+        return json_response(ReceivedEvent(True, MESSAGE, receipt))
+    await refusals.count(sum(isinstance(verdict.error, InvalidEvent) for verdict in verdicts))
+    return _batch_response(verdicts)
 
 
 class Delivery:
-    """What one request delivers: checked against its signature, decoded, and named by the delivery's key."""
+    """The events of a request: decodes them, and makes their rows under the delivery's key."""
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._signed: str | None = None
+        self._signed_id: str | None = None
         self._key: str | None = None
         self.types = None if cloudevents.is_binary(request.headers) else TYPES
-        """Its content types; of a CloudEvent in binary mode it is that of its data."""
+        """The allowed content types. None: any, because in binary mode it is the type of the CloudEvent's data."""
 
-    def decode(self, body: bytes, lines: bool) -> Keyed | list[Keyed | InvalidEvent]:
-        """Return the event, or the many. Raises InvalidEvent for what is no JSON, BadRequest for too much, or (401) for
-        a signature that does not count.
+    def decode(self, body: bytes, lines: bool) -> KeyedEvent | list[KeyedEvent | InvalidEvent]:
+        """Return the event or the batch. Raises InvalidEvent, and BadRequest: 401 wrong signature, 413 too large.
 
-        A signature covers the body and the id, no other header. So the id alone names what is in a signed body, and the
-        Content-Type never makes more events of it.
+        A signature covers the body and the id, but not the other headers. Therefore the id alone is the key of a signed
+        delivery, and the Content-Type cannot split a signed JSON document into lines.
         """
-        self.received = datetime.now(UTC)
-        self._signed = senders.signed_id(self._request, body)
-        self._key = self._signed or accept.idempotency_key(self._request, "webhook-id")
+        self._now = datetime.now(UTC)
+        self._signed_id = senders.signed_id(self._request, body)
+        self._key = self._signed_id or accept.idempotency_key(self._request, "webhook-id")
         decoder = self._request.app[DECODER]
-        mapped = cloudevents.read(self._request.headers, body)
-        if isinstance(mapped, list):
-            return [_converted(decoder, event) for event in mapped]
-        if mapped is not None:
-            return raised(_converted(decoder, mapped))
-        decoded = decoder.decode(body, lines and not (self._signed is not None and _is_json(body)))
+        cloud_events = cloudevents.decode(self._request.headers, body, decoder.convert)
+        if cloud_events is not None:
+            return cloud_events
+        decoded = decoder.decode(body, lines and not (self._signed_id and _is_json(body)))
         if isinstance(decoded, list):
-            return [event if isinstance(event, InvalidEvent) else (None, event) for event in decoded]
-        return [(None, decoded)] if lines else (None, decoded)
+            return [event if isinstance(event, InvalidEvent) else KeyedEvent(event) for event in decoded]
+        return [KeyedEvent(decoded)] if lines else KeyedEvent(decoded)
 
-    def row(self, keyed: Keyed, key: str | None, place: int | None) -> Row:
-        """Return the row of an event: under its own key, else the delivery's and its place in it, else a new id."""
-        own, event = keyed
+    def row(self, keyed: KeyedEvent, key: str | None, index: int | None) -> Row:
+        """Return the row of an event. Its id follows from its own key, or from the delivery's key and its index."""
         key = self._key or key
-        if own is not None and self._signed is None:
-            return row(event, id_of_key(STREAM.name, f"cloudevent\n{own}"), self.received)
-        # One event alone is the first of many: what is delivered again as an array of one is the same event.
-        name = f"delivery\n{key}\n{place}" if place else f"delivery\n{key}"
-        return row(event, id_of_key(STREAM.name, name) if key is not None else new_id(), self.received)
+        if keyed.key and not self._signed_id:
+            id = id_of_key(STREAM.name, f"cloudevent\n{keyed.key}")
+        elif key:
+            # An event alone has the id of the first event of a batch: sent again as an array of one, it is a repeat.
+            id = id_of_key(STREAM.name, f"delivery\n{key}\n{index}" if index else f"delivery\n{key}")
+        else:
+            id = new_id()
+        return row(keyed.event, id, self._now)
 
 
 def _is_json(body: bytes) -> bool:
@@ -147,57 +140,41 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _converted(decoder: Decoder[WebhookEvent], mapped: cloudevents.Mapped | InvalidEvent) -> Keyed | InvalidEvent:
-    if isinstance(mapped, InvalidEvent):
-        return InvalidEvent([fault(*one) for one in mapped.faults])
-    key, event = mapped
-    converted = decoder.convert(event)
-    if isinstance(converted, InvalidEvent):
-        return InvalidEvent([_in_their_words(one) for one in converted.faults])
-    return key, converted
-
-
-def _in_their_words(one: Fault) -> Fault:
-    """A fault of a field by the name that the sender of a CloudEvent gave it."""
-    return fault(cloudevents.WORDS[one.field], one.type, one.message.removeprefix(one.field).lstrip())
-
-
 def _received_at(verdict: Verdict) -> datetime:
-    """When an event was received first."""
-    received: datetime = (
-        verdict.record["received_at"] if verdict.state == "known" and verdict.record else verdict.row[-1]
-    )
-    return received
+    """Return when an event was first received."""
+    record = verdict.record if verdict.state == "known" else None
+    received_at: datetime = record["received_at"] if record else verdict.row[-1]
+    return received_at
 
 
-def _answer_many(verdicts: Sequence[Verdict], now: datetime) -> web.Response:
-    taken = [verdict for verdict in verdicts if not verdict.error]
-    wrong = {index: verdict.error for index, verdict in enumerate(verdicts) if verdict.error}
-    if not taken:
-        return _refused(wrong)
-    duplicates = sum(verdict.state == "known" for verdict in taken)
+def _batch_response(verdicts: Sequence[Verdict]) -> web.Response:
+    accepted = [verdict for verdict in verdicts if not verdict.error]
+    if not accepted:
+        return _refused_batch([verdict.error for verdict in verdicts if verdict.error])
+    duplicates = sum(verdict.state == "known" for verdict in accepted)
     receipt = BatchReceipt(
-        accepted=len(taken) - duplicates,
+        accepted=len(accepted) - duplicates,
         duplicates=duplicates,
-        event_ids=[verdict.row[0] for verdict in taken],
-        received_at=iso(min(map(_received_at, taken), default=now)),
-        rejected=[RejectedEvent(index, _faults(error)) for index, error in wrong.items()],
+        event_ids=[verdict.row[0] for verdict in accepted],
+        received_at=iso(min(map(_received_at, accepted))),
+        rejected=[
+            RejectedEvent(index, _faults(verdict.error)) for index, verdict in enumerate(verdicts) if verdict.error
+        ],
     )
-    return json_response(ReceivedBatch(True, TAKEN, receipt))
+    return json_response(ReceivedBatch(True, MESSAGE, receipt))
 
 
-def _refused(wrong: Mapping[int, StatsError]) -> web.Response:
-    """The answer to a batch without a valid event. Raises KeyReused where that is all that is wrong."""
-    first = next(iter(wrong.values()))
-    if all(isinstance(error, KeyReused) for error in wrong.values()):
-        raise first
+def _refused_batch(errors: Sequence[StatsError]) -> web.Response:
+    """Return the 400 for a batch without a valid event. Raises KeyReused if all of them have used keys."""
+    if all(isinstance(error, KeyReused) for error in errors):
+        raise errors[0]
     faults = [
-        msgspec.structs.replace(one, path=[index, *one.path])
-        for index, error in wrong.items()
-        for one in _faults(error)
+        msgspec.structs.replace(fault, path=[index, *fault.path])
+        for index, error in enumerate(errors)
+        for fault in _faults(error)
     ]
     return json_response(InvalidWebhook.of(InvalidEvent(faults)), 400)
 
 
 def _faults(error: StatsError) -> list[Fault]:
-    return faults_of(error) if isinstance(error, InvalidEvent) else [fault("", "any.key", str(error))]
+    return faults_of(error) if isinstance(error, InvalidEvent) else [Fault.of("", "any.key", str(error))]

@@ -1,11 +1,12 @@
-"""Reading webhook events: the list in pages, the statistics of a window, the window as a file."""
+"""Reading webhook events: the pages, the statistics and the export of a window, and the overview."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +23,7 @@ from statsd.streams.webhooks.answers import (
     COUNTS,
     OVERVIEW,
     PAGE,
-    RECEIVED,
+    RECEIVED_AT,
     STORED,
     EventCounts,
     EventFile,
@@ -40,19 +41,18 @@ from statsd.web.asked import LINES, limit, parameters
 from statsd.web.operation import Operation, Parameter, answer
 from statsd.web.times import iso, utc
 
-MOST_EVENTS = 1_000  # of one GET /events
+MOST_EVENTS = 1_000  # of a page
+PAGING = timedelta(hours=1)  # how long a cursor works after the first page of its window
 QUERIES = sql.load("webhooks")
 
-FILTER = {
-    "filter": Parameter(Literal["hour", "day", "week"], "the window, by when events were received", default="hour")
-}
+FILTER = {"filter": Parameter(Literal["hour", "day", "week"], "the window, by the time of receipt", default="hour")}
 
 
 @Operation(
     origins="any",
     query={
         **FILTER,
-        "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many", default=100),
+        "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many events", default=100),
         "cursor": Parameter(str, "the `nextCursor` of the previous page"),
     },
     answers={
@@ -67,69 +67,61 @@ FILTER = {
 async def get_events(request: web.Request) -> web.Response:
     """List the events of the last hour, day or week, newest first.
 
-    For the next page, send the answer's `nextCursor` as `cursor`. It stays in the window of the first page, and is good
-    for an hour.
+    For the next page, send the answer's `nextCursor` as `cursor`. All pages show the window of the first page, and
+    cursors work for an hour after it.
     """
-    asked = parameters(request, "filter", "limit", "cursor")
-    name, most = _filter(asked), limit(asked, 100, MOST_EVENTS)
-    _, since, *before = _place(asked, name)
-    rows = await ask("events", request.app[POOL].fetch(QUERIES["page"], since, *before, most + 1))
-    more, rows = len(rows) > most, rows[:most]
-    following = _cursor((name, since, rows[-1]["received_at"], rows[-1]["id"])) if more else None
-    page = EventPage([stored_event(row) for row in rows], len(rows), name, following)
-    return json_response(Events(True, page))
+    query = parameters(request, "filter", "limit", "cursor")
+    name, size = _filter(query), limit(query, 100, MOST_EVENTS)
+    _, since, *before = _position(query, name)
+    rows = await ask("events", request.app[POOL].fetch(QUERIES["page"], since, *before, size + 1))
+    is_last, rows = len(rows) <= size, rows[:size]
+    cursor = None if is_last else _cursor((name, since, rows[-1]["received_at"], rows[-1]["id"]))
+    return json_response(Events(True, EventPage([stored_event(row) for row in rows], len(rows), name, cursor)))
 
 
-def _filter(asked: Mapping[str, str]) -> str:
-    name = asked.get("filter", "hour")
+def _filter(query: Mapping[str, str]) -> str:
+    name = query.get("filter", "hour")
     if name not in windows.NAMES:
         raise BadRequest(400, 'Invalid filter parameter. Must be "hour", "day", or "week"')
     return name
 
 
 def stored_event(record: asyncpg.Record) -> StoredEvent:
-    """Return an event as clients read it."""
+    """Return a record as clients see it."""
     metadata = UNSET if record["metadata"] is None else msgspec.Raw(compact(record["metadata"]))
     when, received = iso(record["timestamp"]), iso(record["received_at"])
     return StoredEvent(record["id"], record["event_type"], record["user_id"], when, received, metadata)
 
 
+class Position(NamedTuple):
+    """Where a page begins: after an event, in a window."""
+
+    window: str
+    since: datetime
+    received_at: datetime
+    id: UUID
+
+
 END = (datetime(2100, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
-Place = tuple[str, datetime, datetime, UUID]
-"""In the window of this name, begun then: behind the event received then, of this id."""
 
 
-PAGING = timedelta(hours=1)
-"""How long a window may be paged through after its first page."""
-
-
-def _place(asked: Mapping[str, str], name: str) -> Place:
+def _position(query: Mapping[str, str], name: str) -> Position:
+    """Return where the page begins. Raises BadRequest (400) for an invalid or old cursor."""
     begins = windows.start(name, datetime.now(UTC))
-    if "cursor" not in asked:
-        return name, begins, *END
-    given: Place = _decoded(asked["cursor"], Place)
-    try:
-        place = (given[0], utc(given[1]), utc(given[2]), given[3])
-        if name == place[0] and place[1] >= begins - PAGING and given[1].tzinfo and given[2].tzinfo:
-            return place
-    except (ValueError, OverflowError):  # a time that no event can have
-        pass
+    if "cursor" not in query:
+        return Position(name, begins, *END)
+    with suppress(ValueError, OverflowError, msgspec.MsgspecError):
+        encoded = base64.urlsafe_b64decode(query["cursor"].encode() + b"===")
+        window, since, received_at, id = msgspec.json.decode(encoded, type=Position)
+        if window == name and utc(since) >= begins - PAGING and since.tzinfo and received_at.tzinfo:
+            return Position(name, utc(since), utc(received_at), id)
     raise BadRequest(
         400, f'cursor must be the nextCursor of an answer for filter "{name}", whose first page is not an hour old'
     )
 
 
-def _cursor(place: Any) -> str:
-    """Return the cursor of a place, which is anything that JSON can hold."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode()
-
-
-def _decoded(cursor: str, kind: Any) -> Any:
-    """Return the place of a cursor, of the type `kind`. Raises BadRequest (400) for what is none of ours."""
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode() + b"==="), type=kind)
-    except (ValueError, msgspec.MsgspecError):
-        raise BadRequest(400, "cursor must be the nextCursor of an answer to the same question") from None
+def _cursor(position: Any) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
 
 
 @Operation(
@@ -148,16 +140,17 @@ def _decoded(cursor: str, kind: Any) -> Any:
 async def get_stats(request: web.Request) -> web.Response:
     """Count the events of a window by type.
 
-    `totalEvents` and `statistics` are of the window; `invalidEvents` is all that were ever refused. At most 1,000 types
-    have a name: the largest of those that came first on their day. `otherEvents`, if there are any, counts all others.
+    `totalEvents` and `statistics` count the window; `invalidEvents` counts all events that were ever refused. On each
+    day, the first 1,000 types are counted by name. `statistics` has the 1,000 largest types of the window, and
+    `otherEvents` counts the rest, if any.
     """
     name = _filter(parameters(request, "filter"))
     begins = windows.start(name, datetime.now(UTC))
-    found = await ask("statistics", request.app[POOL].fetchrow(QUERIES["statistics"], name, begins))
-    assert found is not None  # aggregates always give a row
-    statistics = msgspec.json.decode(found["statistics"], type=dict[str, int])
-    others = found["total"] - found["named"]
-    counts = EventCounts(found["total"], found["invalid"], statistics, name, others or UNSET)
+    totals = await ask("statistics", request.app[POOL].fetchrow(QUERIES["statistics"], name, begins))
+    assert totals is not None  # aggregates always return a row
+    statistics = msgspec.json.decode(totals["statistics"], type=dict[str, int])
+    others = totals["total"] - totals["named"]
+    counts = EventCounts(totals["total"], totals["invalid"], statistics, name, others or UNSET)
     return tagged_response(request, EventStats(True, counts))
 
 
@@ -178,7 +171,7 @@ async def export_csv(request: web.Request) -> web.StreamResponse:
         200: answer(
             "a file",
             ExportedEvents,
-            file=ExportedEvents(True, EventFile("hour", RECEIVED, PAGE.events, PAGE.count)),
+            file=ExportedEvents(True, EventFile("hour", RECEIVED_AT, PAGE.events, PAGE.count)),
         )
     },
 )
@@ -188,8 +181,8 @@ async def export_json(request: web.Request) -> web.StreamResponse:
 
 
 def _document(name: str, now: datetime) -> Lines:
-    told = msgspec.json.encode({"filter": name, "exportedAt": iso(now)})
-    head = b'{"success":true,"data":' + told[:-1] + b',"events":['
+    fields = msgspec.json.encode({"filter": name, "exportedAt": iso(now)})
+    head = b'{"success":true,"data":' + fields[:-1] + b',"events":['
     return export.json(head, stored_event, lambda count: b'],"totalCount":%d}}' % count)
 
 
@@ -199,7 +192,7 @@ def _document(name: str, now: datetime) -> Lines:
     answers={200: answer("a file", texts={LINES[0]: f"{msgspec.json.encode(STORED).decode()}\n"})},
 )
 async def export_ndjson(request: web.Request) -> web.StreamResponse:
-    """Export the events of a window as one JSON object a line, newest first."""
+    """Export the events of a window as one JSON object per line, newest first."""
     return await _export(request, "ndjson", LINES[0], lambda name, now: export.ndjson(stored_event))
 
 
@@ -211,7 +204,7 @@ def _cells(record: asyncpg.Record) -> list[str]:
 async def _export(
     request: web.Request, kind: str, media: str, lines: Callable[[str, datetime], Lines]
 ) -> web.StreamResponse:
-    """Answer with a file of the window; `lines` hears its name, and the moment that all of the answer is of."""
+    """Send a window as a file; `lines` makes its encoder from the name of the window and the current time."""
     name, now = _filter(parameters(request, "filter")), datetime.now(UTC)
     headers = {
         "Content-Type": media,
@@ -224,10 +217,12 @@ async def _export(
 
 @Operation(
     origins="any",
-    answers={200: answer("60 minutes, 24 hours and 7 days, all of them", WebhooksOverview, overview=OVERVIEW)},
+    answers={
+        200: answer("all 60 minutes, 24 hours and 7 days, empty ones included", WebhooksOverview, overview=OVERVIEW)
+    },
 )
 async def get_overview(request: web.Request) -> web.Response:
-    """Get the counts of webhook events, and the three windows with their bins and largest types.
+    """Get the counts of webhook events, and the bins and largest types of the three windows.
 
     This is the payload of the topic `webhooks` on `/ws`.
     """

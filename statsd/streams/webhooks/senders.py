@@ -1,8 +1,8 @@
-"""Who may post webhooks: senders of the key (WEBHOOK_API_KEY) and of signatures (WEBHOOK_SECRET), where these are set.
+"""Authentication of senders: the API key (WEBHOOK_API_KEY) and signatures (WEBHOOK_SECRET), if these are set.
 
-Signatures are those of Standard Webhooks (standard-webhooks specification, symmetric scheme `v1`): the sender signs
-`webhook-id.webhook-timestamp.body` with HMAC-SHA256 and a secret both know. A signature is good for five minutes before
-and after its timestamp; while a secret is replaced, both the old and the new one may be configured.
+Signatures follow the Standard Webhooks specification (symmetric scheme `v1`): the sender signs
+`webhook-id.webhook-timestamp.body` with HMAC-SHA256 and a shared secret. A signature is valid for five minutes before
+and after its timestamp. To replace a secret, both the old and the new one may be configured for a while.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from statsd.web.operation import Guard, Parameter
 
 TOLERANCE_SECONDS = 300
 NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
-MOST_SIGNATURES = 16  # in one header: a sender has one for each of its few secrets
+MOST_SIGNATURES = 16  # in one header: a sender makes one with each of its few secrets
 
-KEY = "Required where WEBHOOK_API_KEY is set, beside the signature if that is required, too."
+KEY = "Required if WEBHOOK_API_KEY is set, in addition to a signature if WEBHOOK_SECRET is set."
 SIGNATURE = (
-    "Required where WEBHOOK_SECRET is set, beside the key if that is required, too: a Standard Webhooks signature"
+    "Required if WEBHOOK_SECRET is set, in addition to the key if WEBHOOK_API_KEY is set: a Standard Webhooks signature"
     " (`v1,` and base64) of webhook-id, webhook-timestamp and the body."
 )
 GUARDS = [
     Guard(name, {"type": "apiKey", "in": "header", "name": header, "description": about}, optional=True)
     for name, header, about in (("key", "X-API-Key", KEY), ("signature", "webhook-signature", SIGNATURE))
 ]
-HEADERS = {"webhook-timestamp": Parameter(str, "when a delivery was signed, in seconds since 1970")}
+HEADERS = {"webhook-timestamp": Parameter(str, "the time of the signature, in seconds since 1970")}
 
 
 def check_api_key(request: web.Request) -> None:
@@ -48,7 +48,7 @@ def check_api_key(request: web.Request) -> None:
 
 
 def signed_id(request: web.Request, body: bytes) -> str | None:
-    """Return the id of a signed delivery; None where no signature is required.
+    """Return the id of a signed delivery; None if no signature is required.
 
     Raises BadRequest (401) that says what is wrong with the signature.
     """
@@ -57,7 +57,7 @@ def signed_id(request: web.Request, body: bytes) -> str | None:
         return None
     id = verify(secrets, request.headers, body, time.time())
     if cloudevents.is_binary(request.headers):
-        raise refused("it does not cover ce-* headers: send the CloudEvent in structured mode")
+        raise _invalid("it does not cover ce-* headers: send the CloudEvent in structured mode")
     return id
 
 
@@ -67,27 +67,27 @@ def sign(key: bytes, id: str, timestamp: int, body: bytes) -> str:
 
 
 def verify(secrets: Sequence[bytes], headers: CIMultiDictProxy[str], body: bytes, now: float) -> str:
-    """Return the id of a message that one of the secrets signed. Raises BadRequest (401) that says what is wrong.
+    """Return the id of a message signed with one of the secrets. Raises BadRequest (401) that says what is wrong.
 
-    `now` is in seconds since 1970. The time is checked first, so that nothing is computed for an old message.
+    `now` is in seconds since 1970. The time is checked first, so that no signature is computed for an old message.
     """
     id, timestamp, signatures = (_only(headers, name) for name in NAMES)
-    if "." in id:  # with one, the same signature would fit another id and another timestamp
-        raise refused("webhook-id must not hold a full stop")
+    if "." in id:  # it separates the signed parts: the signature would also fit another split of them
+        raise _invalid("webhook-id must not hold a full stop")
     if not id.isprintable():  # aiohttp keeps bytes that are not UTF-8 as surrogates
-        raise refused("webhook-id must be printable text")
+        raise _invalid("webhook-id must be printable text")
     if not re.fullmatch(r"\d{1,12}", timestamp, re.ASCII):
-        raise refused("webhook-timestamp must be whole seconds since 1970")
+        raise _invalid("webhook-timestamp must be whole seconds since 1970")
     if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         age = "old" if int(timestamp) < now else "far in the future"
-        raise refused(f"webhook-timestamp is too {age}: it may differ by {TOLERANCE_SECONDS} seconds from our clock")
+        raise _invalid(f"webhook-timestamp is too {age}: it may differ by {TOLERANCE_SECONDS} seconds from our clock")
     texts = [text.removeprefix("v1,") for text in signatures.split(" ") if text.startswith("v1,")]
     received = [_decoded(text) for text in texts[:MOST_SIGNATURES]]
     expected = [_digest(key, id, timestamp, body) for key in secrets]
-    # Every pair is compared, so that the time taken does not tell which one was nearly right.
+    # Every pair is compared, so that the time taken does not reveal which signature matches.
     matches = [hmac.compare_digest(signature, digest) for signature in received for digest in expected]
     if not any(matches):
-        raise refused("webhook-signature does not match the id, the timestamp and the body")
+        raise _invalid("webhook-signature does not match the id, the timestamp and the body")
     return id
 
 
@@ -97,8 +97,10 @@ def _digest(key: bytes, id: str, timestamp: str, body: bytes) -> bytes:
 
 def _only(headers: CIMultiDictProxy[str], name: str) -> str:
     values = headers.getall(name, [])
-    if len(values) != 1 or not values[0]:
-        raise refused(f"the header {name} is " + ("missing" if not values or not values[0] else "there twice"))
+    if not values or not values[0]:
+        raise _invalid(f"the header {name} is missing")
+    if len(values) > 1:
+        raise _invalid(f"duplicate header {name}")
     return values[0]
 
 
@@ -109,6 +111,6 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-def refused(reason: str) -> BadRequest:
-    """Return the answer (401) to a message with a wrong signature."""
+def _invalid(reason: str) -> BadRequest:
+    """Return the error (401) for a message with an invalid signature."""
     return BadRequest(401, f"Invalid webhook signature: {reason}")

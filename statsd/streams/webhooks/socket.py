@@ -1,4 +1,4 @@
-"""Webhook events over a WebSocket, in the words of their contract: a `{"stats":…}` at once, and after every change."""
+"""Webhook events over a WebSocket: a frame `{"stats":…}` at once, and after every change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statsd.web.operation import Operation, answer
 
 
 def stats(payload: bytes) -> bytes:
-    """Frame the statistics of webhook events as their contract has them."""
+    """Return the frame of a snapshot."""
     return b'{"stats":' + payload + b"}"
 
 
@@ -33,6 +33,6 @@ class StatsFrame(msgspec.Struct):
 async def get_events_socket(request: web.Request) -> web.WebSocketResponse:
     """Open a WebSocket for the statistics of webhook events.
 
-    A `{"stats":…}` comes at once, and after every change. Clients need not send anything.
+    The server sends a frame `{"stats":…}` at once, and after every change. Clients need not send anything.
     """
     return await converse(request, CONTRACT)

@@ -1,7 +1,7 @@
 """Windows of time: the last hour, day and week, each made of whole UTC bins.
 
-The list, the statistics, the exports and the chart of a window agree because a window is exactly its bins: the running
-minute and the 59 before it, the running hour and 23, the running day and 6.
+A window is exactly its bins: the current minute and the 59 before it, the current hour and the 23 before it, the
+current day and the 6 before it. So its list, statistics, exports and chart agree.
 """
 
 from __future__ import annotations
