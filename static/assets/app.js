@@ -15,6 +15,9 @@ import { Feed } from "./wire/feed.js";
 import { session } from "./wire/session.js";
 import { Store } from "./wire/store.js";
 
+/** @import { MakePanel } from "./cards/panel.js" */
+
+/** @type {MakePanel<any>[]} */
 const PANELS = [makeLogins, makeWebhooks, makeUsage, makeTransfers, makePageviews];
 
 /** Addresses of the server that stand for a view of a panel. */
