@@ -15,6 +15,9 @@ import { Feed } from "./wire/feed.js";
 import { session } from "./wire/session.js";
 import { Store } from "./wire/store.js";
 
+/** @import { MakePanel } from "./cards/panel.js" */
+
+/** @type {MakePanel<any>[]} */
 const PANELS = [makeLogins, makeWebhooks, makeUsage, makeTransfers, makePageviews];
 
 /** Addresses of the server that stand for a view of a panel. */
@@ -66,10 +69,18 @@ window.setInterval(renderSoon, 1_000);
 
 const notice = hooked("data-notice");
 let noticeTimer = 0;
-store.addEventListener("notice", (event) => {
-  if (!(event instanceof CustomEvent)) return;
+/** @param {string} words */
+function showNotice(words) {
   notice.hidden = false;
-  setText(notice, `The server says: ${event.detail}`);
+  setText(notice, words);
   window.clearTimeout(noticeTimer);
   noticeTimer = window.setTimeout(() => (notice.hidden = true), NOTICE_MS);
+}
+
+store.addEventListener("notice", (event) => {
+  if (event instanceof CustomEvent) showNotice(`The server says: ${event.detail}`);
+});
+// No field of a payload is checked while the page runs: a server of another version may send what it cannot show.
+window.addEventListener("error", ({ error }) => {
+  if (error) showNotice("This page cannot show what the server sends. Reload it: the server may have been updated.");
 });

@@ -11,38 +11,43 @@ import { makeSheet, tableLines } from "./table.js";
 /** @import { Drawing } from "../figures/drawings.js" */
 /** @import { Row } from "../figures/rows.js" */
 /** @import { Tone } from "../widgets/form.js" */
-/** @import { Json } from "../wire/read.js" */
 /** @import { Column } from "./table.js" */
 /**
+ * @template Payload what its panel shows
  * @typedef {object} Frame
  * @property {string} id
  * @property {string} title
- * @property {(payload: Json) => string} [heading] the title, with the subject of these numbers
- * @property {string | ((payload: Json) => string)} hint
+ * @property {(payload: Payload) => string} [heading] the title, with the subject of these numbers
+ * @property {string | ((payload: Payload) => string)} hint
  * @property {"third" | "side" | "half" | "wide" | "full"} width a `side` is a third beside a wide card, or below it
  */
 /**
+ * @template Payload
  * @typedef {object} Sheet
  * @property {Column[]} columns
- * @property {(payload: Json) => Row[]} rows
+ * @property {(payload: Payload) => Row[]} rows
  * @property {boolean} [footed] the last row sums up the others
  * @property {Drawing} [drawing] without one the card is only a table
- * @property {(payload: Json) => Lead[]} [lead] sentences above the table
- * @property {string | ((payload: Json) => string)} [bare] stands in place of no rows
+ * @property {(payload: Payload) => Lead[]} [lead] sentences above the table
+ * @property {string | ((payload: Payload) => string)} [bare] stands in place of no rows
  * @property {HTMLElement[]} [tools] further buttons
  */
 /** @typedef {{words: string, tone: Tone}} Lead */
-/** @typedef {{node: HTMLElement, show: (payload: Json) => void, tools?: HTMLElement[]}} Content */
-/** @typedef {Frame & Sheet} SheetCard */
-/** @typedef {Frame & {content: () => Content}} ContentCard a card with content of its own instead of rows */
-/** @typedef {SheetCard | ContentCard} Card */
-/** @typedef {{show: (payload: Json) => void, discard: () => void}} Shown `discard` removes its charts for good */
+/** @template Payload @typedef {{node: HTMLElement, show: (payload: Payload) => void, tools?: HTMLElement[]}} Content */
+/** @template Payload @typedef {Frame<Payload> & Sheet<Payload>} SheetCard */
+/**
+ * @template Payload
+ * @typedef {Frame<Payload> & {content: () => Content<Payload>}} ContentCard a card with content of its own instead of rows
+ */
+/** @template Payload @typedef {SheetCard<Payload> | ContentCard<Payload>} Card */
+/** @template Payload @typedef {{show: (payload: Payload) => void, discard: () => void}} Shown `discard` removes its charts for good */
 /** @typedef {{section: HTMLElement, body: HTMLElement, tools: HTMLElement}} Parts */
 
 /**
+ * @template Payload
  * @param {string} panel the panel's id
- * @param {Card} card
- * @returns {Shown & {section: HTMLElement}}
+ * @param {Card<Payload>} card
+ * @returns {Shown<Payload> & {section: HTMLElement}}
  */
 export function makeCard(panel, card) {
   const title = `${panel}-${card.id}-title`;
@@ -70,7 +75,7 @@ export function makeCard(panel, card) {
   };
 }
 
-/** @param {Parts} parts @param {Content} content @returns {Shown} */
+/** @template Payload @param {Parts} parts @param {Content<Payload>} content @returns {Shown<Payload>} */
 function fillWithContent({ section, body, tools }, content) {
   section.dataset.own = "";
   body.append(content.node);
@@ -78,7 +83,7 @@ function fillWithContent({ section, body, tools }, content) {
   return { show: content.show, discard() {} };
 }
 
-/** @param {Parts} parts @param {string} panel @param {SheetCard} card @returns {Shown} */
+/** @template Payload @param {Parts} parts @param {string} panel @param {SheetCard<Payload>} card @returns {Shown<Payload>} */
 function fillWithSheet({ section, body, tools }, panel, card) {
   const { sheet, show: showTable } = makeSheet(card.title, card.columns);
   body.append(sheet);

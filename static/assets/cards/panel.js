@@ -10,42 +10,46 @@ import { makeTiles } from "./tiles.js";
 
 /** @import { Guide } from "../widgets/guide.js" */
 /** @import { Source } from "../wire/feed.js" */
-/** @import { Json } from "../wire/read.js" */
 /** @import { Link, Snapshot, Store } from "../wire/store.js" */
 /** @import { Card, Shown } from "./card.js" */
 /** @import { Message } from "./states.js" */
 /** @import { Tile } from "./tiles.js" */
 /**
+ * @template Payload what it shows
+ * @template [Topic=Payload] what its topic brings
  * @callback MakePanel what a file or folder in panels/ exports
  * @param {Store} store
  * @param {() => void} changed asks for a new drawing
  * @param {() => void} clear removes the numbers on screen at once
- * @returns {Panel}
+ * @returns {Panel<Payload, Topic>}
  */
 /**
+ * @template Payload
+ * @template [Topic=Payload]
  * @typedef {object} Panel
  * @property {string} id also its address: `/#logins`
  * @property {string} title
  * @property {string} hint
  * @property {Source} source
- * @property {Tile[]} tiles
- * @property {Card[]} cards
- * @property {(payload: Json) => boolean} isEmpty whether nothing was ever stored
- * @property {(payload: Json) => string} summary the panel in a sentence, for screen readers
+ * @property {Tile<Payload>[]} tiles
+ * @property {Card<Payload>[]} cards
+ * @property {(payload: Payload) => boolean} isEmpty whether nothing was ever stored
+ * @property {(payload: Payload) => string} summary the panel in a sentence, for screen readers
  * @property {Guide} guide
- * @property {(payload: Json) => string} [remark] what is special about these numbers, or nothing
+ * @property {(payload: Payload) => string} [remark] what is special about these numbers, or nothing
  * @property {HTMLElement} [bar] where the reader picks what to see
  * @property {HTMLElement} [corner] stands opposite the heading
  * @property {Gate} [gate]
  * @property {() => Source[]} [sources] further topics it needs
  * @property {() => void} [read] follows the address
  * @property {() => void} [enter] the panel comes on screen
- * @property {(known: Known, now: number) => Known} [complete] adds the numbers that it queries itself
+ * @property {(known: Known<Topic>, now: number) => Known<Payload>} [complete] adds the numbers that it queries itself
  */
 /**
+ * @template Payload
  * @typedef {object} Known
  * @property {Link} link
- * @property {Snapshot | undefined} snapshot
+ * @property {Snapshot<Payload> | undefined} snapshot
  * @property {boolean} [turning] these numbers are of the previous choice; those of the present one are on their way
  */
 /**
@@ -56,13 +60,13 @@ import { makeTiles } from "./tiles.js";
  */
 /** @typedef {{snapshot: Snapshot | undefined, sentence: string}} View what is shown, and its state in a sentence */
 
-/** @param {MakePanel} make @param {Store} store @param {() => void} changed @param {() => void} retry */
+/** @template Payload @param {MakePanel<Payload, any>} make @param {Store} store @param {() => void} changed @param {() => void} retry */
 export function makePanel(make, store, changed, retry) {
   const panel = make(store, changed, clear);
   const message = makeMessage(retry);
   let numbers = makeNumbers(panel);
   const section = makeSection(panel, message.node, numbers.node);
-  /** @type {Json | undefined} */
+  /** @type {Payload | undefined} */
   let shown;
   let enteredAt = 0;
 
@@ -80,7 +84,7 @@ export function makePanel(make, store, changed, retry) {
   /** @param {number} now */
   function known(now) {
     const link = { ...store.link, since: Math.max(store.link.since, enteredAt) };
-    /** @type {Known} */
+    /** Only the panel knows what its topic brings. @type {Known<any>} */
     const own = { link, snapshot: store.snapshot(panel.source.topic) };
     return panel.complete?.(own, now) ?? own;
   }
@@ -121,18 +125,17 @@ function viewClosed(gate, link, now) {
   return { state: "closed", numbers: "none", message, snapshot: undefined, sentence: gate.sentence() };
 }
 
-/** @param {Panel} panel @param {Known} known @param {number} now */
+/** @template Payload @param {Panel<Payload, any>} panel @param {Known<Payload>} known @param {number} now */
 function viewOf(panel, { link, snapshot }, now) {
   const payload = snapshot?.payload;
   const isEmpty = payload !== undefined && panel.isEmpty(payload);
   const state = panelState(link, snapshot, isEmpty, now);
   const message = stateMessage(state, link, snapshot, now);
-  const numbers = payload ? (isEmpty ? "empty" : "some") : "none";
-  const sentence = { none: "", empty: `${panel.guide.title}.`, some: payload ? panel.summary(payload) : "" }[numbers];
+  const [numbers, sentence] = !payload ? ["none", ""] : isEmpty ? ["empty", `${panel.guide.title}.`] : ["some", panel.summary(payload)];
   return { state, numbers, message, snapshot, sentence: message ? `${message.title}.` : sentence };
 }
 
-/** @param {Panel} panel @param {HTMLElement} message @param {HTMLElement} numbers */
+/** @param {Panel<any>} panel @param {HTMLElement} message @param {HTMLElement} numbers */
 function makeSection({ id, title, hint, bar, corner, gate, guide }, message, numbers) {
   const heading = [element("h1", {}, title), element("p", { class: "hint" }, hint), ...(corner ? [corner] : [])];
   return element(
@@ -165,8 +168,9 @@ function makeMessage(retry) {
 
 /**
  * Tiles and cards.
- * @param {Panel} panel
- * @returns {Shown & {node: HTMLElement}}
+ * @template Payload
+ * @param {Panel<Payload, any>} panel
+ * @returns {Shown<Payload> & {node: HTMLElement}}
  */
 function makeNumbers(panel) {
   const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });

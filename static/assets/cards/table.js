@@ -23,9 +23,10 @@ export const LONGEST_ID = 13;
 
 /** @param {Column["kind"]} kind @param {Cell} cell @returns {string} */
 export function written(kind, cell) {
-  if (kind === "text" || kind === "name") return cell === null || cell === "" ? NONE : String(cell);
-  if (kind === "id") return cell === null ? NONE : shorten(String(cell), LONGEST_ID);
-  if (kind === "json") return cell === null ? NONE : shorten(String(cell), LONGEST_JSON);
+  if (cell === null || cell === "") return NONE;
+  if (kind === "text" || kind === "name") return String(cell);
+  if (kind === "id") return shorten(String(cell), LONGEST_ID);
+  if (kind === "json") return shorten(String(cell), LONGEST_JSON);
   if (kind === "day") return day(String(cell), "short");
   if (kind === "time") return dayAndTime(String(cell));
   if (kind === "instant") return toTheSecond(String(cell));

@@ -8,21 +8,21 @@ import { clock, count, decimal, length, lengthParts, NONE, percent } from "../fi
 import { element, setText } from "../widgets/element.js";
 import { cssValue, motionReduced } from "./theme.js";
 
-/** @import { Json } from "../wire/read.js" */
 /**
+ * @template Payload what its panel shows
  * @typedef {object} Tile
  * @property {string} id
- * @property {string | ((payload: Json) => string)} label
+ * @property {string | ((payload: Payload) => string)} label
  * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} kind a `clock` is a moment in milliseconds
- * @property {(payload: Json) => number | null} value
- * @property {(payload: Json) => string} note a smaller fact beside the number
+ * @property {(payload: Payload) => number | null} value
+ * @property {(payload: Payload) => string} note a smaller fact beside the number
  */
 
 const FLASH_MS = 900;
 /** If numbers change all the time, they are not marked every time. */
 const FLASH_PACE_MS = 4_000;
 
-/** @param {Tile[]} tiles @returns {{list: HTMLElement, show: (payload: Json) => void}} */
+/** @template Payload @param {Tile<Payload>[]} tiles @returns {{list: HTMLElement, show: (payload: Payload) => void}} */
 export function makeTiles(tiles) {
   let flashedAt = -FLASH_PACE_MS;
   const views = tiles.map((tile) => {
@@ -50,7 +50,7 @@ export function makeTiles(tiles) {
 
 /**
  * @param {HTMLElement} node
- * @param {Tile["kind"]} kind
+ * @param {Tile<unknown>["kind"]} kind
  * @param {number | null} value
  * @returns {boolean} whether it replaced another number
  */

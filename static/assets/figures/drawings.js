@@ -1,11 +1,10 @@
 // @ts-check
 /** Drawings that panels share. Each makes two things out of a card's rows: a figure, and a sentence that says the same. */
 
-import { number } from "../wire/read.js";
 import { today } from "./days.js";
 import { count, day, hour, shorten } from "./format.js";
 import { REST, seriesColour } from "./palette.js";
-import { amount, highest, inWords, largest, OTHERS, sum } from "./rows.js";
+import { amount, highest, inWords, largest, number, OTHERS, sum } from "./rows.js";
 
 /** @import { Part, Pick, Row } from "./rows.js" */
 /** @typedef {"line" | "columns" | "bars" | "doughnut"} Kind */

@@ -16,6 +16,9 @@ import { count } from "./format.js";
 /** The name of a `rest`; a real part may have the same name. */
 export const OTHERS = "Other";
 
+/** @param {Cell} [cell] @returns {number | null} null if it has no number */
+export const number = (cell) => (typeof cell === "number" ? cell : null);
+
 /** @param {Row} row @param {string} key */
 export const amount = (row, key) => Number(row[key] ?? 0);
 

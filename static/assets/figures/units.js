@@ -4,11 +4,9 @@
  * leaves out empty bins; they are filled in here.
  */
 
-import { number, text } from "../wire/read.js";
 import { count, day, dayAndTime, monthOf, time, toTheMillisecond, toTheSecond } from "./format.js";
-import { amount, highest, sum } from "./rows.js";
+import { amount, highest, number, sum } from "./rows.js";
 
-/** @import { Json } from "../wire/read.js" */
 /** @import { Drawing, Figure } from "./drawings.js" */
 /** @import { Row } from "./rows.js" */
 /**
@@ -181,13 +179,13 @@ export const unitOf = (id) => UNITS.find((unit) => unit.id === id) ?? HOUR;
 /**
  * The bins to draw, newest first.
  * @param {Unit} unit
- * @param {Json[]} counted `{time, count}` of the bins that are not empty, newest first
+ * @param {Payloads["Bin"][]} counted the bins that are not empty, newest first
  * @param {number} moment up to which the counts are known; later bins are not drawn
  * @returns {Row[]}
  */
 export function binsUpTo(unit, counted, moment) {
   const { steps } = unit;
-  const counts = new Map(counted.map((bin) => [Date.parse(text(bin.time)), number(bin.count)]));
+  const counts = new Map(counted.map(({ time, count }) => [Date.parse(time), count]));
   const times = [...counts.keys()].filter((at) => at <= moment + SKEW_MS);
   const drawn = steps
     ? Array.from({ length: unit.bins }, (_, back) => steps.before(steps.start(Math.max(moment, times[0] ?? moment)), back))

@@ -4,15 +4,15 @@
 import { today } from "../figures/days.js";
 import { perDay, perHour, ranking, ring, stackedBars } from "../figures/drawings.js";
 import { count, decimal, length, percent, percentage } from "../figures/format.js";
-import { sum } from "../figures/rows.js";
+import { amount, sum } from "../figures/rows.js";
 import { curl, synthetic } from "../widgets/guide.js";
-import { list, number, object, text } from "../wire/read.js";
 
 /** @import { Card } from "../cards/card.js" */
 /** @import { MakePanel } from "../cards/panel.js" */
 /** @import { Tile } from "../cards/tiles.js" */
 /** @import { Row } from "../figures/rows.js" */
-/** @import { Json } from "../wire/read.js" */
+/** @typedef {Payloads["LoginStatistics"]} Statistics */
+/** @typedef {Payloads["SessionStats" | "SessionSummary"]} Durations */
 
 const DEVICES = 5;
 const REGIONS = 8;
@@ -20,24 +20,18 @@ const BROWSERS = 7;
 
 /**
  * The server sends 0 if no session has finished.
- * @param {Json} stats
- * @param {string} key
+ * @param {Durations} stats
+ * @param {"minDuration" | "medianDuration" | "averageDuration" | "maxDuration"} key
  */
-const finishedLength = (stats, key) => (stats.totalSessions ? number(stats[key]) : null);
-
-/**
- * The server sends 0 if no session has finished.
- * @param {unknown} value
- */
-const average = (value) => number(value) || null;
+const finishedLength = (stats, key) => (stats.totalSessions ? stats[key] : null);
 
 /** @param {Row[]} rows */
 function withShare(rows) {
   const total = sum(rows, "logins");
-  return rows.map((row) => ({ ...row, share: percentage(number(row.logins), total) }));
+  return rows.map((row) => ({ ...row, share: percentage(amount(row, "logins"), total) }));
 }
 
-/** @type {Card} */
+/** @type {Card<Statistics>} */
 const trend = {
   id: "trend",
   title: "Logins per day",
@@ -47,11 +41,11 @@ const trend = {
     { key: "date", label: "Day (UTC)", kind: "day" },
     { key: "logins", label: "Logins", kind: "count" },
   ],
-  rows: (payload) => list(payload.loginTrends).map((row) => ({ date: text(row.date), logins: number(row.loginCount) })),
+  rows: (payload) => payload.loginTrends.map(({ date, loginCount }) => ({ date, logins: loginCount })),
   drawing: perDay("logins", "Logins"),
 };
 
-/** @type {Card} */
+/** @type {Card<Statistics>} */
 const devices = {
   id: "devices",
   title: "Devices",
@@ -65,17 +59,17 @@ const devices = {
     { key: "average", label: "Average session", kind: "seconds" },
   ],
   rows: (payload) =>
-    list(payload.deviceStats).map((row) => ({
-      device: text(row.device_type),
-      logins: number(row.count),
-      share: number(row.percentage),
-      users: number(row.unique_users),
-      average: average(row.avg_session_duration_seconds),
+    payload.deviceStats.map((row) => ({
+      device: row.device_type,
+      logins: row.count,
+      share: row.percentage,
+      users: row.unique_users,
+      average: row.avg_session_duration_seconds || null, // 0 if no session has finished
     })),
   drawing: ring("device", "logins", "Logins", DEVICES),
 };
 
-/** @type {Card} */
+/** @type {Card<Statistics>} */
 const regions = {
   id: "regions",
   title: "Regions",
@@ -89,17 +83,17 @@ const regions = {
     { key: "average", label: "Average session", kind: "seconds" },
   ],
   rows: (payload) =>
-    list(payload.regionDeviceStats).map((row) => ({
-      region: text(row.region),
-      device: text(row.device_type),
-      logins: number(row.count),
-      total: number(row.region_total),
-      average: average(row.avg_session_duration_seconds),
+    payload.regionDeviceStats.map((row) => ({
+      region: row.region,
+      device: row.device_type,
+      logins: row.count,
+      total: row.region_total,
+      average: row.avg_session_duration_seconds || null, // 0 if no session has finished
     })),
   drawing: stackedBars("region", "device", "logins", "Logins", REGIONS),
 };
 
-/** @type {Card} */
+/** @type {Card<Statistics>} */
 const hours = {
   id: "hours",
   title: "Busiest hours",
@@ -110,12 +104,11 @@ const hours = {
     { key: "logins", label: "Logins", kind: "count" },
     { key: "share", label: "Share", kind: "percent" },
   ],
-  rows: (payload) =>
-    withShare(list(payload.peakHours).map((row) => ({ hour: number(row.hour), logins: number(row.loginCount) }))),
+  rows: (payload) => withShare(payload.peakHours.map(({ hour, loginCount }) => ({ hour, logins: loginCount }))),
   drawing: perHour("logins", "Logins"),
 };
 
-/** @type {Card} */
+/** @type {Card<Statistics>} */
 const browsers = {
   id: "browsers",
   title: "Browsers",
@@ -126,12 +119,11 @@ const browsers = {
     { key: "logins", label: "Logins", kind: "count" },
     { key: "share", label: "Share", kind: "percent" },
   ],
-  rows: (payload) =>
-    withShare(list(payload.browserStats).map((row) => ({ browser: text(row.browser), logins: number(row.count) }))),
+  rows: (payload) => withShare(payload.browserStats.map(({ browser, count }) => ({ browser, logins: count }))),
   drawing: ranking("browser", "logins", "Logins", BROWSERS),
 };
 
-/** @type {Card} */
+/** @type {Card<Statistics>} */
 const sessions = {
   id: "sessions",
   title: "Sessions",
@@ -148,17 +140,17 @@ const sessions = {
     { key: "longest", label: "Longest", kind: "seconds" },
   ],
   rows: (payload) => [
-    ...list(payload.sessionStats).map((row) => sessionRow(text(row.device_type), row, row.active_sessions)),
-    sessionRow("All devices", overall(payload), overall(payload).activeSessions),
+    ...payload.sessionStats.map((row) => sessionRow(row.device_type, row, row.active_sessions)),
+    sessionRow("All devices", payload.sessionSummary, payload.sessionSummary.activeSessions),
   ],
 };
 
-/** @param {string} device @param {Json} stats @param {unknown} active @returns {Row} */
+/** @param {string} device @param {Durations} stats @param {number} active @returns {Row} */
 function sessionRow(device, stats, active) {
   return {
     device,
-    active: number(active),
-    finished: number(stats.totalSessions),
+    active,
+    finished: stats.totalSessions,
     shortest: finishedLength(stats, "minDuration"),
     median: finishedLength(stats, "medianDuration"),
     average: finishedLength(stats, "averageDuration"),
@@ -166,65 +158,57 @@ function sessionRow(device, stats, active) {
   };
 }
 
-/** @param {Json} payload */
-const overall = (payload) => object(payload.sessionSummary);
+/** @param {Statistics} payload */
+const loginsToday = (payload) => payload.loginTrends.find(({ date }) => date === today());
 
-/** @param {Json} payload */
-const loginsToday = (payload) => list(payload.loginTrends).find((row) => row.date === today());
+/** @param {Statistics} payload */
+const loginsEach = ({ sessionSummary: { totalLogins, uniqueUsers } }) => (uniqueUsers ? totalLogins / uniqueUsers : null);
 
-/** @param {Json} payload */
-function loginsEach(payload) {
-  const all = number(overall(payload).totalLogins);
-  const users = number(overall(payload).uniqueUsers);
-  return all === null || !users ? null : all / users;
-}
+/** @param {Statistics} payload */
+const finishedShare = ({ sessionSummary: { totalSessions, totalLogins } }) => percentage(totalSessions, totalLogins);
 
-/** @param {Json} payload */
-const finishedShare = (payload) =>
-  percentage(number(overall(payload).totalSessions), number(overall(payload).totalLogins));
-
-/** @type {Tile[]} */
+/** @type {Tile<Statistics>[]} */
 const tiles = [
   {
     id: "logins",
     label: "Logins",
     kind: "count",
-    value: (payload) => number(overall(payload).totalLogins),
-    note: (payload) => `${count(number(loginsToday(payload)?.loginCount))} today`,
+    value: (payload) => payload.sessionSummary.totalLogins,
+    note: (payload) => `${count(loginsToday(payload)?.loginCount ?? null)} today`,
   },
   {
     id: "users",
     label: "Users",
     kind: "count",
-    value: (payload) => number(overall(payload).uniqueUsers),
+    value: (payload) => payload.sessionSummary.uniqueUsers,
     note: (payload) => `${decimal(loginsEach(payload))} logins each`,
   },
   {
     id: "active",
     label: "Active sessions",
     kind: "count",
-    value: (payload) => number(overall(payload).activeSessions),
+    value: (payload) => payload.sessionSummary.activeSessions,
     note: () => "not logged out yet",
   },
   {
     id: "finished",
     label: "Finished sessions",
     kind: "count",
-    value: (payload) => number(overall(payload).totalSessions),
+    value: (payload) => payload.sessionSummary.totalSessions,
     note: (payload) => `${percent(finishedShare(payload))} of all`,
   },
   {
     id: "average",
     label: "Average session",
     kind: "seconds",
-    value: (payload) => finishedLength(overall(payload), "averageDuration"),
-    note: (payload) => `longest ${length(finishedLength(overall(payload), "maxDuration"))}`,
+    value: (payload) => finishedLength(payload.sessionSummary, "averageDuration"),
+    note: (payload) => `longest ${length(finishedLength(payload.sessionSummary, "maxDuration"))}`,
   },
   {
     id: "median",
     label: "Median session",
     kind: "seconds",
-    value: (payload) => finishedLength(overall(payload), "medianDuration"),
+    value: (payload) => finishedLength(payload.sessionSummary, "medianDuration"),
     note: () => "half are shorter",
   },
 ];
@@ -238,7 +222,7 @@ const example = {
   session_duration_seconds: 1800,
 };
 
-/** @type {MakePanel} */
+/** @type {MakePanel<Statistics>} */
 export const makeLogins = () => ({
   id: "logins",
   title: "Logins",
@@ -246,10 +230,10 @@ export const makeLogins = () => ({
   source: { topic: "logins", snapshot: "/logins/stats" },
   tiles,
   cards: [trend, devices, regions, hours, browsers, sessions],
-  isEmpty: (payload) => number(overall(payload).totalLogins) === 0,
+  isEmpty: (payload) => payload.sessionSummary.totalLogins === 0,
   summary: (payload) => {
-    const { totalLogins, uniqueUsers, activeSessions } = overall(payload);
-    return `${count(number(totalLogins))} logins by ${count(number(uniqueUsers))} users, ${count(number(activeSessions))} sessions active.`;
+    const { totalLogins, uniqueUsers, activeSessions } = payload.sessionSummary;
+    return `${count(totalLogins)} logins by ${count(uniqueUsers)} users, ${count(activeSessions)} sessions active.`;
   },
   guide: {
     title: "No logins yet",

@@ -5,7 +5,7 @@
  */
 
 import { count, percent, percentage } from "../figures/format.js";
-import { amount, highest, sum } from "../figures/rows.js";
+import { amount, highest, number, sum } from "../figures/rows.js";
 import { shares } from "../figures/shares.js";
 import { perBin, windowOf, WINDOWS } from "../figures/windows.js";
 import { element } from "../widgets/element.js";
@@ -14,13 +14,15 @@ import { makeMenu } from "../widgets/menu.js";
 import { makeSwitch } from "../widgets/switch.js";
 import { ask } from "../wire/ask.js";
 import { makeMemo, Query } from "../wire/query.js";
-import { isObject, list, number, object, text } from "../wire/read.js";
 
 /** @import { Card } from "../cards/card.js" */
 /** @import { MakePanel, Panel } from "../cards/panel.js" */
 /** @import { Tile } from "../cards/tiles.js" */
 /** @import { Row } from "../figures/rows.js" */
-/** @import { Json } from "../wire/read.js" */
+/** @import { Window } from "../figures/windows.js" */
+/** @typedef {Payloads["WebhooksOverview"]} Topic */
+/** @typedef {{of?: string, events?: Payloads["StoredEvent"][], reason: string}} Newest `reason`: why there are no events */
+/** @typedef {Topic & {window: Window["id"], newest: Newest}} Shown with the window that is picked */
 
 const NEWEST = 20;
 /** Names of rows that sum up others, in brackets, which no service uses in its names. */
@@ -32,34 +34,25 @@ const FORMATS = [
   { id: "ndjson", name: "NDJSON", words: "one event a line" },
 ];
 
-// The payload: the topic's, with the picked `window` and the `newest` events, or the reason why there are none.
-
-/** @param {Json} payload */
+/** @param {Shown} payload */
 const picked = (payload) => windowOf(payload.window);
 
-/** @param {Json} payload @returns {Row[]} */
+/** @param {Shown} payload */
 const bins = (payload) =>
-  list(object(payload.segmentedData)[picked(payload).id]).map((row) => ({
-    window: picked(payload).id,
-    from: text(row.timestamp),
-    events: number(row.count),
-  }));
+  payload.segmentedData[payload.window].map((row) => ({ window: payload.window, from: row.timestamp, events: row.count }));
 
-/** @param {Json} payload */
+/** @param {Shown} payload */
 const inWindow = (payload) => sum(bins(payload), "events");
 
 /**
  * The largest types, the rest, and the total of the window. Counts and percentages both add up.
- * @param {Json} payload
+ * @param {Shown} payload
  * @returns {Row[]}
  */
 function types(payload) {
   const total = inWindow(payload);
   if (!total) return [];
-  const rows = list(object(payload.segmentedTopEventTypes)[picked(payload).id]).map((row) => ({
-    type: text(row.type),
-    events: number(row.count),
-  }));
+  const rows = payload.segmentedTopEventTypes[payload.window].map((row) => ({ type: row.type, events: row.count }));
   const rest = total - sum(rows, "events");
   const all = rest > 0 ? [...rows, { type: COMPOSED.rest, events: rest, composed: "rest" }] : rows;
   const parts = shares(all.map((row) => amount(row, "events")));
@@ -71,15 +64,15 @@ function types(payload) {
 
 /**
  * The newest events that are in the window: their list may be older than the bins, or be of a longer window.
- * @param {Json} payload
+ * @param {Shown} payload
  */
 const received = (payload) =>
-  list(object(payload.newest).events).filter((row) => text(row.receivedAt) >= String(bins(payload)[0]?.from));
+  (payload.newest.events ?? []).filter(({ receivedAt }) => receivedAt >= String(bins(payload)[0]?.from));
 
-/** @param {Json} payload */
+/** @param {Shown} payload */
 const busiest = (payload) => highest(bins(payload), "events");
 
-/** @type {Card} */
+/** @type {Card<Shown>} */
 const events = {
   id: "events",
   title: "Events",
@@ -93,7 +86,7 @@ const events = {
   drawing: perBin("events", "Events"),
 };
 
-/** @type {Card} */
+/** @type {Card<Shown>} */
 const topTypes = {
   id: "types",
   title: "Top event types",
@@ -109,15 +102,15 @@ const topTypes = {
   rows: types,
 };
 
-/** @type {Card} */
+/** @type {Card<Shown>} */
 const newest = {
   id: "newest",
   title: "Newest events",
   hint: (payload) => `The last ${NEWEST} received in ${picked(payload).words}; the export has them all`,
   width: "full",
   bare: (payload) => {
-    const { of, reason } = object(payload.newest);
-    return of === payload.window ? `No events in ${picked(payload).words}` : text(reason) || "Loading…";
+    const { of, reason } = payload.newest;
+    return of === payload.window ? `No events in ${picked(payload).words}` : reason || "Loading…";
   },
   columns: [
     { key: "type", label: "Event type", kind: "name" },
@@ -128,42 +121,42 @@ const newest = {
   ],
   rows: (payload) =>
     received(payload).map((row) => ({
-      type: text(row.eventType),
-      user: text(row.userId),
-      received: text(row.receivedAt),
-      timestamp: text(row.timestamp),
-      metadata: isObject(row.metadata) ? JSON.stringify(row.metadata) : null,
+      type: row.eventType,
+      user: row.userId,
+      received: row.receivedAt,
+      timestamp: row.timestamp,
+      metadata: row.metadata ? JSON.stringify(row.metadata) : null,
     })),
 };
 
-/** @type {Tile[]} */
+/** @type {Tile<Shown>[]} */
 const tiles = [
   {
     id: "total",
     label: "Total events",
     kind: "count",
-    value: (payload) => number(payload.totalEvents),
+    value: (payload) => payload.totalEvents,
     note: () => "all time",
   },
   {
     id: "minute",
     label: "Events this minute",
     kind: "count",
-    value: (payload) => number(payload.eventsThisMinute),
-    note: (payload) => `${count(number(list(payload.eventsPerMinute).at(-2)?.count))} in the one before`,
+    value: (payload) => payload.eventsThisMinute,
+    note: (payload) => `${count(payload.eventsPerMinute.at(-2)?.count ?? null)} in the one before`,
   },
   {
     id: "window",
     label: (payload) => picked(payload).label,
     kind: "count",
     value: (payload) => (bins(payload).length ? inWindow(payload) : null),
-    note: (payload) => `since ${picked(payload).brief(text(bins(payload)[0]?.from))}`,
+    note: (payload) => `since ${picked(payload).brief(bins(payload)[0]?.from ?? "")}`,
   },
   {
     id: "busiest",
     label: (payload) => `Busiest ${picked(payload).bin}`,
     kind: "count",
-    value: (payload) => number(busiest(payload).events) || null,
+    value: (payload) => amount(busiest(payload), "events") || null,
     note: (payload) => (busiest(payload).events ? picked(payload).brief(String(busiest(payload).from)) : "no events"),
   },
   {
@@ -177,23 +170,21 @@ const tiles = [
     id: "invalid",
     label: "Invalid events",
     kind: "count",
-    value: (payload) => number(payload.invalidEvents),
-    note: (payload) => {
-      const refused = number(payload.invalidEvents);
-      return refused ? `${percent(percentage(refused, refused + (number(payload.totalEvents) ?? 0)))} of all sent` : "none was refused";
-    },
+    value: (payload) => payload.invalidEvents,
+    note: ({ invalidEvents, totalEvents }) =>
+      invalidEvents ? `${percent(percentage(invalidEvents, invalidEvents + totalEvents))} of all sent` : "none was refused",
   },
 ];
 
-/** @param {Json} payload */
+/** @param {Shown} payload */
 function remark(payload) {
-  if (number(payload.totalEvents) === 0) return "Nothing is stored yet: every event that came was refused.";
+  if (payload.totalEvents === 0) return "Nothing is stored yet: every event that came was refused.";
   return inWindow(payload) === 0 ? `No events in ${picked(payload).words}. What is stored is older.` : "";
 }
 
 const example = { eventType: "page_view", userId: "123", timestamp: "2024-01-01T12:00:00Z", metadata: { page: "home" } };
 
-/** What no choice changes. @type {Panel} */
+/** What no choice changes. @type {Panel<Shown, Topic>} */
 const ABOUT = {
   id: "webhooks",
   title: "Webhooks",
@@ -202,11 +193,11 @@ const ABOUT = {
   tiles,
   cards: [events, topTypes, newest],
   remark,
-  isEmpty: (payload) => number(payload.totalEvents) === 0 && !number(payload.invalidEvents),
+  isEmpty: (payload) => payload.totalEvents === 0 && payload.invalidEvents === 0,
   summary: (payload) => {
     const [top] = types(payload);
     const most = top ? `, most of type ${top.type}` : "";
-    return `${count(inWindow(payload))} events in ${picked(payload).words}${most}; ${count(number(payload.eventsThisMinute))} this minute.`;
+    return `${count(inWindow(payload))} events in ${picked(payload).words}${most}; ${count(payload.eventsThisMinute)} this minute.`;
   },
   guide: {
     title: "No webhook events yet",
@@ -214,17 +205,14 @@ const ABOUT = {
   },
 };
 
-/** @type {MakePanel} */
+/** @type {MakePanel<Shown, Topic>} */
 export function makeWebhooks(store, changed) {
   const picker = makeSwitch("webhooks", "Window", WINDOWS, changed);
   const menu = makeMenu("Export");
   const query = new Query(store, changed, {
     name: "webhooks events",
     key: () => picker.chosen().id,
-    async run(id) {
-      const answer = await ask(`/events?filter=${id}&limit=${NEWEST}`);
-      return { ...answer, payload: answer.payload && { events: object(answer.payload.data).events } };
-    },
+    run: (id) => ask(`/events?filter=${id}&limit=${NEWEST}`),
   });
   const memo = makeMemo();
 
@@ -248,7 +236,7 @@ export function makeWebhooks(store, changed) {
       const payload = memo([snapshot.payload, window, events?.payload, reason], () => ({
         ...snapshot.payload,
         window,
-        newest: { ...events?.payload, reason },
+        newest: { of: events?.payload.of, events: events?.payload.data.events, reason },
       }));
       const receivedAt = Math.min(snapshot.receivedAt, events?.receivedAt ?? Infinity);
       return { link: query.waiting(link), snapshot: { payload, receivedAt } };

@@ -2,18 +2,17 @@
 /** Forms that send themselves, once at a time, and say how it went. */
 
 import { send } from "../wire/ask.js";
-import { object, text } from "../wire/read.js";
 import { element, setText } from "./element.js";
 
 /** @import { Answer, Order } from "../wire/ask.js" */
-/** @import { Json } from "../wire/read.js" */
 /**
+ * @template Stored what the server answers
  * @typedef {object} OrderForm
  * @property {string} id
  * @property {string} label of its button
  * @property {HTMLElement[]} fields
  * @property {() => Order} order what to send, once all fields are valid
- * @property {(stored: Json) => string} done what is true from now on, in a sentence
+ * @property {(stored: Stored) => string} done what is true from now on, in a sentence
  */
 /** @typedef {"good" | "warn" | "bad" | "none"} Tone */
 
@@ -37,7 +36,8 @@ export function onSubmit(form, act, submit) {
 
 /**
  * A form that sends an order.
- * @param {OrderForm} form
+ * @template Stored
+ * @param {OrderForm<Stored>} form
  * @returns {{node: HTMLFormElement, clear: () => void}}
  */
 export function makeForm({ id, label, fields, order, done }) {
@@ -58,6 +58,7 @@ export function makeForm({ id, label, fields, order, done }) {
     const content = JSON.stringify(wanted);
     if (open.content !== content) open = { content, key: newKey() };
     say("Sending…");
+    /** @type {Answer<Stored>} */
     const answer = await send(wanted, open.key);
     if (answer.payload || answer.refused) open = { content: "", key: "" };
     say(...outcome(answer, done));
@@ -65,20 +66,14 @@ export function makeForm({ id, label, fields, order, done }) {
   return { node, clear: () => say("") };
 }
 
-/** @param {Answer} answer @param {OrderForm["done"]} done @returns {[string, Tone]} */
-function outcome({ payload, body, status, refused, reason }, done) {
+/** @template Stored @param {Answer<Stored>} answer @param {(stored: Stored) => string} done @returns {[string, Tone]} */
+function outcome({ payload, error, details, status, refused, reason }, done) {
   if (status === 202) return ["Accepted. It is stored as soon as the database is back.", "warn"];
   if (payload) return [done(payload), "good"];
-  const words = wordsOf(object(body));
+  const words = details.join("; ") || error;
   if (refused) return [`Refused: ${words || reason}`, "bad"];
   if (words) return [`Not stored: ${words}`, "bad"];
   return ["No answer: stored or not, sending it again counts once.", "bad"];
-}
-
-/** @param {Json} body of an error response */
-function wordsOf({ details, error }) {
-  const all = Array.isArray(details) ? details.map(text).filter(Boolean) : [];
-  return all.join("; ") || text(error);
 }
 
 /** `randomUUID` exists only on pages served over HTTPS. */

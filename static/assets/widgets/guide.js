@@ -3,7 +3,6 @@
 
 import { button, element, setText } from "./element.js";
 
-/** @import { Json } from "../wire/read.js" */
 /** @typedef {{words: string, code: string}} Step */
 /** @typedef {{title: string, steps: Step[]}} Guide */
 
@@ -65,7 +64,7 @@ export const synthetic = (stream, rate) => ({
 /**
  * @param {"POST" | "PUT"} method
  * @param {string} path
- * @param {Json} body a single quote in it ends the shell's quoting
+ * @param {object} body a single quote in it ends the shell's quoting
  * @param {...string} headers
  */
 export const curl = (method, path, body, ...headers) =>

@@ -1,19 +1,19 @@
 // @ts-check
 /** Select boxes: with a few options, or with rows that come in pages. */
 
-import { ask } from "../wire/ask.js";
-import { list, text } from "../wire/read.js";
 import { button, element, setText } from "./element.js";
 
-/** @import { Json } from "../wire/read.js" */
+/** @import { Answer } from "../wire/ask.js" */
 /** @typedef {{id: string, label: string}} Option */
 /**
+ * @template Row
+ * @template Page
  * @typedef {object} Rows
  * @property {string} label
  * @property {string} id
- * @property {string} address of their pages, newest first
- * @property {string} key of the rows in a page
- * @property {(row: Json) => string} write
+ * @property {(query: string) => Promise<Answer<Page>>} ask for a page, newest first
+ * @property {(page: Page) => NoInfer<Row>[]} rows
+ * @property {(row: Row) => string} write
  */
 
 /** The topic brings so many, if there are so many. */
@@ -25,7 +25,11 @@ const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
 /** @param {Option[]} options */
 export const makeOptions = (options) => options.map(({ id, label }) => element("option", { value: id }, label));
 
-/** A select of rows. The newest are offered; the reader can ask for older ones. */
+/**
+ * A select of rows. The newest are offered; the reader can ask for older ones.
+ * @template {{id: string}} Row
+ * @template {{next: string | null}} Page
+ */
 export class RowSelect {
   #rows;
   #select;
@@ -37,7 +41,7 @@ export class RowSelect {
   #excluded = "";
   #shown = "";
 
-  /** @param {Rows} rows */
+  /** @param {Rows<Row, Page>} rows */
   constructor(rows) {
     const { id, label } = rows;
     this.#rows = rows;
@@ -57,26 +61,26 @@ export class RowSelect {
 
   /**
    * Offers a new row, and chooses it.
-   * @param {Json} row
+   * @param {Row} row
    */
   choose(row) {
     this.#offer([row]);
-    this.#select.value = text(row.id);
+    this.#select.value = row.id;
   }
 
   /**
-   * @param {Json[]} newest
+   * @param {Row[]} newest
    * @param {string} [except] the id of a row that is not offered
    */
   show(newest, except = "") {
     this.#excluded = except;
-    if (this.#before === undefined && newest.length >= NEWEST) this.#setBefore(text(newest.at(-1)?.id));
+    if (this.#before === undefined && newest.length >= NEWEST) this.#setBefore(newest.at(-1)?.id ?? null);
     this.#offer(newest);
   }
 
-  /** @param {Json[]} rows beside those offered already */
+  /** @param {Row[]} rows beside those offered already */
   #offer(rows) {
-    for (const row of rows) this.#words.set(text(row.id), this.#rows.write(row));
+    for (const row of rows) this.#words.set(row.id, this.#rows.write(row));
     const offered = [...this.#words].filter(([id]) => id !== this.#excluded).sort(([, a], [, b]) => inOrder(a, b));
     const content = JSON.stringify(offered);
     if (content === this.#shown) return;
@@ -88,13 +92,12 @@ export class RowSelect {
   }
 
   async #load() {
-    const { address, key } = this.#rows;
     setText(this.#more, "Loading…");
-    const { payload, reason } = await ask(`${address}?limit=${PAGE}&before=${this.#before}`);
+    const { payload, reason } = await this.#rows.ask(`limit=${PAGE}&before=${this.#before}`);
     setText(this.#more, payload ? "Older…" : `Older… (${reason})`);
     if (!payload) return;
-    this.#setBefore(text(payload.next) || null);
-    this.#offer(list(payload[key]));
+    this.#setBefore(payload.next);
+    this.#offer(this.#rows.rows(payload));
   }
 
   /** @param {string | null} before */

@@ -1,19 +1,22 @@
 // @ts-check
 /** Requests to the server over HTTP. None of these functions throws: what went wrong is in the answer. */
 
-import { object, payloadOf, text } from "./read.js";
+import { isObject, isPayload, text } from "./json.js";
 
-/** @import { Json } from "./read.js" */
+/** @import { Json } from "./json.js" */
 /**
+ * @template [Payload=unknown]
  * @typedef {object} Answer
- * @property {Json} [payload]
+ * @property {Payload} [payload]
  * @property {string} reason why there is no payload, a sentence about the server; empty if there is one
  * @property {boolean} refused whether asking again is pointless
  * @property {Json} [body] the body of an error response
+ * @property {string} error what the server says is wrong; empty if it says nothing
+ * @property {string[]} details the same of each fault, if it says so
  * @property {number} status 0 without a response
  * @property {number} wait seconds until the server wants to be asked again (Retry-After), or 0
  */
-/** @typedef {{method: "POST" | "PUT", address: string, body: Json}} Order a request that changes something */
+/** @typedef {{method: "POST" | "PUT", address: ServerAddress, body: Json}} Order a request that changes something */
 
 /** The longest wait for a response. */
 export const ASK_MS = 5_000;
@@ -21,15 +24,19 @@ const JSON_TYPE = { "content-type": "application/json" };
 
 /**
  * A response that the browser has cached is sent again only if it has changed (ETag).
- * @param {string} address
+ * @template {ServerAddress} Address
+ * @param {Address} address
+ * @returns {Promise<Answer<Got<Address>>>}
  */
 export const ask = (address) => answered(address, { cache: "no-cache", headers: { accept: "application/json" } });
 
 /**
  * With `keepalive` it arrives even if the page is left; but browsers send at most 64 KiB that way.
- * @param {string} address
+ * @template [Payload=unknown]
+ * @param {ServerAddress} address
  * @param {Json} [body]
  * @param {boolean} [keepalive]
+ * @returns {Promise<Answer<Payload>>}
  */
 export const post = (address, body, keepalive = true) =>
   answered(address, {
@@ -40,21 +47,23 @@ export const post = (address, body, keepalive = true) =>
   });
 
 /**
+ * @template [Payload=unknown]
  * @param {Order} order
  * @param {string} key idempotency key: the order counts once, however often it is sent
+ * @returns {Promise<Answer<Payload>>}
  */
 export const send = ({ method, address, body }, key) =>
   answered(address, { method, headers: { ...JSON_TYPE, "idempotency-key": key }, body: JSON.stringify(body) });
 
-/** @param {string} address @param {RequestInit} request @returns {Promise<Answer>} */
+/** @param {string} address @param {RequestInit} request @returns {Promise<Answer<any>>} */
 async function answered(address, request) {
-  const answer = { reason: "", refused: false, status: 0, wait: 0 };
+  const answer = { reason: "", refused: false, status: 0, wait: 0, error: "", details: [] };
   try {
     const response = await fetch(address, { ...request, signal: AbortSignal.timeout(ASK_MS) });
     if (!response.ok) return await errorAnswer(response);
     const { status } = response;
-    const payload = status === 204 ? {} : payloadOf(await response.json());
-    return payload ? { ...answer, status, payload } : { ...answer, status, reason: "It answers with something other than numbers." };
+    const payload = status === 204 ? {} : await response.json();
+    return isPayload(payload) ? { ...answer, status, payload } : { ...answer, status, reason: "It answers with something other than numbers." };
   } catch {
     return { ...answer, reason: "It does not answer." };
   }
@@ -64,10 +73,13 @@ async function answered(address, request) {
 async function errorAnswer(response) {
   const { status, headers } = response;
   const refused = status >= 400 && status < 500 && status !== 429;
-  const body = object(await response.json().catch(() => null));
-  const words = refused ? text(body.error) : "";
+  const content = await response.json().catch(() => null);
+  const body = isObject(content) ? content : {};
+  const error = text(body.error);
+  const details = Array.isArray(body.details) ? body.details.map(text).filter(Boolean) : [];
   const wait = Number(headers.get("retry-after")) || 0;
-  return { reason: `It answers with status ${status}${words && `: ${words}`}.`, refused, body, status, wait };
+  const reason = `It answers with status ${status}${refused && error ? `: ${error}` : ""}.`;
+  return { reason, refused, body, error, details, status, wait };
 }
 
 /**

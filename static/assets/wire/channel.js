@@ -1,9 +1,9 @@
 // @ts-check
 /** A WebSocket with a heartbeat. Whatever ends it, it ends once, and is not used again. */
 
-import { isObject } from "./read.js";
+import { parse } from "./json.js";
 
-/** @import { Json } from "./read.js" */
+/** @import { Json } from "./json.js" */
 
 /** Some proxies never answer the handshake. */
 const OPEN_MS = 5_000;
@@ -62,18 +62,4 @@ export function openChannel(listener) {
   });
   socket.addEventListener("close", end);
   return { send, ping };
-}
-
-/**
- * @param {unknown} data
- * @returns {Json | null} null for anything that is not a JSON object
- */
-function parse(data) {
-  if (typeof data !== "string") return null;
-  try {
-    const frame = JSON.parse(data);
-    return isObject(frame) ? frame : null;
-  } catch {
-    return null;
-  }
 }

@@ -1,20 +1,20 @@
 // @ts-check
 /** The cookies that scripts can read, each a JSON object. The session's token is not among them: it is HttpOnly. */
 
-import { isObject } from "./read.js";
+import { parse } from "./json.js";
 
-/** @import { Json } from "./read.js" */
+/** @import { Json } from "./json.js" */
 
 /**
  * @param {string} name
- * @returns {Json | null} null if there is none, or if it is not a JSON object
+ * @returns {Json} empty if there is none, or if it is not a JSON object
  */
 export function readCookie(name) {
+  const value = all().find((cookie) => cookie.name === name)?.value ?? "";
   try {
-    const value = JSON.parse(decodeURIComponent(all().find((cookie) => cookie.name === name)?.value ?? ""));
-    return isObject(value) ? value : null;
+    return parse(decodeURIComponent(value)) ?? {};
   } catch {
-    return null;
+    return {}; // a percent sign that encodes nothing
   }
 }
 

@@ -6,14 +6,14 @@
 
 import { ask, ASK_MS } from "./ask.js";
 import { openChannel } from "./channel.js";
-import { payloadOf, text } from "./read.js";
+import { isPayload, text } from "./json.js";
 
-/** @import { Json } from "./read.js" */
+/** @import { Json } from "./json.js" */
 /** @import { Store } from "./store.js" */
 /**
  * @typedef {object} Source where a panel's numbers come from
  * @property {string} topic
- * @property {string} snapshot the address of the same payload over HTTP
+ * @property {ServerAddress} snapshot the address of the same payload over HTTP
  */
 
 /** The topic of `stats_update` frames, which clients get until they subscribe. */
@@ -116,10 +116,9 @@ export class Feed {
     else if (frame.type === "error") this.#store.notice(text(frame.message) || text(frame.error));
   }
 
-  /** @param {string} topic @param {unknown} value */
-  #put(topic, value) {
-    const payload = payloadOf(value);
-    if (!payload || !topicsOf(this.#sources).includes(topic)) return;
+  /** @param {string} topic @param {unknown} payload */
+  #put(topic, payload) {
+    if (!isPayload(payload) || !topicsOf(this.#sources).includes(topic)) return;
     this.#store.setSnapshot(topic, payload);
     this.#awaited.delete(topic);
     if (!this.#awaited.size) this.#expect(this.#live ? QUIET_MS : POLL_MS);

@@ -7,14 +7,15 @@
 import { atPace } from "./ask.js";
 import { STALE_MS } from "./store.js";
 
-/** @import { Json } from "./read.js" */
 /** @import { Link, Snapshot, Store } from "./store.js" */
-/** @typedef {{payload?: Json, reason: string, refused: boolean}} Result */
+/** @template Payload @typedef {{payload?: Payload, reason: string, refused: boolean}} Result */
+/** @template Payload @typedef {Payload & {of: string}} Kept an answer, and the key that it answers */
 /**
+ * @template Payload
  * @typedef {object} Question
  * @property {string} name under which the store keeps the answer
  * @property {() => string} key all that the answer depends on, and its `of`; nothing is asked while it is empty
- * @property {(key: string, kept: Json | undefined) => Promise<Result>} run `kept` is the previous answer
+ * @property {(key: string, kept: Kept<Payload> | undefined) => Promise<Result<Payload>>} run `kept` is the previous answer
  */
 
 /** Each answer costs the server a query: one a second is live enough. */
@@ -23,6 +24,7 @@ const PACE_MS = 1_000;
 export const HOLD_MS = 200;
 const SUCCESS = { reason: "", refused: false };
 
+/** @template {object} Payload */
 export class Query {
   #store;
   #changed;
@@ -30,12 +32,12 @@ export class Query {
   #request;
   #wanted = "";
   #wantedAt = 0;
-  /** @type {Result} */
+  /** @type {Result<Payload>} */
   #last = SUCCESS;
-  /** @type {Json | undefined} */
+  /** @type {unknown} */
   #frame;
 
-  /** @param {Store} store @param {() => void} changed @param {Question} question */
+  /** @param {Store} store @param {() => void} changed @param {Question<Payload>} question */
   constructor(store, changed, question) {
     this.#store = store;
     this.#changed = changed;
@@ -92,7 +94,7 @@ export class Query {
     return turned;
   }
 
-  /** The newest answer, perhaps to what was picked before. */
+  /** The newest answer, perhaps to what was picked before. @returns {Snapshot<Kept<Payload>> | undefined} */
   get kept() {
     return this.#store.snapshot(this.#question.name);
   }
@@ -108,7 +110,7 @@ export class Query {
 
   /**
    * @param {number} now
-   * @returns {Snapshot | undefined} the answer to show: for a moment, this may be the previous one
+   * @returns {Snapshot<Kept<Payload>> | undefined} the answer to show: for a moment, this may be the previous one
    */
   held(now) {
     return this.#wanted && (this.isCurrent || now - this.#wantedAt < HOLD_MS) ? this.kept : undefined;
@@ -126,13 +128,13 @@ export class Query {
 
 /**
  * A value that stays the same object while its parts stay the same, so that nothing is drawn twice.
- * @returns {(parts: unknown[], make: () => Json) => Json}
+ * @returns {<Value>(parts: unknown[], make: () => Value) => Value}
  */
 export function makeMemo() {
   /** @type {unknown[] | undefined} */
   let known;
-  /** @type {Json} */
-  let value = {};
+  /** @type {any} */
+  let value;
   return (parts, make) => {
     if (parts.some((part, at) => !known || part !== known[at])) value = make();
     known = parts;

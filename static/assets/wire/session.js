@@ -6,11 +6,10 @@
 
 import { post } from "./ask.js";
 import { cookieNames, dropCookie, readCookie } from "./cookies.js";
-import { number, object, text } from "./read.js";
+import { text } from "./json.js";
 
 /** @import { Answer } from "./ask.js" */
-/** @import { Json } from "./read.js" */
-/** @typedef {{id: number, username: string, age: number, gender: string}} User */
+/** @typedef {Payloads["Person"]} User */
 
 const USER = "user_data";
 /** The server allows no longer name, but anybody can write a cookie. */
@@ -32,10 +31,11 @@ class Session extends EventTarget {
     return this.#ended;
   }
 
-  /** @param {"/login" | "/register"} address @param {Json} fields @returns {Promise<Answer>} */
+  /** @param {"/login" | "/register"} address @param {Record<string, unknown>} fields @returns {Promise<Answer>} */
   async begin(address, fields) {
+    /** @type {Answer<Payloads["Session"]>} */
     const answer = await post(address, fields, false);
-    if (answer.payload) this.#become(userOf(object(answer.payload.user)), "");
+    if (answer.payload) this.#become(userOf(answer.payload.user), "");
     return answer;
   }
 
@@ -56,8 +56,8 @@ class Session extends EventTarget {
   expire(user, answer) {
     if (user !== this.#user) return;
     dropCookie(USER);
-    const words = text(answer.body?.error);
-    this.#become(null, `Your session has ended${words && ` (the server says: ${words})`}. Log in again to go on.`);
+    const words = answer.error && ` (the server says: ${answer.error})`;
+    this.#become(null, `Your session has ended${words}. Log in again to go on.`);
   }
 
   /** Somebody may have logged in or out in another tab. */
@@ -74,11 +74,10 @@ class Session extends EventTarget {
   }
 }
 
-/** @param {Json | null} fields @returns {User | null} */
-function userOf(fields) {
-  const id = number(fields?.id);
-  if (id === null) return null;
-  return { id, username: nameOf(fields?.username), age: number(fields?.age) ?? 0, gender: nameOf(fields?.gender) };
+/** @param {{[Key in keyof User]?: unknown}} fields of a cookie that anybody can write @returns {User | null} */
+function userOf({ id, username, age, gender }) {
+  if (typeof id !== "number") return null;
+  return { id, username: nameOf(username), age: Number(age) || 0, gender: nameOf(gender) };
 }
 
 /** @param {unknown} value */

@@ -1,12 +1,11 @@
 // @ts-check
 /** All that the page knows of the server: the state of the connection, and the newest payload of every topic and query. */
 
-/** @import { Json } from "./read.js" */
-
 /** @typedef {"live" | "connecting" | "polling" | "offline"} Connection */
 /**
+ * @template [Payload=unknown]
  * @typedef {object} Snapshot
- * @property {Json} payload
+ * @property {Payload} payload
  * @property {number} receivedAt milliseconds of this browser's clock
  */
 /**
@@ -24,7 +23,7 @@ export const STALE_MS = 30_000;
 export class Store extends EventTarget {
   /** @type {Link} */
   #link = { connection: "connecting", since: Date.now(), retryAt: 0, reason: "" };
-  /** @type {Map<string, Snapshot>} */
+  /** @type {Map<string, Snapshot<any>>} */
   #snapshots = new Map();
 
   get link() {
@@ -38,12 +37,16 @@ export class Store extends EventTarget {
     this.#changed();
   }
 
-  /** @param {string} topic @returns {Snapshot | undefined} */
+  /**
+   * @template [Payload=unknown] what the topic or query of this name brings
+   * @param {string} topic
+   * @returns {Snapshot<Payload> | undefined}
+   */
   snapshot(topic) {
     return this.#snapshots.get(topic);
   }
 
-  /** @param {string} topic @param {Json} payload */
+  /** @param {string} topic @param {object} payload */
   setSnapshot(topic, payload) {
     this.#snapshots.set(topic, { payload, receivedAt: Date.now() });
     this.#changed();

@@ -9,17 +9,18 @@ import { count, percentage } from "../../figures/format.js";
 import { curl, synthetic } from "../../widgets/guide.js";
 import { ask } from "../../wire/ask.js";
 import { makeMemo, Query } from "../../wire/query.js";
-import { list, number, object, text } from "../../wire/read.js";
 import { Choice } from "./choice.js";
 import { makePickers } from "./pickers.js";
-import { days, DAYS, paths, remark, tiles, users, views, where } from "./report.js";
+import { days, DAYS, paths, remark, tiles, where } from "./report.js";
 import { storage } from "./storage.js";
 import { makeTracker, scriptTag, SOME_SITE } from "./tracker.js";
 
 /** @import { Card } from "../../cards/card.js" */
-/** @import { MakePanel, Panel } from "../../cards/panel.js" */
+/** @import { Known, MakePanel, Panel } from "../../cards/panel.js" */
 /** @import { Pick } from "../../figures/rows.js" */
-/** @import { Store } from "../../wire/store.js" */
+/** @import { Answer } from "../../wire/ask.js" */
+/** @import { Snapshot, Store } from "../../wire/store.js" */
+/** @import { Reports, Shown, Topic } from "./report.js" */
 
 /** The most that `GET /stats` gives. */
 const PATHS = 100;
@@ -28,7 +29,7 @@ const SERIES_MS = 10_000;
 const HEALTH_MS = 5_000;
 const HEALTH = "health";
 
-/** @param {Pick} pick @returns {Card} */
+/** @param {Pick} pick @returns {Card<Shown>} */
 const sites = (pick) => ({
   id: "sites",
   title: "Sites today",
@@ -47,11 +48,11 @@ const sites = (pick) => ({
     { key: "share", label: "Share", kind: "percent" },
   ],
   rows: (payload) =>
-    list(payload.sites).map((row) => ({
-      site: text(row.site_id),
-      views: number(row.views),
-      users: number(row.users),
-      share: percentage(number(row.views), number(payload.totalViews)),
+    payload.sites.map(({ site_id, views, users }) => ({
+      site: site_id,
+      views,
+      users,
+      share: percentage(views, payload.totalViews),
     })),
 });
 
@@ -63,7 +64,7 @@ const visit = {
   timestamp: "'$(date -u +%FT%TZ)'",
 };
 
-/** What no choice changes. @type {Omit<Panel, "cards">} */
+/** What no choice changes. @type {Omit<Panel<Shown, Topic>, "cards">} */
 const ABOUT = {
   id: "pageviews",
   title: "Page views",
@@ -72,7 +73,7 @@ const ABOUT = {
   tiles,
   remark,
   isEmpty: (payload) => payload.report === undefined,
-  summary: (payload) => `${where(payload)}: ${count(views(payload))} views by ${count(users(payload))} users.`,
+  summary: (payload) => `${where(payload)}: ${count(payload.report.total_views)} views by ${count(payload.report.unique_users)} users.`,
   guide: {
     title: "No page views today",
     steps: [
@@ -83,7 +84,7 @@ const ABOUT = {
   },
 };
 
-/** @type {MakePanel} */
+/** @type {MakePanel<Shown, Topic>} */
 export function makePageviews(store, changed) {
   const choice = new Choice();
   const pickers = makePickers(choice, pick);
@@ -110,18 +111,23 @@ export function makePageviews(store, changed) {
     read: () => choice.read(),
     enter: () => reports.enter(),
     complete({ link, snapshot }, now) {
-      const names = list(snapshot?.payload.sites).map((row) => text(row.site_id));
-      if (snapshot) choice.setToday(text(snapshot.payload.today));
+      const names = (snapshot?.payload.sites ?? []).map(({ site_id }) => site_id);
+      if (snapshot) choice.setToday(snapshot.payload.today);
       if (!choice.site && names[0]) choice.suggest(names[0]);
       pickers.show(names);
       if (link.connection !== "offline") keepHealth(now);
-      if (!choice.site) return { link, snapshot };
+      if (!choice.site) return /** @type {Known<any>} */ ({ link, snapshot }); // without a report it is empty
       reports.follow(snapshot, now);
       const report = reports.held(now);
       if (!snapshot || !report) return { link: reports.waiting(link), snapshot: undefined };
-      const health = store.snapshot(HEALTH)?.payload;
+      /** @type {Snapshot<Shown["health"]> | undefined} */
+      const health = store.snapshot(HEALTH);
       // A new frame of the topic is drawn together with the report that it caused, and not before.
-      const payload = memo([report.payload, health, choice.site], () => ({ ...snapshot.payload, ...report.payload, health }));
+      const payload = memo([report.payload, health, choice.site], () => ({
+        ...snapshot.payload,
+        ...report.payload,
+        health: health?.payload,
+      }));
       const receivedAt = Math.min(snapshot.receivedAt, report.receivedAt);
       return { link: reports.waiting(link), snapshot: { payload, receivedAt } };
     },
@@ -133,23 +139,25 @@ export function makePageviews(store, changed) {
  * @param {Store} store
  * @param {() => void} changed
  * @param {Choice} choice
+ * @returns {Query<Reports>}
  */
 function makeReports(store, changed, choice) {
   let seriesAt = 0;
 
   /** @param {string} rest of the query string */
   const stats = (rest) => ask(`/stats?site_id=${encodeURIComponent(choice.site)}&${rest}`);
+  const askForReport = () => /** @type {Promise<Answer<Reports["report"]>>} */ (stats(`date=${choice.day}&limit=${PATHS}`));
+  const askForSeries = () =>
+    /** @type {Promise<Answer<Reports["series"]>>} */ (stats(`from=${daysAfter(choice.day, 1 - DAYS)}&to=${choice.day}&limit=1`));
 
   return new Query(store, changed, {
     name: "pageviews report",
     key: () => `${choice.site} ${choice.day}`,
     async run(key, kept) {
-      const isDue = kept?.of !== key || Date.now() - seriesAt > SERIES_MS;
+      const isDue = !kept || kept.of !== key || Date.now() - seriesAt > SERIES_MS;
       const [report, series] = await Promise.all([
-        stats(`date=${choice.day}&limit=${PATHS}`),
-        isDue
-          ? stats(`from=${daysAfter(choice.day, 1 - DAYS)}&to=${choice.day}&limit=1`)
-          : { payload: object(kept?.series), reason: "", refused: false },
+        askForReport(),
+        isDue ? askForSeries() : { payload: kept.series, reason: "", refused: false },
       ]);
       if (isDue && series.payload) seriesAt = Date.now();
       const { reason, refused } = report.reason ? report : series;

@@ -5,60 +5,43 @@ import { daysAfter } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
 import { count, day, percentage } from "../../figures/format.js";
 import { highest, sum } from "../../figures/rows.js";
-import { list, number, object, text } from "../../wire/read.js";
 
 /** @import { Card } from "../../cards/card.js" */
 /** @import { Tile } from "../../cards/tiles.js" */
-/** @import { Json } from "../../wire/read.js" */
+/**
+ * @typedef {object} Reports
+ * @property {Payloads["DayReport"]} report of the picked day
+ * @property {Payloads["SpanReport"]} series of days up to it
+ */
+/** @typedef {Payloads["PageviewsOverview"]} Topic */
+/** @typedef {Topic & Reports & {health?: Partial<Payloads["Health"]>}} Shown `health` has no checks if a proxy answered */
 
 export const DAYS = 30;
 const BARS = 10;
 
-// The payload: the topic's, with the `report` of the picked day and the `series` of days up to it.
-
-/** @param {Json} payload */
-const report = (payload) => object(payload.report);
-
-/** @param {Json} payload */
-const site = (payload) => text(report(payload).site_id);
-
-/** @param {Json} payload */
-const date = (payload) => text(report(payload).date);
-
-/** @param {Json} payload */
-export const views = (payload) => number(report(payload).total_views);
-
-/** @param {Json} payload */
-export const users = (payload) => number(report(payload).unique_users);
-
-/** @param {Json} payload */
-const topPath = (payload) => list(report(payload).top_paths)[0];
-
 /**
  * Series and report are two answers; what the report says about its day is newer.
- * @param {Json} payload
+ * @param {Shown} payload
  */
-const series = (payload) =>
-  list(object(payload.series).days).map((row) => ({
-    date: text(row.date),
-    views: row.date === date(payload) ? views(payload) : number(row.total_views),
-    users: row.date === date(payload) ? users(payload) : number(row.unique_users),
-  }));
+const series = ({ report, series }) =>
+  series.days
+    .map((row) => (row.date === report.date ? report : row))
+    .map(({ date, total_views, unique_users }) => ({ date, views: total_views, users: unique_users }));
 
-/** @param {Json} payload @param {"views" | "users"} key */
+/** @param {Shown} payload @param {"views" | "users"} key */
 function dayBefore(payload, key) {
-  const before = series(payload).find((row) => row.date === daysAfter(date(payload), -1));
+  const before = series(payload).find(({ date }) => date === daysAfter(payload.report.date, -1));
   return before ? `${count(before[key])} the day before` : "";
 }
 
-/** @param {Json} payload */
-export const where = (payload) => `${site(payload)}, ${day(date(payload), "long")}`;
+/** @param {Shown} payload */
+export const where = ({ report }) => `${report.site_id}, ${day(report.date, "long")}`;
 
-/** @type {Card} */
+/** @type {Card<Shown>} */
 export const days = {
   id: "days",
   title: "Views per day",
-  hint: (payload) => `${site(payload)}, ${DAYS} days up to ${day(date(payload), "long")}, UTC`,
+  hint: ({ report }) => `${report.site_id}, ${DAYS} days up to ${day(report.date, "long")}, UTC`,
   width: "wide",
   columns: [
     { key: "date", label: "Day (UTC)", kind: "day" },
@@ -69,12 +52,12 @@ export const days = {
   drawing: perDay("views", "Views", { value: "users", name: "Users", colour: "--series-2" }),
 };
 
-/** @type {Card} */
+/** @type {Card<Shown>} */
 export const paths = {
   id: "paths",
   title: "Top paths",
   hint: (payload) => {
-    const total = list(report(payload).top_paths).length;
+    const total = payload.report.top_paths.length;
     return total > BARS ? `${where(payload)}; ${count(total)} in the table` : where(payload);
   },
   width: "wide",
@@ -84,32 +67,40 @@ export const paths = {
     { key: "views", label: "Views", kind: "count" },
     { key: "share", label: "Share", kind: "percent" },
   ],
-  rows: (payload) =>
-    list(report(payload).top_paths).map((row) => ({
-      path: text(row.path),
-      views: number(row.views),
-      share: percentage(number(row.views), views(payload)),
-    })),
+  rows: ({ report: { top_paths, total_views } }) =>
+    top_paths.map(({ path, views }) => ({ path, views, share: percentage(views, total_views) })),
   drawing: topBars("path", "views", "Views", BARS),
 };
 
-/** @type {Tile[]} */
+/** @type {Tile<Shown>[]} */
 export const tiles = [
-  { id: "views", label: "Views", kind: "count", value: views, note: (payload) => dayBefore(payload, "views") },
-  { id: "users", label: "Users", kind: "count", value: users, note: (payload) => dayBefore(payload, "users") },
+  {
+    id: "views",
+    label: "Views",
+    kind: "count",
+    value: ({ report }) => report.total_views,
+    note: (payload) => dayBefore(payload, "views"),
+  },
+  {
+    id: "users",
+    label: "Users",
+    kind: "count",
+    value: ({ report }) => report.unique_users,
+    note: (payload) => dayBefore(payload, "users"),
+  },
   {
     id: "each",
     label: "Views per user",
     kind: "decimal",
-    value: (payload) => (users(payload) ? (views(payload) ?? 0) / (users(payload) ?? 1) : null),
+    value: ({ report }) => (report.unique_users ? report.total_views / report.unique_users : null),
     note: () => "all views ÷ users",
   },
   {
     id: "top",
     label: "Top path",
     kind: "percent",
-    value: (payload) => percentage(number(topPath(payload)?.views), views(payload)),
-    note: (payload) => text(topPath(payload)?.path) || "no views",
+    value: ({ report }) => percentage(report.top_paths[0]?.views ?? null, report.total_views),
+    note: ({ report }) => report.top_paths[0]?.path ?? "no views",
   },
   {
     id: "days",
@@ -125,13 +116,13 @@ export const tiles = [
     id: "all",
     label: "All sites today",
     kind: "count",
-    value: (payload) => number(payload.totalViews),
-    note: (payload) => (payload.siteCount === 1 ? "views on 1 site" : `views on ${count(number(payload.siteCount))} sites`),
+    value: ({ totalViews }) => totalViews,
+    note: ({ siteCount }) => (siteCount === 1 ? "views on 1 site" : `views on ${count(siteCount)} sites`),
   },
 ];
 
-/** @param {Json} payload */
-export function remark(payload) {
-  if (views(payload) !== 0 || users(payload) !== 0) return "";
-  return `No events on this day. ${site(payload)} has neither views nor users on ${day(date(payload), "long")} (UTC).`;
+/** @param {Shown} payload */
+export function remark({ report }) {
+  if (report.total_views || report.unique_users) return "";
+  return `No events on this day. ${report.site_id} has neither views nor users on ${day(report.date, "long")} (UTC).`;
 }

@@ -2,12 +2,11 @@
 /** The card that tells what became of accepted events. */
 
 import { about, bytes, count } from "../../figures/format.js";
-import { number, object, text } from "../../wire/read.js";
 
 /** @import { Card, Lead } from "../../cards/card.js" */
-/** @import { Json } from "../../wire/read.js" */
+/** @import { Shown } from "./report.js" */
 
-/** @type {Card} */
+/** @type {Card<Shown>} */
 export const storage = {
   id: "storage",
   title: "Storage",
@@ -18,35 +17,31 @@ export const storage = {
     { key: "now", label: "Now", kind: "text" },
   ],
   lead: storageLead,
-  rows: (payload) => {
-    const { database, spool, dead_letters } = object(object(payload.health).checks);
-    const { state, rows, bytes: size } = object(spool);
+  rows: ({ health }) => {
+    const checks = health?.checks;
     return [
-      { what: "Database", now: text(database) },
-      { what: "Disk queue", now: text(state) },
-      { what: "Waiting events", now: count(number(rows)) },
-      { what: "Waiting bytes", now: bytes(number(size)) },
-      { what: "Dead letters", now: count(number(dead_letters)) },
+      { what: "Database", now: checks?.database ?? null },
+      { what: "Disk queue", now: checks?.spool.state ?? null },
+      { what: "Waiting events", now: count(checks?.spool.rows ?? null) },
+      { what: "Waiting bytes", now: bytes(checks?.spool.bytes ?? null) },
+      { what: "Dead letters", now: count(checks?.dead_letters ?? null) },
     ];
   },
 };
 
-/** @param {Json} payload @returns {Lead[]} */
-function storageLead(payload) {
-  const { spool, dead_letters } = object(object(payload.health).checks);
-  const waiting = number(object(spool).rows);
-  const dead = number(dead_letters);
-  if (waiting === null) return [{ words: payload.health ? "The server does not report this" : "Loading…", tone: "none" }];
+/** @param {Shown} payload @returns {Lead[]} */
+function storageLead({ health }) {
+  if (!health?.checks) return [{ words: health ? "The server does not report this" : "Loading…", tone: "none" }];
+  const { spool, dead_letters: dead } = health.checks;
+  const { rows: waiting, oldest_seconds: oldest } = spool;
   /** @type {Lead[]} */
   const leads = [];
   if (waiting === 0) leads.push({ words: "Every accepted event is stored", tone: "good" });
   else {
     const wait = waiting === 1 ? "accepted event waits" : "accepted events wait";
-    const oldest = number(object(spool).oldest_seconds);
-    const age = oldest === null ? "" : ` (oldest ${about(oldest)})`;
-    leads.push({ words: `${count(waiting)} ${wait} on disk for the database${age}`, tone: "warn" });
+    leads.push({ words: `${count(waiting)} ${wait} on disk for the database (oldest ${about(oldest)})`, tone: "warn" });
   }
-  if (object(spool).state === "full") leads.push({ words: "The disk queue is full: new events are refused", tone: "bad" });
+  if (spool.state === "full") leads.push({ words: "The disk queue is full: new events are refused", tone: "bad" });
   if (dead)
     leads.push({ words: `${count(dead)} ${dead === 1 ? "event was" : "events were"} refused by the database`, tone: "warn" });
   return leads;

@@ -15,7 +15,7 @@ const OPTIONS = {
   'statsd("signup")': "called on the page, sends an event of your own",
 };
 
-/** @param {() => string} site @returns {ContentCard} */
+/** @param {() => string} site @returns {ContentCard<unknown>} */
 export const makeTracker = (site) => ({
   id: "tracker",
   title: "Add it to a site",

@@ -5,29 +5,29 @@ import { element } from "../../widgets/element.js";
 import { makeForm } from "../../widgets/form.js";
 import { makePopover } from "../../widgets/popover.js";
 import { RowSelect } from "../../widgets/select.js";
-import { list, text } from "../../wire/read.js";
+import { ask } from "../../wire/ask.js";
 
-/** @import { Json } from "../../wire/read.js" */
+/** @import { Topic } from "./composition.js" */
 
 /**
  * @param {(id: string) => void} created is called with the id of a new item
- * @returns {{node: HTMLElement, show: (payload: Json) => void}}
+ * @returns {{node: HTMLElement, show: (topic: Topic | undefined) => void}}
  */
 export function makeAdditions(created) {
   const base = new RowSelect({
     label: "Base item",
     id: "base-item",
-    address: "/base-items",
-    key: "base_items",
-    write: (row) => text(row.description),
+    ask: (query) => ask(`/base-items?${query}`),
+    rows: (page) => page.base_items,
+    write: (/** @type {Payloads["OverviewBaseItem"]} */ row) => row.description,
   });
   const item = makeForm({
     id: "item",
     label: "Create",
     fields: base.fields,
     order: () => ({ method: "POST", address: "/items", body: { base_item_id: base.value } }),
-    done(stored) {
-      created(text(stored.id));
+    done(/** @type {Payloads["MadeItem"]} */ stored) {
+      created(stored.id);
       return `Created: ${base.words}.`;
     },
   });
@@ -38,10 +38,10 @@ export function makeAdditions(created) {
     titled("New owner", makeOwner()),
   );
   node.dataset.new = "";
-  return { node, show: (payload) => base.show(list(payload.baseItems)) };
+  return { node, show: (topic) => base.show(topic?.baseItems ?? []) };
 }
 
-/** @param {(row: Json) => void} created */
+/** @param {(row: Payloads["BaseItem"]) => void} created */
 function makeBaseItem(created) {
   const input = makeTextInput({ required: "", placeholder: "a bike" });
   return makeForm({
@@ -49,10 +49,10 @@ function makeBaseItem(created) {
     label: "Add",
     fields: [element("label", { class: "field" }, "Description", input)],
     order: () => ({ method: "POST", address: "/base-items", body: { description: input.value } }),
-    done(stored) {
+    done(/** @type {Payloads["BaseItem"]} */ stored) {
       input.value = "";
       created(stored);
-      return `Added: ${text(stored.description)}. An item of it can be created above.`;
+      return `Added: ${stored.description}. An item of it can be created above.`;
     },
   }).node;
 }
@@ -64,9 +64,9 @@ function makeOwner() {
     label: "Add",
     fields: [element("label", { class: "field" }, "Name", input)],
     order: () => ({ method: "POST", address: "/owners", body: input.value ? { name: input.value } : {} }),
-    done(stored) {
+    done(/** @type {Payloads["Owner"]} */ stored) {
       input.value = "";
-      return `Added: ${text(stored.name) || text(stored.id)}.`;
+      return `Added: ${stored.name || stored.id}.`;
     },
   }).node;
 }

@@ -3,11 +3,9 @@
 
 import { unitOf } from "../../figures/units.js";
 import { makeMemo } from "../../wire/query.js";
-import { list, number, object, text } from "../../wire/read.js";
 
 /** @import { makePager } from "../../widgets/pager.js" */
 /** @import { Query } from "../../wire/query.js" */
-/** @import { Json } from "../../wire/read.js" */
 /** @import { Snapshot } from "../../wire/store.js" */
 /** @import { makeItem } from "./item.js" */
 /** @import { makeSeries } from "./series.js" */
@@ -17,15 +15,28 @@ import { list, number, object, text } from "../../wire/read.js";
  * @property {ReturnType<typeof makeItem>} item
  * @property {ReturnType<typeof makePager>} pager
  * @property {ReturnType<typeof makeSeries>} series
- * @property {Query} pages
- * @property {Query} histories
+ * @property {Query<Payloads["ItemPage"]>} pages
+ * @property {Query<Payloads["ItemWithHistory"]>} histories
  */
+/** @typedef {Payloads["TransfersOverview"]} Topic */
+/** @typedef {Partial<Payloads["ItemPage"]> & {reason?: string}} Page `reason`: why there is no page */
+/** @typedef {{chosen: string, limit: number, held?: Payloads["ItemWithHistory"], reason: string}} OnScreen */
+/**
+ * @typedef {object} Composed
+ * @property {string} unit the id of the picked one
+ * @property {Payloads["Bin"][]} [creations]
+ * @property {Payloads["Bin"][]} [moves]
+ * @property {number} moment up to which the bins are known
+ * @property {Page} page of items
+ * @property {OnScreen} item
+ */
+/** @typedef {Topic & Composed} Shown */
 
 /** @param {Parts} parts */
 export function makeComposition({ unit, item, pager, series, pages, histories }) {
   const memo = makeMemo();
 
-  /** @param {Snapshot} topic @param {boolean} isLive @param {number} now @returns {Snapshot} */
+  /** @param {Snapshot<Topic>} topic @param {boolean} isLive @param {number} now @returns {Snapshot<Shown>} */
   return (topic, isLive, now) => {
     const statistics = series.snapshots();
     const [creations, moves] = statistics;
@@ -34,17 +45,18 @@ export function makeComposition({ unit, item, pager, series, pages, histories })
     const heardAt = statistics.map((snapshot) => snapshot?.receivedAt ?? series.wantedAt());
     const moment = momentOf(topic, isLive && creations && moves ? now : Math.min(topic.receivedAt, ...heardAt));
     const bin = unitOf(unit()).steps?.start(moment);
-    const choices = [unit(), pager.before(), item.address()];
+    const choices = [unit(), pager.before(), item.key()];
+    /** @type {Shown} */
     const payload = memo([topic, creations, moves, page, history, bin, ...choices, ...reasons], () => ({
       ...topic.payload,
       unit: unit(),
-      creations: creations?.payload.rows,
-      moves: moves?.payload.rows,
+      creations: creations?.payload,
+      moves: moves?.payload,
       moment,
       page: pager.before() ? (page?.payload ?? { reason: reasons[0] || "Loading…" }) : firstPage(topic.payload),
-      item: { chosen: item.chosen(), limit: item.limit(), held: history?.payload, reason: reasons[1] },
+      item: { chosen: item.chosen(), limit: item.limit(), held: history?.payload, reason: histories.failure.reason },
     }));
-    pager.show(text(object(payload.page).next));
+    pager.show(payload.page.next ?? "");
     const receivedAt = Math.min(topic.receivedAt, ...heardAt, ...[page, history].map((answer) => answer?.receivedAt ?? Infinity));
     return { payload, receivedAt };
   };
@@ -52,13 +64,10 @@ export function makeComposition({ unit, item, pager, series, pages, histories })
 
 /**
  * The server's time up to which the bins are known: now while every change is pushed, else when they arrived.
- * @param {Snapshot} topic
+ * @param {Snapshot<Topic>} topic
  * @param {number} known by this browser's clock
  */
-const momentOf = (topic, known) => Date.parse(text(topic.payload.generatedAt)) + known - topic.receivedAt;
+const momentOf = (topic, known) => Date.parse(topic.payload.generatedAt) + known - topic.receivedAt;
 
-/** @param {Json} topic @returns {Json} */
-function firstPage(topic) {
-  const items = list(topic.items);
-  return { items, next: (number(topic.itemCount) ?? 0) > items.length ? items.at(-1)?.id : null };
-}
+/** @param {Topic} topic @returns {Page} */
+const firstPage = ({ items, itemCount }) => ({ items, next: itemCount > items.length ? items.at(-1)?.id : null });

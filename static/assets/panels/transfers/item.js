@@ -7,12 +7,13 @@ import { makeExport } from "../../widgets/csv.js";
 import { button, element, setText } from "../../widgets/element.js";
 import { makeForm } from "../../widgets/form.js";
 import { RowSelect } from "../../widgets/select.js";
-import { list, number, object, text } from "../../wire/read.js";
+import { ask } from "../../wire/ask.js";
 
 /** @import { ContentCard } from "../../cards/card.js" */
 /** @import { Column } from "../../cards/table.js" */
 /** @import { Row } from "../../figures/rows.js" */
-/** @import { Json } from "../../wire/read.js" */
+/** @import { Shown } from "./composition.js" */
+/** @typedef {Payloads["ItemWithHistory"]} Item */
 
 const SHORT_HISTORY = 20;
 const LONGER = 5;
@@ -27,10 +28,10 @@ const COLUMNS = [
 ];
 
 /**
- * @param {Json} row `owner_id`, `owner_name`
+ * @param {{owner_id: string | null, owner_name: string | null}} row
  * @returns {string} the owner's name, or the beginning and end of the id; empty without an owner
  */
-export const ownerOf = (row) => text(row.owner_name) || shorten(text(row.owner_id), LONGEST_ID);
+export const ownerOf = (row) => row.owner_name || shorten(row.owner_id ?? "", LONGEST_ID);
 
 /**
  * The card, and the item that it shows.
@@ -56,20 +57,18 @@ export function makeItem(changed) {
     choose,
     chosen: () => chosen,
     limit: () => limit,
-    address: () => (chosen ? `/items/${chosen}?limit=${limit}` : ""),
-    /** @type {ContentCard} */
+    /** What its history depends on; empty while no item is chosen. */
+    key: () => (chosen ? `${chosen}?limit=${limit}` : ""),
+    /** @type {ContentCard<Shown>} */
     card: {
       id: "item",
       title: "Item",
-      hint: (payload) => text(itemOf(payload).description) || (chosen ? "" : "Pick one from a list to see who had it, and to transfer it"),
+      hint: ({ item }) => item.held?.description ?? (chosen ? "" : "Pick one from a list to see who had it, and to transfer it"),
       width: "side",
       content: () => makeContent(lengthen),
     },
   };
 }
-
-/** @param {Json} payload */
-const itemOf = (payload) => object(object(payload.item).held);
 
 /** @param {() => void} lengthen the history */
 function makeContent(lengthen) {
@@ -79,20 +78,16 @@ function makeContent(lengthen) {
   const note = element("p", { class: "hint" });
   const whole = element("div", { class: "item" }, facts.node, transfer.node, history.node);
 
-  /** @param {Json} payload */
-  function show(payload) {
-    const item = itemOf(payload);
-    const { chosen, limit, reason } = object(payload.item);
-    const isKnown = Boolean(item.id);
-    whole.hidden = history.save.hidden = !isKnown;
-    note.hidden = isKnown || !chosen;
-    setText(note, text(reason) || "Loading…");
-    if (!isKnown) return;
-    const owner = item.owner_id ? ownerOf(item) : "nobody yet";
-    const since = item.owned_since ? toTheSecond(text(item.owned_since)) : NONE;
-    facts.show([text(item.id), toTheSecond(text(item.created_at)), owner, since]);
-    transfer.show(item, list(payload.owners));
-    history.show(list(item.history), number(limit) ?? 0);
+  /** @param {Shown} payload */
+  function show({ item: { chosen, limit, held, reason }, owners }) {
+    whole.hidden = history.save.hidden = !held;
+    note.hidden = Boolean(held) || !chosen;
+    setText(note, reason || "Loading…");
+    if (!held) return;
+    const since = held.owned_since ? toTheSecond(held.owned_since) : NONE;
+    facts.show([held.id, toTheSecond(held.created_at), ownerOf(held) || "nobody yet", since]);
+    transfer.show(held, owners);
+    history.show(held.history, limit);
   }
 
   return { node: element("div", {}, note, whole), show, tools: [history.save] };
@@ -110,9 +105,9 @@ function makeHistory(lengthen) {
   return {
     node,
     save,
-    /** @param {Json[]} history @param {number} limit */
+    /** @param {Item["history"]} history @param {number} limit */
     show(history, limit) {
-      rows = history.map((row) => ({ owner: ownerOf(row), since: text(row.timestamp), id: text(row.owner_id) }));
+      rows = history.map((row) => ({ owner: ownerOf(row), since: row.timestamp, id: row.owner_id }));
       node.hidden = !rows.length;
       showTable(rows);
       const isWhole = rows.length < limit;
@@ -128,9 +123,9 @@ function makeTransfer() {
   const owner = new RowSelect({
     label: "Transfer to",
     id: "owner",
-    address: "/owners",
-    key: "owners",
-    write: (row) => (row.name ? `${text(row.name)} · ${shorten(text(row.id), LONGEST_ID)}` : text(row.id)),
+    ask: (query) => ask(`/owners?${query}`),
+    rows: (page) => page.owners,
+    write: (/** @type {Payloads["OverviewOwner"]} */ { id, name }) => (name ? `${name} · ${shorten(id, LONGEST_ID)}` : id),
   });
   const form = makeForm({
     id: "transfer",
@@ -144,11 +139,11 @@ function makeTransfer() {
   });
   return {
     node: form.node,
-    /** @param {Json} item @param {Json[]} owners */
+    /** @param {Item} item @param {Payloads["OverviewOwner"][]} owners */
     show(item, owners) {
       if (item.id !== id) form.clear();
-      id = text(item.id);
-      owner.show(owners, text(item.owner_id));
+      id = item.id;
+      owner.show(owners, item.owner_id ?? "");
     },
   };
 }

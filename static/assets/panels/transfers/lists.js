@@ -2,23 +2,23 @@
 /** The lists in which the reader picks an item. */
 
 import { count } from "../../figures/format.js";
-import { list, number, object, text } from "../../wire/read.js";
 import { ownerOf } from "./item.js";
 
 /** @import { Card } from "../../cards/card.js" */
 /** @import { Pick } from "../../figures/rows.js" */
 /** @import { makePager } from "../../widgets/pager.js" */
+/** @import { Shown } from "./composition.js" */
 
 /** The topic brings so many items and transfers; a page has as many. */
 export const NEWEST = 50;
 
-/** @param {Pick} pick @param {ReturnType<typeof makePager>} pager @returns {Card} */
+/** @param {Pick} pick @param {ReturnType<typeof makePager>} pager @returns {Card<Shown>} */
 export const items = (pick, pager) => ({
   id: "items",
   title: "Items",
-  hint: (payload) => `The newest first; ${count(number(payload.itemCount))} in total, page ${pager.page()}`,
+  hint: (payload) => `The newest first; ${count(payload.itemCount)} in total, page ${pager.page()}`,
   width: "wide",
-  bare: (payload) => text(object(payload.page).reason) || "No items yet: create one with New",
+  bare: (payload) => payload.page.reason || "No items yet: create one with New",
   tools: pager.tools,
   columns: [
     { key: "description", label: "Item", kind: "name", pick: { ...pick, by: "id" } },
@@ -28,20 +28,20 @@ export const items = (pick, pager) => ({
     { key: "id", label: "Id", kind: "id" },
   ],
   rows: (payload) =>
-    list(object(payload.page).items).map((row) => ({
-      description: text(row.description),
+    (payload.page.items ?? []).map((row) => ({
+      description: row.description,
       owner: ownerOf(row),
-      since: text(row.owned_since),
-      created: text(row.created_at),
-      id: text(row.id),
+      since: row.owned_since,
+      created: row.created_at,
+      id: row.id,
     })),
 });
 
-/** @param {Pick} pick @returns {Card} */
+/** @param {Pick} pick @returns {Card<Shown>} */
 export const newest = (pick) => ({
   id: "newest",
   title: "Newest transfers",
-  hint: (payload) => `The last ${NEWEST} of ${count(number(payload.transferCount))}`,
+  hint: (payload) => `The last ${NEWEST} of ${count(payload.transferCount)}`,
   width: "full",
   bare: "No transfers yet: pick an item, and give it to somebody",
   columns: [
@@ -52,12 +52,12 @@ export const newest = (pick) => ({
     { key: "to", label: "Owner id", kind: "id" },
   ],
   rows: (payload) =>
-    list(payload.transfers).map((row) => ({
-      description: text(row.description),
+    payload.transfers.map((row) => ({
+      description: row.description,
       owner: ownerOf(row),
-      at: text(row.timestamp),
-      item: text(row.item_id),
-      to: text(row.owner_id),
-      id: text(row.id),
+      at: row.timestamp,
+      item: row.item_id,
+      to: row.owner_id,
+      id: row.id,
     })),
 });

@@ -2,47 +2,42 @@
 /** What is counted: items made and transfers per unit of time, and the tiles. */
 
 import { count, day, decimal } from "../../figures/format.js";
-import { amount, sum } from "../../figures/rows.js";
+import { amount, number, sum } from "../../figures/rows.js";
 import { binsUpTo, perUnit, unitOf } from "../../figures/units.js";
-import { list, number, text } from "../../wire/read.js";
 import { ownerOf } from "./item.js";
 
 /** @import { Card } from "../../cards/card.js" */
 /** @import { Tile } from "../../cards/tiles.js" */
 /** @import { Row } from "../../figures/rows.js" */
-/** @import { Json } from "../../wire/read.js" */
+/** @import { Shown } from "./composition.js" */
 /** @typedef {"creations" | "moves"} Series */
 
 /** The topic brings at most so many owners and base items. */
 const CHOICES = 100;
 
-// The payload: the topic's, with the picked `unit`, its bins of `creations` and `moves`, the `moment` up to which they are
-// known, the `page` of items, and the `item` on screen.
-
-/** @param {Json} payload */
+/** @param {Shown} payload */
 export const unit = (payload) => unitOf(payload.unit);
 
-/** @param {Series} key @returns {(payload: Json) => Row[]} */
-const bins = (key) => (payload) =>
-  payload[key] === undefined ? [] : binsUpTo(unit(payload), list(payload[key]), number(payload.moment) ?? Date.now());
+/** @param {Series} key @returns {(payload: Shown) => Row[]} */
+const bins = (key) => (payload) => (payload[key] ? binsUpTo(unit(payload), payload[key], payload.moment) : []);
 
-/** @param {Series} key @returns {(payload: Json) => string} */
+/** @param {Series} key @returns {(payload: Shown) => string} */
 const span = (key) => (payload) => {
   const { id, words, full } = unit(payload);
   const drawn = bins(key)(payload);
   const units = `Per ${id}, ${words}, UTC`;
   if (!drawn.length || sum(drawn, "count")) return units;
-  const [newest] = list(payload[key]);
-  return newest ? `${units}: none; the newest: ${full(text(newest.time))}` : `${units}: none so far`;
+  const newest = payload[key]?.[0];
+  return newest ? `${units}: none; the newest: ${full(newest.time)}` : `${units}: none so far`;
 };
 
-/** @param {Series} key @param {{id: string, title: string, name: string, colour: string}} of @returns {Card} */
+/** @param {Series} key @param {{id: string, title: string, name: string, colour: string}} of @returns {Card<Shown>} */
 const chart = (key, { id, title, name, colour }) => ({
   id,
   title,
   hint: span(key),
   width: "half",
-  bare: (payload) => (payload[key] === undefined ? "Loading…" : `No ${name.toLowerCase()} so far`),
+  bare: (payload) => (payload[key] ? `No ${name.toLowerCase()} so far` : "Loading…"),
   columns: [
     { key: "from", label: "From (UTC)", kind: "instant", write: (row) => unitOf(row.unit).brief(String(row.from)) },
     { key: "count", label: name, kind: "count" },
@@ -55,7 +50,7 @@ const chart = (key, { id, title, name, colour }) => ({
  * The present unit, beside the one before.
  * @param {Series} key
  * @param {{id: string, name: string}} of
- * @returns {Tile}
+ * @returns {Tile<Shown>}
  */
 const current = (key, { id, name }) => ({
   id,
@@ -70,26 +65,24 @@ const current = (key, { id, name }) => ({
 
 /**
  * The last thing that happened.
- * @param {Json} payload
+ * @param {Shown} payload
  */
-function latest(payload) {
-  const [item] = list(payload.items);
-  const [transfer] = list(payload.transfers);
-  const createdAt = Date.parse(text(item?.created_at));
-  const at = Date.parse(text(transfer?.timestamp));
-  if (transfer && !(createdAt > at)) return { at, words: `${text(transfer.description)} to ${ownerOf(transfer)}` };
-  return item ? { at: createdAt, words: `${text(item.description)} made` } : null;
+function latest({ items: [item], transfers: [transfer] }) {
+  const createdAt = Date.parse(item?.created_at ?? "");
+  const at = Date.parse(transfer?.timestamp ?? "");
+  if (transfer && !(createdAt > at)) return { at, words: `${transfer.description} to ${ownerOf(transfer)}` };
+  return item ? { at: createdAt, words: `${item.description} made` } : null;
 }
 
-/** @type {Tile[]} */
+/** @type {Tile<Shown>[]} */
 export const tiles = [
   {
     id: "items",
     label: "Items",
     kind: "count",
-    value: (payload) => number(payload.itemCount),
+    value: (payload) => payload.itemCount,
     note: (payload) => {
-      const bases = list(payload.baseItems).length;
+      const bases = payload.baseItems.length;
       if (bases >= CHOICES) return `of ${count(bases)} base items or more`;
       return bases === 1 ? "of 1 base item" : `of ${count(bases)} base items`;
     },
@@ -98,20 +91,17 @@ export const tiles = [
     id: "transfers",
     label: "Transfers",
     kind: "count",
-    value: (payload) => number(payload.transferCount),
-    note: (payload) => {
-      const all = number(payload.itemCount);
-      return all ? `${decimal((number(payload.transferCount) ?? 0) / all)} per item` : "";
-    },
+    value: (payload) => payload.transferCount,
+    note: ({ itemCount, transferCount }) => (itemCount ? `${decimal(transferCount / itemCount)} per item` : ""),
   },
   {
     id: "owners",
     label: "Owners",
     kind: "count",
-    value: (payload) => number(payload.ownerCount),
+    value: (payload) => payload.ownerCount,
     note: (payload) => {
-      if (list(payload.owners).length < CHOICES) return "to transfer to";
-      return number(payload.ownerCount) === null ? "more than 10,000" : `the newest ${CHOICES} are at hand`;
+      if (payload.owners.length < CHOICES) return "to transfer to";
+      return payload.ownerCount === null ? "more than 10,000" : `the newest ${CHOICES} are at hand`;
     },
   },
   current("creations", { id: "created", name: "Made" }),
@@ -130,9 +120,9 @@ export const charts = [
   chart("moves", { id: "moves", title: "Transfers", name: "Transfers", colour: "--series-2" }),
 ];
 
-/** @param {Json} payload */
+/** @param {Shown} payload */
 export function summary(payload) {
   const [creations, moves] = /** @type {Series[]} */ (["creations", "moves"]).map((key) => count(number(bins(key)(payload)[0]?.count)));
-  const totals = `Items: ${count(number(payload.itemCount))}, transfers: ${count(number(payload.transferCount))}`;
+  const totals = `Items: ${count(payload.itemCount)}, transfers: ${count(payload.transferCount)}`;
   return `${totals}; this ${unit(payload).id} ${creations} made and ${moves} moved.`;
 }

@@ -3,18 +3,17 @@
 
 import { element } from "../../widgets/element.js";
 import { curl, makeCode } from "../../widgets/guide.js";
-import { list, object, text } from "../../wire/read.js";
 import { unit } from "./numbers.js";
 
 /** @import { ContentCard } from "../../cards/card.js" */
-/** @import { Json } from "../../wire/read.js" */
+/** @import { Shown } from "./composition.js" */
 
 /** Ids of the demo rows, for examples while there are no others. */
 const SOMEBODY = "30f6df32-03cf-4779-833b-aef9b1e3f61f";
 const SOME_BASE_ITEM = "8645a131-a7ae-4569-bb3c-1f1c7ae86829";
 const SOME_ITEM = "850bbe50-4686-4026-9de0-94ba4b8bafa7";
 
-/** @type {ContentCard} */
+/** @type {ContentCard<Shown>} */
 export const program = {
   id: "program",
   title: "From a program",
@@ -32,17 +31,15 @@ export const program = {
 };
 
 /**
- * @param {Json} payload
+ * @param {Shown} payload
  * @returns {string[]} with ids that exist
  */
 function commands(payload) {
-  const onScreen = object(object(payload.item).held);
-  const item = onScreen.id ? onScreen : (list(object(payload.page).items)[0] ?? {});
-  const owner = list(payload.owners).find(({ id }) => id !== item.owner_id);
-  const base = text(list(payload.baseItems)[0]?.id) || SOME_BASE_ITEM;
+  const item = payload.item.held ?? payload.page.items?.[0];
+  const owner = payload.owners.find(({ id }) => id !== item?.owner_id);
   return [
-    curl("POST", "/items", { base_item_id: base }),
-    curl("PUT", `/items/${text(item.id) || SOME_ITEM}/ownership`, { to: text(owner?.id) || SOMEBODY }),
+    curl("POST", "/items", { base_item_id: payload.baseItems[0]?.id ?? SOME_BASE_ITEM }),
+    curl("PUT", `/items/${item?.id ?? SOME_ITEM}/ownership`, { to: owner?.id ?? SOMEBODY }),
     ...["item-creation", "transfers"].map((kind) => `curl -N \\\n  ${location.origin}/statistics/${kind}/${unit(payload).id}`),
   ];
 }

@@ -3,7 +3,8 @@
 
 import { HOLD_MS } from "../../wire/query.js";
 
-/** @import { Store } from "../../wire/store.js" */
+/** @import { Source } from "../../wire/feed.js" */
+/** @import { Snapshot, Store } from "../../wire/store.js" */
 
 /**
  * @param {Store} store
@@ -14,16 +15,21 @@ export function makeSeries(store, changed, unit) {
   let wanted = "";
   let wantedAt = 0;
 
-  const topics = () => ["item-creation", "transfers"].map((kind) => `${kind}/${unit()}`);
+  /** @returns {Source[]} */
+  const sources = () => [
+    { topic: `item-creation/${unit()}`, snapshot: `/statistics/item-creation/${unit()}` },
+    { topic: `transfers/${unit()}`, snapshot: `/statistics/transfers/${unit()}` },
+  ];
 
   return {
-    sources: () => topics().map((topic) => ({ topic, snapshot: `/statistics/${topic}` })),
-    snapshots: () => topics().map((topic) => store.snapshot(topic)),
+    sources,
+    /** @returns {(Snapshot<Payloads["Bin"][]> | undefined)[]} */
+    snapshots: () => sources().map(({ topic }) => store.snapshot(topic)),
     wantedAt: () => wantedAt,
     /** @param {number} now */
     follow(now) {
       if (unit() === wanted) return;
-      if (wanted) for (const topic of topics()) store.forgetOlder(topic, now); // from when this unit was picked before
+      if (wanted) for (const { topic } of sources()) store.forgetOlder(topic, now); // from when this unit was picked before
       wanted = unit();
       wantedAt = now;
       window.setTimeout(changed, HOLD_MS);

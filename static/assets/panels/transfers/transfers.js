@@ -12,7 +12,6 @@ import { makePager } from "../../widgets/pager.js";
 import { makeSwitch } from "../../widgets/switch.js";
 import { ask } from "../../wire/ask.js";
 import { HOLD_MS, Query } from "../../wire/query.js";
-import { list } from "../../wire/read.js";
 import { makeAdditions } from "./additions.js";
 import { makeComposition } from "./composition.js";
 import { makeItem } from "./item.js";
@@ -23,8 +22,9 @@ import { makeSeries } from "./series.js";
 
 /** @import { MakePanel, Panel } from "../../cards/panel.js" */
 /** @import { Snapshot } from "../../wire/store.js" */
+/** @import { Shown, Topic } from "./composition.js" */
 
-/** What no choice changes. @type {Omit<Panel, "cards">} */
+/** What no choice changes. @type {Omit<Panel<Shown, Topic>, "cards">} */
 const ABOUT = {
   id: "transfers",
   title: "Transfers",
@@ -32,7 +32,7 @@ const ABOUT = {
   source: { topic: "transfers", snapshot: "/transfers" },
   tiles,
   summary,
-  isEmpty: (payload) => ["items", "transfers", "owners", "baseItems"].every((key) => !list(payload[key]).length),
+  isEmpty: ({ items, transfers, owners, baseItems }) => [items, transfers, owners, baseItems].every((rows) => !rows.length),
   guide: {
     title: "No items yet",
     steps: [
@@ -49,19 +49,22 @@ const ABOUT = {
   },
 };
 
-/** @type {MakePanel} */
+/** @type {MakePanel<Shown, Topic>} */
 export function makeTransfers(store, changed) {
   const item = makeItem(changed);
   const pager = makePager(changed);
   const picker = makeSwitch("transfers", "Unit", UNITS, changed, HOUR);
   const additions = makeAdditions(item.choose);
   const series = makeSeries(store, changed, () => picker.chosen().id);
-  const pageKey = () => pager.before() && `/items?limit=${NEWEST}&before=${pager.before()}`;
-  const pages = new Query(store, changed, { name: "transfers page", key: pageKey, run: ask });
-  const histories = new Query(store, changed, { name: "transfers item", key: item.address, run: ask });
+  const pages = new Query(store, changed, {
+    name: "transfers page",
+    key: pager.before,
+    run: (before) => ask(`/items?limit=${NEWEST}&before=${before}`),
+  });
+  const histories = new Query(store, changed, { name: "transfers item", key: item.key, run: (key) => ask(`/items/${key}`) });
   const compose = makeComposition({ item, pager, series, pages, histories, unit: () => picker.chosen().id });
   const pick = { chosen: item.chosen, choose: (/** @type {string} */ id) => show(id) };
-  /** @type {Snapshot | undefined} */
+  /** @type {Snapshot<Shown> | undefined} */
   let shown;
 
   return {
@@ -77,7 +80,7 @@ export function makeTransfers(store, changed) {
     },
     complete({ link, snapshot }, now) {
       series.follow(now);
-      additions.show(snapshot?.payload ?? {});
+      additions.show(snapshot?.payload);
       pages.follow(snapshot, now);
       histories.follow(snapshot, now);
       const isWaiting = series.snapshots().includes(undefined) && (!shown || now - series.wantedAt() < HOLD_MS);

@@ -7,9 +7,9 @@ import { session } from "../../wire/session.js";
 import { analyticsOf } from "./filters.js";
 
 /** @import { Known } from "../../cards/panel.js" */
-/** @import { Json } from "../../wire/read.js" */
 /** @import { Store } from "../../wire/store.js" */
 /** @import { Choice } from "./choice.js" */
+/** @import { Shown, Topic } from "./numbers.js" */
 /** @import { makeTracker } from "./track.js" */
 
 /**
@@ -20,8 +20,8 @@ import { analyticsOf } from "./filters.js";
  */
 export function makeAnalytics(store, changed, choice, tracker) {
   let memo = makeMemo();
-  /** @type {Json} */
-  let payload = {};
+  /** @type {Shown | undefined} */
+  let payload;
 
   const query = new Query(store, changed, {
     name: "usage analytics",
@@ -46,19 +46,20 @@ export function makeAnalytics(store, changed, choice, tracker) {
     forget() {
       query.forget();
       memo = makeMemo();
-      payload = {};
+      payload = undefined;
     },
 
-    /** @param {Known} known @param {number} now @returns {Known} */
+    /** @param {Known<Topic>} known @param {number} now @returns {Known<Shown>} */
     complete({ link, snapshot }, now) {
       query.follow(snapshot, now);
       const charts = query.kept;
       const turning = !query.isCurrent;
       const hasFailed = turning && query.failure.reason !== "";
       if (!snapshot || !charts || hasFailed) return { link: query.waiting(link), snapshot: undefined };
-      payload = memo([snapshot.payload, charts.payload, choice.feature], () => ({ ...snapshot.payload, ...charts.payload }));
+      const shown = memo([snapshot.payload, charts.payload, choice.feature], () => ({ ...snapshot.payload, ...charts.payload }));
+      payload = shown;
       const receivedAt = Math.min(snapshot.receivedAt, charts.receivedAt);
-      return { link: query.waiting(link), snapshot: { payload, receivedAt }, turning };
+      return { link: query.waiting(link), snapshot: { payload: shown, receivedAt }, turning };
     },
   };
 }

@@ -4,7 +4,6 @@
 import { isDay } from "../../figures/days.js";
 import { day } from "../../figures/format.js";
 import { readCookie, writeCookie } from "../../wire/cookies.js";
-import { text } from "../../wire/read.js";
 import { FILTERS } from "../../wire/session.js";
 
 /** @import { Option } from "../../widgets/select.js" */
@@ -35,9 +34,10 @@ export const NO_FILTERS = { startDate: "", endDate: "", ageGroup: ALL, gender: A
  */
 export function keptFilters(user) {
   if (!user) return NO_FILTERS;
-  const kept = readCookie(`${FILTERS}${user.id}`) ?? {};
-  const startDate = isDay(text(kept.startDate)) ? text(kept.startDate) : "";
-  const endDate = isDay(text(kept.endDate)) && text(kept.endDate) >= startDate ? text(kept.endDate) : "";
+  const kept = readCookie(`${FILTERS}${user.id}`);
+  const dayIn = (/** @type {unknown} */ value) => (typeof value === "string" && isDay(value) ? value : "");
+  const startDate = dayIn(kept.startDate);
+  const endDate = dayIn(kept.endDate) >= startDate ? dayIn(kept.endDate) : "";
   const idIn = (/** @type {Option[]} */ options, /** @type {unknown} */ value) => options.find(({ id }) => id === value)?.id ?? ALL;
   return { startDate, endDate, ageGroup: idIn(AGE_GROUPS, kept.ageGroup), gender: idIn(GENDERS, kept.gender) };
 }
@@ -67,7 +67,7 @@ const WORDS = {
 /**
  * @param {Filters} filters
  * @param {string} feature whose days are wanted, or none
- * @returns {string} the address of the numbers
+ * @returns {"/analytics" | `/analytics?${string}`} the address of the numbers
  */
 export function analyticsOf(filters, feature) {
   const query = new URLSearchParams(active(filters).map(({ key }) => [key, filters[key]]));

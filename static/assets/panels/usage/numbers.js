@@ -1,60 +1,49 @@
 // @ts-check
 /** What is shown: the features and their clicks, the days of the picked feature, and the tiles. */
 
-import { everyDay, today } from "../../figures/days.js";
+import { everyDay } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
 import { count, day, percentage } from "../../figures/format.js";
-import { amount, highest, sum } from "../../figures/rows.js";
+import { amount, highest, number, sum } from "../../figures/rows.js";
 import { saveCsv } from "../../widgets/csv.js";
-import { list, number, object, text } from "../../wire/read.js";
-import { active, NO_FILTERS } from "./filters.js";
+import { active } from "./filters.js";
 
 /** @import { Card } from "../../cards/card.js" */
 /** @import { Tile } from "../../cards/tiles.js" */
 /** @import { Pick, Row } from "../../figures/rows.js" */
-/** @import { Json } from "../../wire/read.js" */
 /** @import { Filters } from "./filters.js" */
+/** @typedef {Payloads["UsageOverview"]} Topic */
+/** @typedef {{charts: Payloads["Analytics"], filters: Filters, feature: string}} Picked `charts`: of these filters and feature */
+/** @typedef {Topic & Picked} Shown */
 
 const BARS = 12;
 /** @type {[string, string]} */
 const CLICKS = ["click", "clicks"];
 const TITLES = { bars: "Feature usage", days: "Time trend" };
 
-// The payload: the topic's, with the `charts`, and the `filters` and the `feature` that they are of.
-
-/** @param {Json} payload @returns {Row[]} */
-function bars(payload) {
-  const rows = list(object(payload.charts).barChartData).map((row) => ({ feature: text(row.feature), clicks: number(row.count) }));
+/** @param {Shown} payload @returns {Row[]} */
+function bars({ charts }) {
+  const rows = charts.barChartData.map(({ feature, count }) => ({ feature, clicks: count }));
   const total = sum(rows, "clicks");
   return rows.map((row) => ({ ...row, share: percentage(row.clicks, total) }));
 }
 
-/** @param {Json} payload */
+/** @param {Shown} payload */
 const clicks = (payload) => sum(bars(payload), "clicks");
 
-/** @param {Json} payload */
-const feature = (payload) => text(payload.feature);
-
-/** @param {Json} payload */
-const filters = (payload) => /** @type {Filters} */ (payload.filters ?? NO_FILTERS);
-
-/** @param {Json} payload */
-const filtered = (payload) =>
-  active(filters(payload))
+/** @param {Shown} payload */
+const filtered = ({ filters }) =>
+  active(filters)
     .map(({ words }) => words)
     .join(", ");
 
-/** @param {Json} payload */
-const serverToday = (payload) => text(object(payload.today).date) || today();
-
-/** @param {Json} payload @returns {Row[]} */
-function days(payload) {
-  const counted = list(object(payload.charts).lineChartData).map((row) => ({ date: text(row.date), clicks: number(row.count) ?? 0 }));
-  const { startDate, endDate } = filters(payload);
-  return everyDay(counted, { from: startDate, until: endDate, today: serverToday(payload) });
+/** @param {Shown} payload @returns {Row[]} */
+function days({ charts, filters, today }) {
+  const counted = charts.lineChartData.map(({ date, count }) => ({ date, clicks: count }));
+  return everyDay(counted, { from: filters.startDate, until: filters.endDate, today: today.date });
 }
 
-/** @param {Pick} pick @returns {Card} */
+/** @param {Pick} pick @returns {Card<Shown>} */
 export const featuresCard = (pick) => ({
   id: "features",
   title: TITLES.bars,
@@ -76,15 +65,15 @@ export const featuresCard = (pick) => ({
 
 /**
  * @param {() => unknown} entered the pointer enters the chart
- * @returns {Card}
+ * @returns {Card<Shown>}
  */
 export const trendCard = (entered) => ({
   id: "trend",
   title: TITLES.days,
-  heading: (payload) => (feature(payload) ? `${TITLES.days} - ${feature(payload)}` : TITLES.days),
-  hint: (payload) => (feature(payload) ? `Per day, UTC; ${filtered(payload) || "all clicks"}` : "Clicks on one feature, per day"),
+  heading: (payload) => (payload.feature ? `${TITLES.days} - ${payload.feature}` : TITLES.days),
+  hint: (payload) => (payload.feature ? `Per day, UTC; ${filtered(payload) || "all clicks"}` : "Clicks on one feature, per day"),
   width: "half",
-  bare: (payload) => (feature(payload) ? "No clicks on it match these filters" : "Pick a bar to see its days"),
+  bare: (payload) => (payload.feature ? "No clicks on it match these filters" : "Pick a bar to see its days"),
   columns: [
     { key: "date", label: "Day (UTC)", kind: "day" },
     { key: "clicks", label: "Clicks", kind: "count" },
@@ -93,20 +82,20 @@ export const trendCard = (entered) => ({
   drawing: { ...perDay("clicks", "Clicks"), entered },
 });
 
-/** @type {Tile[]} */
+/** @type {Tile<Shown>[]} */
 export const tiles = [
   {
     id: "clicks",
     label: "Clicks",
     kind: "count",
     value: clicks,
-    note: (payload) => (filtered(payload) ? `of ${count(number(payload.totalClicks))} in total` : "all time"),
+    note: (payload) => (filtered(payload) ? `of ${count(payload.totalClicks)} in total` : "all time"),
   },
   {
     id: "today",
     label: "Today",
     kind: "count",
-    value: (payload) => number(object(payload.today).totalClicks),
+    value: (payload) => payload.today.totalClicks,
     note: () => "clicks by all users, UTC",
   },
   {
@@ -114,7 +103,7 @@ export const tiles = [
     label: "Features used",
     kind: "count",
     value: (payload) => bars(payload).length,
-    note: (payload) => (filtered(payload) ? `of ${count(number(payload.featureCount))} in total` : "all time"),
+    note: (payload) => (filtered(payload) ? `of ${count(payload.featureCount)} in total` : "all time"),
   },
   {
     id: "top",
@@ -127,14 +116,14 @@ export const tiles = [
     id: "picked",
     label: "Picked feature",
     kind: "count",
-    value: (payload) => (feature(payload) ? sum(days(payload), "clicks") : null),
-    note: (payload) => feature(payload) || "pick a bar",
+    value: (payload) => (payload.feature ? sum(days(payload), "clicks") : null),
+    note: (payload) => payload.feature || "pick a bar",
   },
   {
     id: "busiest",
     label: "Its busiest day",
     kind: "count",
-    value: (payload) => number(highest(days(payload), "clicks").clicks) || null,
+    value: (payload) => amount(highest(days(payload), "clicks"), "clicks") || null,
     note: (payload) => {
       const peak = highest(days(payload), "clicks");
       return amount(peak, "clicks") ? day(String(peak.date), "medium") : "";
@@ -144,21 +133,22 @@ export const tiles = [
 
 /**
  * Saves what is on screen as one file: the features, and the days of the picked one.
- * @param {Json} payload
+ * @param {Shown | undefined} payload
  */
-export function saveAll(payload) {
-  saveCsv("usage", [
-    ["Chart", "Feature", "Day (UTC)", "Clicks"],
-    ...bars(payload).map((row) => [TITLES.bars, row.feature ?? "", null, row.clicks ?? null]),
-    ...days(payload).map((row) => [TITLES.days, feature(payload), row.date ?? "", row.clicks ?? null]),
-  ]);
-}
+export const saveAll = (payload) =>
+  saveCsv("usage", [["Chart", "Feature", "Day (UTC)", "Clicks"], ...(payload ? linesOf(payload) : [])]);
 
-/** @param {Json} payload */
+/** @param {Shown} payload */
+const linesOf = (payload) => [
+  ...bars(payload).map((row) => [TITLES.bars, row.feature ?? "", null, row.clicks ?? null]),
+  ...days(payload).map((row) => [TITLES.days, payload.feature, row.date ?? "", row.clicks ?? null]),
+];
+
+/** @param {Shown} payload */
 export function summary(payload) {
   const [top] = bars(payload);
   const of = filtered(payload) && ` (${filtered(payload)})`;
   const most = top ? `, most on ${top.feature}` : "";
-  const trend = feature(payload) ? `; ${count(sum(days(payload), "clicks"))} on ${feature(payload)}` : "";
+  const trend = payload.feature ? `; ${count(sum(days(payload), "clicks"))} on ${payload.feature}` : "";
   return `${count(clicks(payload))} clicks${of}${most}${trend}.`;
 }

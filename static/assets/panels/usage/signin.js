@@ -5,7 +5,6 @@ import { about } from "../../figures/format.js";
 import { button, element, setText } from "../../widgets/element.js";
 import { onSubmit } from "../../widgets/form.js";
 import { makeOptions } from "../../widgets/select.js";
-import { text } from "../../wire/read.js";
 import { session } from "../../wire/session.js";
 import { GENDERS } from "./filters.js";
 
@@ -116,11 +115,10 @@ function makeSigninForm({ view, title, busy, fields, other }) {
  * @param {Answer} answer
  * @returns {string[]} sentences; those about a field begin with its name
  */
-function faultsOf({ body, reason, status, wait }) {
-  const words = text(body?.error);
-  if (!words) return [`The server is unavailable. ${reason}`];
-  if (status === TOO_MANY && wait) return [`${words}: in ${about(wait)}.`];
-  return words.split("; ");
+function faultsOf({ error, reason, status, wait }) {
+  if (!error) return [`The server is unavailable. ${reason}`];
+  if (status === TOO_MANY && wait) return [`${error}: in ${about(wait)}.`];
+  return error.split("; ");
 }
 
 /**

@@ -6,7 +6,6 @@
 
 import { button, hooked } from "../../widgets/element.js";
 import { curl, synthetic } from "../../widgets/guide.js";
-import { number } from "../../wire/read.js";
 import { session } from "../../wire/session.js";
 import { makeAnalytics } from "./analytics.js";
 import { Choice, VIEWS } from "./choice.js";
@@ -18,8 +17,9 @@ import { makeWho } from "./who.js";
 
 /** @import { MakePanel, Panel } from "../../cards/panel.js" */
 /** @import { Filters } from "./filters.js" */
+/** @import { Shown, Topic } from "./numbers.js" */
 
-/** What no choice changes. @type {Omit<Panel, "cards">} */
+/** What no choice changes. @type {Omit<Panel<Shown, Topic>, "cards">} */
 const ABOUT = {
   id: "usage",
   title: "Usage",
@@ -27,7 +27,7 @@ const ABOUT = {
   source: { topic: "usage", snapshot: "/usage" },
   tiles,
   summary,
-  isEmpty: (payload) => number(payload.totalClicks) === 0,
+  isEmpty: (payload) => payload.totalClicks === 0,
   guide: {
     title: "No clicks yet",
     steps: [
@@ -41,7 +41,7 @@ const ABOUT = {
   },
 };
 
-/** @type {MakePanel} */
+/** @type {MakePanel<Shown, Topic>} */
 export function makeUsage(store, changed, clear) {
   const tracker = makeTracker();
   const choice = new Choice();
