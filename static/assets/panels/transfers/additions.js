@@ -26,7 +26,7 @@ export function makeAdditions(created) {
     label: "Create",
     fields: base.fields,
     order: () => ({ method: "POST", address: "/items", body: { base_item_id: base.value } }),
-    done(/** @type {Payloads["MadeItem"]} */ stored) {
+    done(/** @type {Payloads["CreatedItem"]} */ stored) {
       created(stored.id);
       return `Created: ${base.words}.`;
     },
