@@ -71,8 +71,13 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     event = raised((await admit([decoded]))[0]) if admit else decoded
     values = [row(event, key, None)]
     if ask_first and key:
-        _raise_for_error(*await _known(request, stream, values))
-    return _raise_for_error(*await _store(request, stream, values))
+        (verdict,) = await _known(request, stream, values)
+        if verdict.error:
+            raise verdict.error
+    (verdict,) = await _store(request, stream, values)
+    if verdict.error:
+        raise verdict.error
+    return verdict
 
 
 def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:
@@ -85,12 +90,6 @@ def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str 
     if key is not None and not (1 <= len(key) <= KEY_CHARACTERS and key.isascii() and key.isprintable()):
         raise BadRequest(400, f"{name}: must have 1 to {KEY_CHARACTERS} printable ASCII characters")
     return key
-
-
-def _raise_for_error(verdict: Verdict) -> Verdict:
-    if verdict.error:
-        raise verdict.error
-    return verdict
 
 
 async def _store(request: web.Request, stream: Stream, rows: Sequence[Row]) -> list[Verdict]:

@@ -27,7 +27,7 @@ HEADERS = {
 """The headers of every response. A value that the handler set wins, also for Cache-Control."""
 
 _DEFAULT_HEADERS = CIMultiDict({**HEADERS, "Cache-Control": "no-store"})
-
+_REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _OPERATION: web.RequestKey[Operation] = web.RequestKey("operation", Operation)
 
 
@@ -94,10 +94,10 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     headers = response.headers
     headers.popall("Server", None)
     headers.merge(_DEFAULT_HEADERS)
-    request_id = request.headers.get("X-Request-Id", "")
-    if re.fullmatch(r"[\w.:-]{1,100}", request_id, re.ASCII):
+    if (request_id := request.headers.get("X-Request-Id")) and _REQUEST_ID.fullmatch(request_id):
         headers["X-Request-Id"] = request_id
-    if request.app[SETTINGS].cors_origins or request.app[SETTINGS].frontend_url:
+    settings = request.app[SETTINGS]
+    if settings.cors_origins or settings.frontend_url:
         headers.add("Vary", "Origin")
     if "Origin" in request.headers:
         headers.update(_cors_headers(request))
