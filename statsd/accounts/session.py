@@ -19,7 +19,7 @@ from statsd.accounts.users import ACCOUNTS, User
 from statsd.errors import BadRequest, Unauthenticated
 from statsd.settings import SETTINGS
 from statsd.web.answers import PlainError
-from statsd.web.asked import LINES
+from statsd.web.asked import LINES, media_type
 from statsd.web.operation import Guard, answer
 from statsd.web.origins import is_named, is_own
 
@@ -122,7 +122,7 @@ def refuse_other_sites(request: web.Request) -> None:
 
 def require_json(request: web.Request) -> None:
     """Raise BadRequest (415) for a body that is not JSON: a form on another site's page cannot send JSON."""
-    if request.content_type not in JSON or "Content-Type" not in request.headers:
+    if media_type(request) not in JSON:
         raise BadRequest(415, "Content-Type: must be application/json")
 
 

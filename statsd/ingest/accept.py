@@ -19,7 +19,7 @@ from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
 from statsd.stream import Row, Stream
-from statsd.web.asked import JSON_TYPES, LINES, read_body
+from statsd.web.asked import JSON_TYPES, LINES, media_type, read_body
 from statsd.web.decode import raised
 
 KEY_CHARACTERS = 255
@@ -57,7 +57,7 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     batch what refused the request as a whole: BadRequest, InvalidEvent for an empty batch, and Overloaded or
     DatabaseAway if some events were not stored. The client may then send the whole batch again under the same keys.
     """
-    decoded = decoder.decode(await read_body(request, types=types), request.content_type in LINES)
+    decoded = decoder.decode(await read_body(request, types=types), media_type(request) in LINES)
     key = idempotency_key(request)
     if isinstance(decoded, list):
         if not decoded and not empty:
