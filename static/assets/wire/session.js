@@ -14,7 +14,10 @@ import { text } from "./json.js";
 const USER = "user_data";
 /** The server allows no longer name, but anybody can write a cookie. */
 const LONGEST_NAME = 64;
-/** Begins the name of the cookie with a user's filters; the user's id follows. */
+/**
+ * Begins the name of the cookie with a user's filters; the user's id follows. It is the name that the dashboard which
+ * the usage stream replaces gave it, so that filters kept there still hold.
+ */
 export const FILTERS = "vigility_filters_";
 
 /** Sends `change` when somebody else, or nobody, is logged in. */
