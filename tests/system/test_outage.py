@@ -335,6 +335,7 @@ async def test_every_accepted_event_is_stored_once_whatever_dies(run: Callable[.
     outside.start()
     await accepted(300)
     program.process.kill()
+    await program.ended()
     program = run(*begin, DATABASE_URL=outside.dsn)
     await accepted(300)
     outside.stop()
@@ -344,6 +345,7 @@ async def test_every_accepted_event_is_stored_once_whatever_dies(run: Callable[.
     outside.start()
     await (await outside.ready()).close()
     program.process.kill()  # with whatever is left of a filled spool
+    await program.ended()
     program = run(*begin, DATABASE_URL=outside.dsn)
     await accepted(300)
     poster.stop()
