@@ -57,6 +57,10 @@ class Stream:
     as_spooled: Callable[[Row], Row] = lambda row: row
     """The row as the spool keeps it: with the current time in place of one that PostgreSQL would choose."""
 
+    def named(self, row: Row) -> dict[str, Any]:
+        """Return the values of a row by their columns."""
+        return dict(zip(self.columns, row, strict=True))
+
     def topics(self) -> dict[str, View]:
         """Return its live topics, by name."""
         own = {} if self.part_of else {self.name: View(self.name, follows=self.follows)}

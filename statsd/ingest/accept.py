@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 import asyncpg
+import msgspec
 from aiohttp import web
 
 from statsd.database import sql
@@ -23,6 +24,10 @@ from statsd.web.asked import JSON_TYPES, LINES, media_type, read_body
 from statsd.web.decode import raised
 
 KEY_CHARACTERS = 255
+EVENT_ID = msgspec.Meta(
+    min_length=1, max_length=KEY_CHARACTERS, description=f"a string of 1 to {KEY_CHARACTERS} characters if provided"
+)
+"""The rule of `event_id`, the key that an event brings in its body."""
 REUSED = "was used with another event: use a new one for a new event"
 
 E = TypeVar("E")

@@ -73,4 +73,4 @@ def _body(verdict: Verdict) -> StoredLogin | InvalidPayload:
     """Return the login as it is stored or spooled, or its faults."""
     if isinstance(verdict.error, InvalidEvent):
         return InvalidPayload.of(verdict.error)
-    return struct_of(StoredLogin, verdict.record or dict(zip(STREAM.columns, verdict.row, strict=True)))
+    return struct_of(StoredLogin, verdict.record or STREAM.named(verdict.row))

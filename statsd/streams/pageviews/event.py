@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from statsd.ingest.accept import KEY_CHARACTERS
+from statsd.ingest.accept import EVENT_ID
 from statsd.stream import Row
 from statsd.web.decode import NO_CONTROLS, Decoder, text
 from statsd.web.times import DATE_TIME, utc
@@ -20,9 +20,6 @@ PATH_BYTES = 2_048  # a key of an index has at most 2,704 bytes, and this one be
 VIEW = "page_view"
 
 User = msgspec.Meta(max_length=USER_CHARACTERS, pattern=NO_CONTROLS, description="a string if provided")
-Key = msgspec.Meta(
-    min_length=1, max_length=KEY_CHARACTERS, description=f"a string of 1 to {KEY_CHARACTERS} characters if provided"
-)
 When = msgspec.Meta(description="a valid ISO 8601 date string", extra_json_schema=DATE_TIME)
 
 
@@ -34,7 +31,7 @@ class PageEvent(msgspec.Struct, frozen=True, kw_only=True):
     path: Annotated[str, text(PATH_BYTES)]
     user_id: Annotated[str, User] | None = None
     timestamp: Annotated[datetime, When]
-    event_id: Annotated[str, Key] | None = None
+    event_id: Annotated[str, EVENT_ID] | None = None
 
 
 def check(event: PageEvent) -> list[str]:

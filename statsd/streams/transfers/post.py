@@ -71,7 +71,7 @@ async def post_item(request: web.Request) -> web.Response:
     assert isinstance(verdict, Verdict)  # one body is one item
     if verdict.state == "known" and not verdict.record:
         raise DatabaseAway("the item cannot be read back now: try again")
-    record = verdict.record or dict(zip(ITEMS.columns, verdict.row, strict=True))
+    record = verdict.record or ITEMS.named(verdict.row)
     item = struct_of(CreatedItem, record)
     return json_response(item, STATUSES[verdict.state], {"Location": f"/items/{item.id}"})
 

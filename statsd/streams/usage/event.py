@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from statsd.ingest.accept import KEY_CHARACTERS
+from statsd.ingest.accept import EVENT_ID
 from statsd.stream import Row
 from statsd.web.decode import PRINTABLE, Decoder
 
@@ -17,9 +17,6 @@ ALL = "All"
 REQUIRED = "feature_name is required"
 
 Name = msgspec.Meta(max_length=FEATURE_CHARACTERS, pattern=PRINTABLE, description="")
-Key = msgspec.Meta(
-    min_length=1, max_length=KEY_CHARACTERS, description=f"a string of 1 to {KEY_CHARACTERS} characters if provided"
-)
 
 
 class NewClick(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +24,7 @@ class NewClick(msgspec.Struct, frozen=True, kw_only=True):
 
     feature_name: Annotated[str, Name] | None = None
     featureName: Annotated[str, Name] | None = None  # noqa: N815 - a name on the wire
-    event_id: Annotated[str, Key] | None = None
+    event_id: Annotated[str, EVENT_ID] | None = None
 
     @property
     def name(self) -> str:

@@ -101,4 +101,4 @@ def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
 
 def _body(verdict: Verdict) -> StoredClick:
     """Return the click as it is stored or spooled."""
-    return struct_of(StoredClick, verdict.record or dict(zip(STREAM.columns, verdict.row, strict=True)))
+    return struct_of(StoredClick, verdict.record or STREAM.named(verdict.row))
