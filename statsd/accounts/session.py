@@ -35,11 +35,7 @@ GUARDS = (
     Guard("cookie", {"type": "apiKey", "in": "cookie", "name": AUTH}),
 )
 """The ways to send the token."""
-ANSWERS = {
-    401: answer(
-        "no valid token", PlainError, headers={"WWW-Authenticate": "always `Bearer`"}, missing=PlainError(MISSING)
-    )
-}
+ANSWERS = {401: answer("no valid token", PlainError, headers={"WWW-Authenticate": "always `Bearer`"})}
 """The answers of every operation with these guards."""
 AS_IN_URI_COMPONENTS = "!'()*"  # encodeURIComponent leaves these as they are, quote() does not
 

@@ -6,50 +6,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from msgspec import UNSET
-
-from statsd.errors import InvalidEvent
-from statsd.ingest.accept import REUSED
 from statsd.site.schemas import Schema, Schemas
-from statsd.web.answers import InvalidPayload, Refusal, Rejected
+from statsd.web.answers import InvalidPayload, Refusal
 from statsd.web.operation import JSON, Answer, Operation, answer
 
-DETAILS = ["region is required and must be a non-empty string of at most 100 characters without control characters"]
-KEY_REUSED = f"this key {REUSED}"
 RETRY = {"Retry-After": "seconds after which to try again"}
 TAG = {"ETag": "identifies this version of the answer"}
 
 
-def _error(message: str, *details: str) -> Refusal:
-    return Refusal(False, message, message, details or UNSET)
-
-
-def _refused(about: str, message: str, headers: Mapping[str, str] | None = None) -> Answer:
-    return answer(about, Refusal, headers=headers, error=_error(message))
-
-
-BROKEN = _error("the body is broken: its length or its compression is wrong")
 COMMON = {
     "Unchanged": answer("not modified"),
-    "Wrong": _refused("invalid parameter or header", "limit must be a number from 1 to 1000"),
-    "Invalid": answer(
-        "invalid event, with all its faults, or no valid event in the batch",
-        InvalidPayload,
-        Refusal,
-        one=InvalidPayload("Invalid payload", DETAILS),
-        many=InvalidPayload("Invalid payload", rejected=[Rejected(0, DETAILS)]),
-        broken=BROKEN,
-    ),
-    "Unauthorized": _refused("missing or wrong credentials", "Invalid or missing API key"),
-    "TooSlow": _refused("the body did not arrive in time", "the body did not arrive within 10 s"),
-    "TooLarge": _refused(
-        "the body is too large, or the batch has too many events", "one event must not be larger than 1048576 bytes"
-    ),
-    "WrongType": _refused(
-        "unknown content type or encoding", "Content-Type: must be application/json (got application/xml)"
-    ),
-    "Reused": answer("the key was used with another event", Refusal, reused=_error(KEY_REUSED, KEY_REUSED)),
-    "Away": _refused("the database is away, or too many events are waiting", "the database is away, try again", RETRY),
+    "Wrong": answer("invalid parameter or header", Refusal),
+    "Invalid": answer("invalid event, with all its faults, or no valid event in the batch", InvalidPayload, Refusal),
+    "Unauthorized": answer("missing or wrong credentials", Refusal),
+    "TooSlow": answer("the body did not arrive in time", Refusal),
+    "TooLarge": answer("the body is too large, or the batch has too many events", Refusal),
+    "WrongType": answer("unknown content type or encoding", Refusal),
+    "Reused": answer("the key was used with another event", Refusal),
+    "Away": answer("the database is away, or too many events are waiting", Refusal, headers=RETRY),
 }
 """Answers that follow from the kind of an operation, by their names among the components of the document."""
 
@@ -66,7 +40,8 @@ def response(declaration: Answer, schemas: Schemas) -> Schema:
     """Return the Response Object of an answer."""
     content: Schema = {}
     if declaration.bodies:
-        content[JSON] = {"schema": schemas.any_of(declaration.bodies), "examples": named(declaration.examples)}
+        schema = schemas.any_of(declaration.bodies)
+        content[JSON] = filled({"schema": schema, "examples": named(declaration.examples)})
     for media, text in declaration.texts.items():
         content[media] = {"schema": {"type": "string"}, "examples": named({"text": text})}
     headers = {
@@ -106,9 +81,7 @@ def _expected(operation: Operation, schemas: Schemas, asks_database: bool) -> di
         names[401] = "Unauthorized"
     expected: dict[int, Schema] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
     if operation.body and operation.envelope is not InvalidPayload:
-        event = operation.envelope.of(InvalidEvent(["the body must be valid JSON in UTF-8"]))
-        invalid = answer(COMMON["Invalid"].about, type(event), Refusal, event=event, broken=BROKEN)
-        expected[400] = response(invalid, schemas)
+        expected[400] = response(answer(COMMON["Invalid"].about, operation.envelope, Refusal), schemas)
     return expected
 
 

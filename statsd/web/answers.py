@@ -20,6 +20,8 @@ Body = msgspec.Struct | Sequence[msgspec.Struct] | bytes
 """Bytes are JSON already: encoded by SQL, or cached."""
 Instant = Annotated[str, msgspec.Meta(extra_json_schema=DATE_TIME)]
 """An instant as `iso` writes it."""
+Failure = Annotated[bool, msgspec.Meta(extra_json_schema={"const": False})]
+"""The field `success` of an error."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -27,7 +29,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 class Refusal(msgspec.Struct, frozen=True):
     """An error; the message says what is wrong and what would be right."""
 
-    success: bool
+    success: Failure
     message: str
     error: str
     details: Sequence[str] | UnsetType = UNSET

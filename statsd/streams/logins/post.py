@@ -11,7 +11,7 @@ from statsd.ingest import accept
 from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
-from statsd.streams.logins.answers import EXAMPLE, FAULT, OPEN, SPOOLED, STORED, StoredLogin
+from statsd.streams.logins.answers import EXAMPLE, STORED, StoredLogin
 from statsd.streams.logins.event import DECODER, Login, row
 from statsd.streams.logins.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, json_response, struct_of
@@ -28,9 +28,9 @@ MANY = list[StoredLogin | InvalidPayload]
     example=EXAMPLE,
     keys=["Idempotency-Key"],
     answers={
-        200: answer("already stored under this key", StoredLogin, row=STORED, open=OPEN),
-        201: answer("stored", StoredLogin, MANY, row=STORED, open=OPEN, many=[STORED, OPEN, FAULT]),
-        202: answer("on disk until the database is back", StoredLogin, MANY, row=SPOOLED, many=[SPOOLED, FAULT]),
+        200: answer("already stored under this key", StoredLogin, row=STORED),
+        201: answer("stored", StoredLogin, MANY, row=STORED),
+        202: answer("on disk until the database is back", StoredLogin, MANY),
     },
 )
 async def post_logins(request: web.Request) -> web.Response:

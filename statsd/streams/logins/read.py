@@ -10,7 +10,7 @@ from aiohttp import web
 from statsd.database import sql
 from statsd.database.pool import POOL, ask
 from statsd.live.topics import HUB
-from statsd.streams.logins.answers import OPEN, STATISTICS, STORED, LoginStatistics, StoredLogin
+from statsd.streams.logins.answers import STORED, LoginStatistics, StoredLogin
 from statsd.streams.logins.stream import STREAM
 from statsd.web.answers import json_response, struct_of
 from statsd.web.asked import limit, parameters
@@ -22,7 +22,7 @@ QUERIES = sql.load("logins")
 
 @Operation(
     query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_LOGINS)], "how many logins", default=100)},
-    answers={200: answer("newest first", list[StoredLogin], rows=[STORED, OPEN])},
+    answers={200: answer("newest first", list[StoredLogin], rows=[STORED])},
 )
 async def get_logins(request: web.Request) -> web.Response:
     """List the logins with the latest login times."""
@@ -31,7 +31,7 @@ async def get_logins(request: web.Request) -> web.Response:
     return json_response([struct_of(StoredLogin, row) for row in rows])
 
 
-@Operation(answers={200: answer("the statistics", LoginStatistics, statistics=STATISTICS)})
+@Operation(answers={200: answer("the statistics", LoginStatistics)})
 async def get_stats(request: web.Request) -> web.Response:
     """Get the statistics of all logins.
 

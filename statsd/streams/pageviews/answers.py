@@ -94,16 +94,7 @@ class PageviewsOverview(msgspec.Struct, rename="camel"):
     generated_at: Instant
 
 
-ID, SINCE = UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59"), "2026-11-21T10:30:00.125000+00:00"
+ID = UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59")
 EXAMPLE = {"site_id": "shop", "event_type": "page_view", "path": "/home", "user_id": "u1",
            "timestamp": "2026-11-21T10:30:00Z"}  # fmt: skip
 EVENT_ACCEPTED, BATCH_ACCEPTED = "Event accepted for processing", "Events accepted for processing"
-ACCEPTED = AcceptedEvent(EVENT_ACCEPTED, ID)
-FAULT = Rejected(1, ["path is required and must be a non-empty string"])
-ACCEPTED_BATCH = AcceptedBatch(BATCH_ACCEPTED, 1, 0, [ID], [FAULT])
-STORED, SPOOLED, DEAD = Job(ID, "stored", SINCE), Job(ID, "spooled"), Job(ID, "dead", SINCE, "the reason")
-YESTERDAY, DAY = date(2026, 11, 20), date(2026, 11, 21)
-PATHS = [PathViews("/home", 2)]
-OF_DAY = DayReport("shop", DAY, 5, 3, PATHS)
-OF_SPAN = SpanReport("shop", YESTERDAY, DAY, 5, 3, PATHS, [DayViews(YESTERDAY, 0, 0), DayViews(DAY, 5, 3)])
-OVERVIEW = PageviewsOverview(DAY, 5, 3, 1, [SiteToday("shop", 5, 3)], "2026-11-21T10:30:00.125Z")

@@ -11,15 +11,7 @@ from statsd.ingest import accept
 from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
-from statsd.streams.pageviews.answers import (
-    ACCEPTED,
-    ACCEPTED_BATCH,
-    BATCH_ACCEPTED,
-    EVENT_ACCEPTED,
-    EXAMPLE,
-    AcceptedBatch,
-    AcceptedEvent,
-)
+from statsd.streams.pageviews.answers import BATCH_ACCEPTED, EVENT_ACCEPTED, EXAMPLE, ID, AcceptedBatch, AcceptedEvent
 from statsd.streams.pageviews.event import DECODER, PageEvent, row
 from statsd.streams.pageviews.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, json_response
@@ -38,8 +30,7 @@ from statsd.web.operation import Operation, answer
             AcceptedEvent,
             AcceptedBatch,
             headers={"Location": "the address of the receipt, for a single event"},
-            one=ACCEPTED,
-            many=ACCEPTED_BATCH,
+            one=AcceptedEvent(EVENT_ACCEPTED, ID),
         )
     },
 )

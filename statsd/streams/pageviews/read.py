@@ -18,21 +18,7 @@ from statsd.database.pool import POOL, ask
 from statsd.errors import BadRequest
 from statsd.ingest.outage import OUTAGE
 from statsd.live.topics import HUB
-from statsd.streams.pageviews.answers import (
-    DEAD,
-    ID,
-    OF_DAY,
-    OF_SPAN,
-    OVERVIEW,
-    SPOOLED,
-    STORED,
-    DayReport,
-    DayViews,
-    Job,
-    PageviewsOverview,
-    PathViews,
-    SpanReport,
-)
+from statsd.streams.pageviews.answers import ID, DayReport, DayViews, Job, PageviewsOverview, PathViews, SpanReport
 from statsd.streams.pageviews.event import SITE_CHARACTERS
 from statsd.streams.pageviews.stream import STREAM
 from statsd.web.answers import json_response, tagged_response
@@ -47,10 +33,7 @@ QUERIES = sql.load("pageviews")
 
 @Operation(
     path={"job": Parameter(UUID, "the `jobId` of an accepted event", example=ID)},
-    answers={
-        200: answer("the state of the event", Job, stored=STORED, spooled=SPOOLED, dead=DEAD),
-        404: "no event has this id",
-    },
+    answers={200: answer("the state of the event", Job), 404: "no event has this id"},
 )
 async def get_job(request: web.Request) -> web.Response:
     """Get the state of an accepted event."""
@@ -76,7 +59,7 @@ async def get_job(request: web.Request) -> web.Response:
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_PATHS)], "how many paths", default=10),
     },
     tagged=True,
-    answers={200: answer("the report", DayReport, SpanReport, day=OF_DAY, days=OF_SPAN)},
+    answers={200: answer("the report", DayReport, SpanReport)},
 )
 async def get_stats(request: web.Request) -> web.Response:
     """Get the views, unique users and top paths of a site.
@@ -123,7 +106,7 @@ async def _fetchrow(request: web.Request, name: str, *arguments: Any) -> asyncpg
     return await ask("page views", request.app[POOL].fetchrow(QUERIES[name], *arguments))
 
 
-@Operation(answers={200: answer("the overview", PageviewsOverview, overview=OVERVIEW)})
+@Operation(answers={200: answer("the overview", PageviewsOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the largest sites of today, and the totals of all sites.
 

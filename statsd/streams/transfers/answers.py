@@ -6,8 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from statsd.ingest import accept
-from statsd.web.answers import Instant, Refusal
+from statsd.web.answers import Instant
 
 
 class CreatedItem(msgspec.Struct):
@@ -142,26 +141,7 @@ class Bin(msgspec.Struct):
 WHEN = "2026-11-21T10:30:00.000Z"
 BIKE = BaseItem(UUID("8645a131-a7ae-4569-bb3c-1f1c7ae86829"), "a bike", WHEN)
 ADA = Owner(UUID("30f6df32-03cf-4779-833b-aef9b1e3f61f"), "Ada", WHEN)
-GRACE = Owner(UUID("d29fcf2a-9611-44bf-8c78-4c939c96539c"), None, WHEN)
 ITEM = UUID("850bbe50-4686-4026-9de0-94ba4b8bafa7")
 TRANSFER = UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59")
 CREATED = CreatedItem(ITEM, BIKE.id, WHEN)
 OWNED = ListedItem(ITEM, BIKE.id, WHEN, ADA.id, WHEN, BIKE.description, ADA.name)
-UNOWNED = ListedItem(ITEM, BIKE.id, WHEN, None, None, BIKE.description, None)
-MOVES = [Move(TRANSFER, ADA.id, ADA.name, WHEN), Move(TRANSFER, GRACE.id, None, WHEN)]
-HISTORY = ItemWithHistory(ITEM, BIKE.id, BIKE.description, WHEN, ADA.id, ADA.name, WHEN, MOVES)
-NO_HISTORY = ItemWithHistory(ITEM, BIKE.id, BIKE.description, WHEN, None, None, None, [])
-OVERVIEW = TransfersOverview(
-    item_count=1,
-    transfer_count=1,
-    items=[OWNED, UNOWNED],
-    transfers=[OverviewTransfer(TRANSFER, ITEM, BIKE.description, ADA.id, ADA.name, WHEN)],
-    owners=[OverviewOwner(ADA.id, ADA.name), OverviewOwner(GRACE.id, None)],
-    owner_count=2,
-    base_items=[OverviewBaseItem(BIKE.id, BIKE.description)],
-    generated_at=WHEN,
-)
-UNKNOWN, REUSED = (
-    Refusal(False, sentence, sentence, [sentence])
-    for sentence in ("base_item_id: must be the id of a base item", f"this key {accept.REUSED}")
-)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
@@ -12,7 +12,7 @@ from statsd.database.pool import POOL, ask
 from statsd.errors import DatabaseAway, KeyReused
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of_key, new_id
-from statsd.streams.transfers.answers import ADA, BIKE, GRACE, BaseItem, Owner
+from statsd.streams.transfers.answers import ADA, BIKE, BaseItem, Owner
 from statsd.streams.transfers.event import NEW_BASE_ITEM, NEW_OWNER, NewBaseItem, NewOwner
 from statsd.web.answers import json_response, struct_of
 from statsd.web.asked import read_body
@@ -23,12 +23,13 @@ QUERIES = sql.load("transfers")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def _addition(body: type[msgspec.Struct], example: dict[str, str | None], kind: type[S], **rows: Any) -> Operation:
-    answers = {200: answer("added before under this key", kind, **rows), 201: answer("the stored row", kind, **rows)}
+def _addition(body: type[msgspec.Struct], example: dict[str, str | None], row: BaseItem | Owner) -> Operation:
+    kind = type(row)
+    answers = {200: answer("added before under this key", kind, row=row), 201: answer("the stored row", kind, row=row)}
     return Operation(origins="any", body=body, example=example, keys=["Idempotency-Key"], answers=answers)
 
 
-@_addition(NewBaseItem, {"description": BIKE.description}, BaseItem, row=BIKE)
+@_addition(NewBaseItem, {"description": BIKE.description}, BIKE)
 async def post_base_item(request: web.Request) -> web.Response:
     """Add a base item: a kind of item.
 
@@ -38,7 +39,7 @@ async def post_base_item(request: web.Request) -> web.Response:
     return await _add(request, BaseItem, "base_item", "description", body.description)
 
 
-@_addition(NewOwner, {"name": ADA.name}, Owner, row=ADA, nameless=GRACE)
+@_addition(NewOwner, {"name": ADA.name}, ADA)
 async def post_owner(request: web.Request) -> web.Response:
     """Add an owner.
 

@@ -17,9 +17,7 @@ from statsd.streams.transfers.answers import (
     BIKE,
     CREATED,
     ITEM,
-    REUSED,
     TRANSFER,
-    UNKNOWN,
     CreatedItem,
     SpooledTransfer,
 )
@@ -37,7 +35,7 @@ from statsd.streams.transfers.event import (
 )
 from statsd.streams.transfers.read import IN_PATH, ITEM_ID, uuid
 from statsd.streams.transfers.stream import ITEMS, TRANSFERS
-from statsd.web.answers import Refusal, json_response, struct_of
+from statsd.web.answers import json_response, struct_of
 from statsd.web.operation import Operation, answer
 
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
@@ -53,9 +51,7 @@ AT_ITEM = {"Location": "the address of the item"}
         200: answer("created before under this key", CreatedItem, headers=AT_ITEM, item=CREATED),
         201: answer("the stored row", CreatedItem, headers=AT_ITEM, item=CREATED),
         202: answer("on disk until the database is back", CreatedItem, headers=AT_ITEM, item=CREATED),
-        422: answer(
-            "unknown base item, or the key was used with another body", Refusal, unknown=UNKNOWN, reused=REUSED
-        ),
+        422: "unknown base item, or the key was used with another body",
     },
 )
 async def post_item(request: web.Request) -> web.Response:
@@ -93,7 +89,7 @@ def _item_row(item: NewItem, key: str | None, _: int | None) -> Row:
         204: "the item has its new owner",
         404: "no such item",
         409: "the item belongs to this owner already, or its latest transfer is dated at the end of 2099",
-        422: answer("unknown owner, or the key was used with another body", Refusal, reused=REUSED),
+        422: "unknown owner, or the key was used with another body",
     },
 )
 async def put_ownership(request: web.Request) -> web.Response:

@@ -63,8 +63,5 @@ class UsageOverview(msgspec.Struct, rename="camel"):
     generated_at: Instant
 
 
-WHEN, DAY = "2026-11-21T10:30:00.000Z", date(2026, 11, 21)
 EXAMPLE = {"feature_name": "date_filter"}
-CLICK = StoredClick(UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59"), 1, "date_filter", WHEN)
-ANALYTICS = Analytics([FeatureCount("date_filter", 7)], [DayCount(DAY, 7)])
-OVERVIEW = UsageOverview(7, 1, DayOfClicks(DAY, 7), WHEN)
+CLICK = StoredClick(UUID("01a2105e-a6a6-781b-95ab-5b9788c5ad59"), 1, "date_filter", "2026-11-21T10:30:00.000Z")

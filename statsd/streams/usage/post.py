@@ -16,16 +16,14 @@ from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
 from statsd.streams.usage.answers import CLICK, EXAMPLE, RefusedClicks, StoredClick
-from statsd.streams.usage.event import DECODER, REQUIRED, Click, NewClick, row
+from statsd.streams.usage.event import DECODER, Click, NewClick, row
 from statsd.streams.usage.features import FEATURES
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import PlainError, Refusal, json_response, struct_of
 from statsd.web.operation import Operation, answer
 
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
-REFUSED = PlainError(REQUIRED)
 MANY = list[StoredClick | PlainError]
-REUSED = PlainError(f"this key {accept.REUSED}")
 
 
 @Operation(
@@ -40,20 +38,11 @@ REUSED = PlainError(f"this key {accept.REUSED}")
     answers={
         **session.ANSWERS,
         200: answer("already stored under this key", StoredClick, one=CLICK),
-        201: answer("stored", StoredClick, MANY, one=CLICK, many=[CLICK, REFUSED]),
-        202: answer("on disk until the database is back", StoredClick, MANY, one=CLICK, many=[CLICK]),
-        400: answer(
-            "invalid click, or no valid click in the batch",
-            PlainError,
-            RefusedClicks,
-            Refusal,
-            one=REFUSED,
-            many=RefusedClicks(REQUIRED, [REFUSED]),
-        ),
+        201: answer("stored", StoredClick, MANY, one=CLICK),
+        202: answer("on disk until the database is back", StoredClick, MANY, one=CLICK),
+        400: answer("invalid click, or no valid click in the batch", PlainError, RefusedClicks, Refusal),
         403: "a page of another site may not do this",
-        422: answer(
-            "the key was used with another event", Refusal, RefusedClicks, many=RefusedClicks(REUSED.error, [REUSED])
-        ),
+        422: answer("the key was used with another event", Refusal, RefusedClicks),
     },
 )
 async def post_track(request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
 from statsd.live.topics import HUB
-from statsd.streams.usage.answers import ANALYTICS, OVERVIEW, Analytics, UsageOverview
+from statsd.streams.usage.answers import Analytics, UsageOverview
 from statsd.streams.usage.event import ALL, FEATURE_CHARACTERS, Name
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import json_response
@@ -41,7 +41,7 @@ QUERIES = sql.load("usage")
         "tz": Parameter(str, "the IANA name of the time zone in which days begin and end", default="UTC"),
     },
     guards=session.GUARDS,
-    answers={**session.ANSWERS, 200: answer("both charts", Analytics, charts=ANALYTICS)},
+    answers={**session.ANSWERS, 200: answer("both charts", Analytics)},
 )
 async def get_analytics(request: web.Request) -> web.Response:
     """Get the clicks of all users per feature, and per day.
@@ -94,7 +94,7 @@ async def _zone(request: web.Request, query: Mapping[str, str]) -> str:
     return zone
 
 
-@Operation(origins="session", answers={200: answer("the overview", UsageOverview, overview=OVERVIEW)})
+@Operation(origins="session", answers={200: answer("the overview", UsageOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the number of all clicks, and of today's clicks.
 

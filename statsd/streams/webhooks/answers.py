@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from statsd.errors import InvalidEvent
-from statsd.web.answers import Instant
+from statsd.web.answers import Failure, Instant
 
 Json = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
 
@@ -178,7 +178,7 @@ class ReceivedBatch(msgspec.Struct):
 class InvalidWebhook(msgspec.Struct):
     """All faults of an event or of a batch; in a batch, `path` begins with the index of the event."""
 
-    success: bool
+    success: Failure
     message: str
     errors: list[Fault]
 
@@ -202,17 +202,3 @@ EXAMPLE: dict[str, Any] = {
     "metadata": {"page": "home", "browser": "chrome"},
 }
 STORED = StoredEvent(ID, "page_view", "123", SENT_AT, RECEIVED_AT)
-PAGE = EventPage([STORED, msgspec.structs.replace(STORED, metadata=msgspec.Raw(b"{}"))], 2, "hour", None)
-COUNTS = EventCounts(7, 1, {"page_view": 5, "log": 2}, "hour")
-MISSING = Fault.of("eventType", "any.required", "is required")
-_BINS, _TYPES = [EventBin(SENT_AT, 7)], [EventType("page_view", 5, 71.4)]
-OVERVIEW = WebhooksOverview(
-    total_events=7,
-    invalid_events=1,
-    events_this_minute=7,
-    top_event_types=_TYPES,
-    events_per_minute=_BINS,
-    segmented_data=EventBins(_BINS, _BINS, _BINS),
-    segmented_top_event_types=EventTypes(_TYPES, _TYPES, _TYPES),
-    generated_at=RECEIVED_AT,
-)

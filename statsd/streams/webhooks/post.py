@@ -19,7 +19,6 @@ from statsd.streams.webhooks.answers import (
     EXAMPLE,
     ID,
     MESSAGE,
-    MISSING,
     RECEIVED_AT,
     BatchReceipt,
     Fault,
@@ -39,8 +38,6 @@ from statsd.web.operation import Operation, Parameter, answer
 from statsd.web.times import iso
 
 TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
-RECEIVED_EVENT = ReceivedEvent(True, MESSAGE, Receipt(ID, RECEIVED_AT))
-RECEIVED_BATCH = ReceivedBatch(True, MESSAGE, BatchReceipt(1, 0, [ID], RECEIVED_AT, [RejectedEvent(1, [MISSING])]))
 
 
 @Operation(
@@ -61,8 +58,7 @@ RECEIVED_BATCH = ReceivedBatch(True, MESSAGE, BatchReceipt(1, 0, [ID], RECEIVED_
             "stored, or on disk until the database is back",
             ReceivedEvent,
             ReceivedBatch,
-            event=RECEIVED_EVENT,
-            batch=RECEIVED_BATCH,
+            event=ReceivedEvent(True, MESSAGE, Receipt(ID, RECEIVED_AT)),
         )
     },
 )

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.live.websocket import HANDSHAKE_ERRORS, Contract, converse
-from statsd.streams.webhooks.answers import OVERVIEW, WebhooksOverview
+from statsd.streams.webhooks.answers import WebhooksOverview
 from statsd.web.operation import Operation, answer
 
 
@@ -24,12 +24,7 @@ class StatsFrame(msgspec.Struct):
     stats: WebhooksOverview
 
 
-@Operation(
-    answers={
-        101: answer("a WebSocket; the first frame comes at once", StatsFrame, frame=StatsFrame(OVERVIEW)),
-        **HANDSHAKE_ERRORS,
-    }
-)
+@Operation(answers={101: answer("a WebSocket; the first frame comes at once", StatsFrame), **HANDSHAKE_ERRORS})
 async def get_events_socket(request: web.Request) -> web.WebSocketResponse:
     """Open a WebSocket for the statistics of webhook events.
 
