@@ -71,7 +71,7 @@ def make_app(settings: Settings) -> web.Application:
             the_schema,
             the_channel,
             the_accounts,
-            *streams.CONTEXTS,
+            streams.resources,
             refusal_counts,
             live_topics,
             writers,

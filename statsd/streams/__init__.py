@@ -3,10 +3,12 @@
 The spool is replayed in the order of KINDS, so a kind stands behind those that its rows refer to.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from statsd.database.pool import DSN, POOL
+from statsd.settings import SETTINGS
 from statsd.stream import Stream
 from statsd.streams import logins, pageviews, transfers, usage, webhooks
 
@@ -14,7 +16,12 @@ KINDS = (logins, webhooks, usage, transfers, pageviews)
 
 STREAMS: tuple[Stream, ...] = tuple(stream for kind in KINDS for stream in kind.STREAMS)
 ROUTES: list[web.RouteDef] = [route for kind in KINDS for route in kind.ROUTES]
-CONTEXTS: list[Callable[[web.Application], AsyncIterator[None]]] = [
-    context for kind in KINDS for context in kind.CONTEXTS
-]
-"""Resources of the handlers, as generators for aiohttp's `cleanup_ctx`. They start before the writers."""
+
+
+async def resources(app: web.Application) -> AsyncIterator[None]:
+    """Make what the handlers keep between requests."""
+    app[webhooks.event.DECODER] = webhooks.event.decoder(app[SETTINGS])
+    app[webhooks.export.EXPORTS] = webhooks.export.Exports(app[DSN])
+    app[usage.features.FEATURES] = usage.features.Features(app[POOL])
+    app[usage.read.ZONES] = set()
+    yield

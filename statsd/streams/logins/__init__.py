@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from statsd.streams.logins import event, post, read, sample, socket
-from statsd.streams.logins.stream import STREAM
+from statsd.streams.logins import post, read, socket
+from statsd.streams.logins.stream import STREAM as STREAM
 
 STREAMS = (STREAM,)
 ROUTES = [
@@ -12,6 +12,3 @@ ROUTES = [
     web.get("/logins", read.get_logins),
     web.get("/logins/stats", read.get_stats),
 ]
-CONTEXTS = ()
-
-__all__ = ["CONTEXTS", "ROUTES", "STREAM", "STREAMS", "event", "post", "read", "sample", "socket"]

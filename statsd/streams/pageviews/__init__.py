@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from statsd.streams.pageviews import event, post, read, sample
-from statsd.streams.pageviews.stream import STREAM
+from statsd.streams.pageviews import post, read
+from statsd.streams.pageviews.stream import STREAM as STREAM
 
 STREAMS = (STREAM,)
 ROUTES = [
@@ -12,6 +12,3 @@ ROUTES = [
     web.get("/stats", read.get_stats),
     web.get("/pageviews", read.get_overview),
 ]
-CONTEXTS = ()
-
-__all__ = ["CONTEXTS", "ROUTES", "STREAM", "STREAMS", "event", "post", "read", "sample"]

@@ -6,9 +6,10 @@ their own, over server-sent events and `/ws`.
 
 from aiohttp import web
 
-from statsd.streams.transfers import event, owners, post, read, sample, series
+from statsd.streams.transfers import owners, post, read, series
 from statsd.streams.transfers.errors import detailed
-from statsd.streams.transfers.stream import ITEMS, TRANSFERS
+from statsd.streams.transfers.stream import ITEMS as ITEMS
+from statsd.streams.transfers.stream import TRANSFERS as TRANSFERS
 
 STREAMS = (ITEMS, TRANSFERS)
 ROUTES = [
@@ -26,19 +27,4 @@ ROUTES = [
         web.get("/statistics/item-creation/{unit:[^/]+}", series.get_creation_statistics),
         web.get("/statistics/transfers/{unit:[^/]+}", series.get_transfer_statistics),
     )
-]
-CONTEXTS = ()
-
-__all__ = [
-    "CONTEXTS",
-    "ITEMS",
-    "ROUTES",
-    "STREAMS",
-    "TRANSFERS",
-    "event",
-    "owners",
-    "post",
-    "read",
-    "sample",
-    "series",
 ]

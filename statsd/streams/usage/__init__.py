@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from statsd.streams.usage import event, features, post, read, sample
-from statsd.streams.usage.stream import STREAM
+from statsd.streams.usage import post, read
+from statsd.streams.usage.stream import STREAM as STREAM
 
 STREAMS = (STREAM,)
 ROUTES = [
@@ -11,6 +11,3 @@ ROUTES = [
     web.get("/analytics", read.get_analytics),
     web.get("/usage", read.get_overview),
 ]
-CONTEXTS = (features.known_features, read.known_zones)
-
-__all__ = ["CONTEXTS", "ROUTES", "STREAM", "STREAMS", "event", "features", "post", "read", "sample"]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 from aiohttp import web
 
 from statsd.database import sql
-from statsd.database.pool import AWAY_SECONDS, POOL, ask
+from statsd.database.pool import AWAY_SECONDS, ask
 from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.streams.usage.event import NewClick
 
@@ -47,9 +45,3 @@ class Features:
 
 
 FEATURES: web.AppKey[Features] = web.AppKey("features")
-
-
-async def known_features(app: web.Application) -> AsyncIterator[None]:
-    """Keep the features that were looked up, for as long as the program runs."""
-    app[FEATURES] = Features(app[POOL])
-    yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 
@@ -27,6 +27,7 @@ AGE_GROUPS = ("<18", "18-40", ">40")
 FIRST_DAY, LAST_DAY = date(1969, 12, 30), date(2100, 1, 2)  # outside the days of all clicks, in every time zone
 UTC_NAMES = ("UTC", "Etc/UTC")
 ZONES: web.AppKey[set[str]] = web.AppKey("zones")
+"""The names of all time zones; empty until a request needs them."""
 QUERIES = sql.load("usage")
 
 
@@ -101,9 +102,3 @@ async def get_overview(request: web.Request) -> web.Response:
     The overview needs no login, and so it names no feature. The topic `usage` on `/ws` has the same payload.
     """
     return json_response((await request.app[HUB].topics[STREAM.name].snapshot()).payload)
-
-
-async def known_zones(app: web.Application) -> AsyncIterator[None]:
-    """Keep the names of all time zones, once a request needed them, for as long as the program runs."""
-    app[ZONES] = set()
-    yield

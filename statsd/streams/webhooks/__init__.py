@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from statsd.streams.webhooks import cloudevents, event, export, post, read, sample, senders, socket, windows
-from statsd.streams.webhooks.stream import STREAM
+from statsd.streams.webhooks import post, read, socket
+from statsd.streams.webhooks.stream import STREAM as STREAM
 
 STREAMS = (STREAM,)
 ROUTES = [
@@ -15,21 +15,4 @@ ROUTES = [
     web.get("/export/csv", read.export_csv),
     web.get("/export/json", read.export_json),
     web.get("/export/ndjson", read.export_ndjson),
-]
-CONTEXTS = (event.decoder_of_settings, export.exports)
-
-__all__ = [
-    "CONTEXTS",
-    "ROUTES",
-    "STREAM",
-    "STREAMS",
-    "cloudevents",
-    "event",
-    "export",
-    "post",
-    "read",
-    "sample",
-    "senders",
-    "socket",
-    "windows",
 ]

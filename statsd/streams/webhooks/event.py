@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, NamedTuple
@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from statsd.settings import SETTINGS
+from statsd.settings import Settings
 from statsd.stream import Row
 from statsd.streams.webhooks import metadata
 from statsd.streams.webhooks.answers import Fault
@@ -94,9 +94,7 @@ def row(event: WebhookEvent, id: UUID, received: datetime | None = None) -> Row:
 DECODER: web.AppKey[Decoder[WebhookEvent]] = web.AppKey("webhook_decoder")
 
 
-async def decoder_of_settings(app: web.Application) -> AsyncIterator[None]:
-    """Make the decoder that the settings require."""
-    settings = app[SETTINGS]
+def decoder(settings: Settings) -> Decoder[WebhookEvent]:
+    """Return the decoder that the settings require."""
     struct = StrictEvent if settings.webhook_strict else WebhookEvent
-    app[DECODER] = Decoder(struct, partial(check, allowed=settings.webhook_event_types), explain)
-    yield
+    return Decoder(struct, partial(check, allowed=settings.webhook_event_types), explain)

@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from statsd.database.pool import COMMAND_SECONDS, DSN, connect, reaching
+from statsd.database.pool import COMMAND_SECONDS, connect, reaching
 from statsd.errors import Overloaded
 
 STEP_ROWS = 256  # of one step, at most: encoding them blocks the event loop for about a millisecond
@@ -164,9 +164,3 @@ def ndjson(body: Callable[[asyncpg.Record], msgspec.Struct]) -> Lines:
 
 
 EXPORTS: web.AppKey[Exports] = web.AppKey("exports")
-
-
-async def exports(app: web.Application) -> AsyncIterator[None]:
-    """Provide the exports; each opens its own connection."""
-    app[EXPORTS] = Exports(app[DSN])
-    yield
