@@ -10,17 +10,7 @@ from uuid import uuid4
 from aiohttp import web
 from aiohttp.web_exceptions import HTTPException
 
-from statsd.errors import (
-    AccountRefused,
-    BadRequest,
-    DatabaseError,
-    InvalidEvent,
-    KeyReused,
-    Overloaded,
-    StatsError,
-    TooManyAttempts,
-    Unauthenticated,
-)
+from statsd import errors
 from statsd.settings import SETTINGS
 from statsd.web.addresses import is_one_of
 from statsd.web.answers import PlainError, json_response, refusal
@@ -32,26 +22,26 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logging.getLogger("statsd.web")
 
 
-def _response(request: web.Request, error: StatsError) -> web.Response:
+def _response(request: web.Request, error: errors.StatsError) -> web.Response:
     """Return the response for an error: the one table of statuses."""
     match error:
-        case InvalidEvent():
+        case errors.InvalidEvent():
             envelope = declared(request.match_info.handler).envelope
             response = json_response(envelope.of(error), 400)
-        case AccountRefused():
+        case errors.AccountRefused():
             response = json_response(PlainError(str(error)), 400)
-        case Unauthenticated():
+        case errors.Unauthenticated():
             response = json_response(PlainError(str(error)), 401, {"WWW-Authenticate": "Bearer"})
-        case TooManyAttempts(retry_after=seconds):
+        case errors.TooManyAttempts(retry_after=seconds):
             response = json_response(PlainError(str(error)), 429, {"Retry-After": str(seconds)})
-        case KeyReused():
+        case errors.KeyReused():
             response = refusal(422, str(error), details=[str(error)])
-        case BadRequest(status=status):
+        case errors.BadRequest(status=status):
             retry = {"Retry-After": "5"} if status == 503 else None
             response = refusal(status, str(error), retry, error.details)
-        case Overloaded(retry_after=seconds):
+        case errors.Overloaded(retry_after=seconds):
             response = refusal(503, str(error), {"Retry-After": str(seconds)})
-        case DatabaseError():
+        case errors.DatabaseError():
             response = refusal(503, str(error), {"Retry-After": "2"})
         case _:
             response = _defect(error)
@@ -74,7 +64,7 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except HTTPException as error:
         return await _http_response(request, error)
-    except StatsError as error:
+    except errors.StatsError as error:
         return _response(request, error)
     except (ConnectionResetError, asyncio.CancelledError):
         raise

@@ -12,27 +12,8 @@ from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
-from statsd.streams.transfers.answers import (
-    ADA,
-    BIKE,
-    CREATED,
-    ITEM,
-    TRANSFER,
-    CreatedItem,
-    SpooledTransfer,
-)
+from statsd.streams.transfers import answers, event
 from statsd.streams.transfers.errors import refusal
-from statsd.streams.transfers.event import (
-    NEW_ITEM,
-    OWNERSHIP,
-    Item,
-    NewItem,
-    Ownership,
-    Transfer,
-    item_row,
-    transfer_as_spooled,
-    transfer_row,
-)
 from statsd.streams.transfers.read import IN_PATH, ITEM_ID, uuid
 from statsd.streams.transfers.stream import ITEMS, TRANSFERS
 from statsd.web.answers import json_response, struct_of
@@ -44,13 +25,13 @@ AT_ITEM = {"Location": "the address of the item"}
 
 @Operation(
     origins="any",
-    body=NewItem,
-    example={"base_item_id": BIKE.id},
+    body=event.NewItem,
+    example={"base_item_id": answers.BIKE.id},
     keys=["Idempotency-Key"],
     answers={
-        200: answer("created before under this key", CreatedItem, headers=AT_ITEM, item=CREATED),
-        201: answer("the stored row", CreatedItem, headers=AT_ITEM, item=CREATED),
-        202: answer("on disk until the database is back", CreatedItem, headers=AT_ITEM, item=CREATED),
+        200: answer("created before under this key", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
+        201: answer("the stored row", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
+        202: answer("on disk until the database is back", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
         422: "unknown base item, or the key was used with another body",
     },
 )
@@ -61,30 +42,32 @@ async def post_item(request: web.Request) -> web.Response:
     `Idempotency-Key`, a repeat returns 200 and the first row.
     """
     try:
-        verdict = await accept.events(request, ITEMS, NEW_ITEM, _item_row)
+        verdict = await accept.events(request, ITEMS, event.NEW_ITEM, _item_row)
     except InvalidEvent as error:
         raise refusal(error) from error
     assert isinstance(verdict, Verdict)  # one body is one item
     if verdict.state == "known" and not verdict.record:
         raise DatabaseAway("the item cannot be read back now: try again")
     record = verdict.record or ITEMS.named(verdict.row)
-    item = struct_of(CreatedItem, record)
+    item = struct_of(answers.CreatedItem, record)
     return json_response(item, STATUSES[verdict.state], {"Location": f"/items/{item.id}"})
 
 
-def _item_row(item: NewItem, key: str | None, _: int | None) -> Row:
-    return item_row(Item(base_item_id=item.base_item_id), id_of_key(ITEMS.name, key) if key else new_id())
+def _item_row(item: event.NewItem, key: str | None, _: int | None) -> Row:
+    return event.item_row(event.Item(base_item_id=item.base_item_id), id_of_key(ITEMS.name, key) if key else new_id())
 
 
 @Operation(
     origins="any",
-    body=Ownership,
+    body=event.Ownership,
     path=IN_PATH,
-    example={"to": ADA.id},
+    example={"to": answers.ADA.id},
     keys=["Idempotency-Key"],
     answers={
         202: answer(
-            "on disk until the database is back", SpooledTransfer, transfer=SpooledTransfer(TRANSFER, ITEM, ADA.id)
+            "on disk until the database is back",
+            answers.SpooledTransfer,
+            transfer=answers.SpooledTransfer(answers.TRANSFER, answers.ITEM, answers.ADA.id),
         ),
         204: "the item has its new owner",
         404: "no such item",
@@ -107,7 +90,7 @@ async def put_ownership(request: web.Request) -> web.Response:
         verdict = await _spool(request, decoder.transfer)
     match verdict:
         case Verdict(state="spooled", row=(id, _, owner, item)):
-            return json_response(SpooledTransfer(id, item, owner), 202)
+            return json_response(answers.SpooledTransfer(id, item, owner), 202)
         case Verdict(state="known", record=None):
             if request.app[OUTAGE].away:
                 raise DatabaseAway("the item's transfers cannot be read now: try again")
@@ -118,12 +101,12 @@ async def put_ownership(request: web.Request) -> web.Response:
 class _TransferDecoder:
     """Decodes a transfer: the item from the path, its new owner from the body."""
 
-    transfer: Transfer
+    transfer: event.Transfer
 
     def __init__(self, item: str) -> None:
         self._item = item
 
-    def decode(self, body: bytes, lines: bool) -> Transfer:
+    def decode(self, body: bytes, lines: bool) -> event.Transfer:
         """Return the transfer. Raises InvalidEvent with the faults of both."""
         faults: list[str] = []
         try:
@@ -131,25 +114,25 @@ class _TransferDecoder:
         except InvalidEvent as error:
             faults += error.faults
         try:
-            owner = OWNERSHIP.decode(body, lines).to
+            owner = event.OWNERSHIP.decode(body, lines).to
         except InvalidEvent as error:
             faults += error.faults
         if faults:
             raise InvalidEvent(faults)
-        self.transfer = Transfer(item_id=item, owner_id=owner)
+        self.transfer = event.Transfer(item_id=item, owner_id=owner)
         return self.transfer
 
 
-def _transfer_row(transfer: Transfer, key: str | None, _: int | None) -> Row:
-    return transfer_row(transfer, id_of_key(TRANSFERS.name, key) if key else new_id())
+def _transfer_row(transfer: event.Transfer, key: str | None, _: int | None) -> Row:
+    return event.transfer_row(transfer, id_of_key(TRANSFERS.name, key) if key else new_id())
 
 
 async def _is_spooled(request: web.Request, item: UUID) -> bool:
     return await request.app[OUTAGE].spool.contains(f'["{ITEMS.name}","{item}"'.encode())
 
 
-async def _spool(request: web.Request, transfer: Transfer) -> Verdict:
+async def _spool(request: web.Request, transfer: event.Transfer) -> Verdict:
     """Spool the transfer of an item that is still in the spool itself."""
-    row = transfer_as_spooled(_transfer_row(transfer, accept.idempotency_key(request), None))
+    row = event.transfer_as_spooled(_transfer_row(transfer, accept.idempotency_key(request), None))
     await request.app[OUTAGE].spool_rows(TRANSFERS.name, [row])
     return Verdict("spooled", row)

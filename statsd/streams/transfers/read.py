@@ -15,21 +15,7 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask
 from statsd.errors import BadRequest, InvalidEvent
 from statsd.live.topics import HUB
-from statsd.streams.transfers.answers import (
-    ADA,
-    BIKE,
-    ITEM,
-    OWNED,
-    BaseItem,
-    BaseItemPage,
-    ItemPage,
-    ItemWithHistory,
-    ListedItem,
-    Move,
-    Owner,
-    OwnerPage,
-    TransfersOverview,
-)
+from statsd.streams.transfers import answers
 from statsd.streams.transfers.errors import NO_SUCH_ITEM
 from statsd.web.answers import InvalidPayload, Refusal, json_response, struct_of
 from statsd.web.asked import limit, parameters
@@ -41,7 +27,7 @@ UUID_RULE = "a UUID, such as 8645a131-a7ae-4569-bb3c-1f1c7ae86829"
 ITEM_ID = "the id of an item"  # the subject of a fault
 QUERIES, ITEM_QUERIES = sql.load("transfers"), sql.load("items")
 
-IN_PATH = {"item": Parameter(UUID, "the id of an item", example=ITEM)}
+IN_PATH = {"item": Parameter(UUID, "the id of an item", example=answers.ITEM)}
 PAGES = {
     "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many rows", default=50),
     "before": Parameter(UUID, "the `next` of the previous page"),
@@ -52,34 +38,34 @@ def _pages(page: msgspec.Struct) -> Operation:
     return Operation(origins="any", query=PAGES, answers={200: answer("newest first", type(page), page=page)})
 
 
-@_pages(ItemPage([OWNED], ITEM))
+@_pages(answers.ItemPage([answers.OWNED], answers.ITEM))
 async def get_items(request: web.Request) -> web.Response:
     """List the newest items with their owners.
 
     For the next page, send the answer's `next` as `before`.
     """
     rows, next_id = await _page(request, "items", ITEM_QUERIES["page"], ITEM_QUERIES["find"])
-    return json_response(ItemPage([struct_of(ListedItem, row) for row in rows], next_id))
+    return json_response(answers.ItemPage([struct_of(answers.ListedItem, row) for row in rows], next_id))
 
 
-@_pages(OwnerPage([ADA], ADA.id))
+@_pages(answers.OwnerPage([answers.ADA], answers.ADA.id))
 async def get_owners(request: web.Request) -> web.Response:
     """List the newest owners.
 
     For the next page, send the answer's `next` as `before`.
     """
     rows, next_id = await _page(request, "owners", QUERIES["owners"], QUERIES["owner"])
-    return json_response(OwnerPage([struct_of(Owner, row) for row in rows], next_id))
+    return json_response(answers.OwnerPage([struct_of(answers.Owner, row) for row in rows], next_id))
 
 
-@_pages(BaseItemPage([BIKE], BIKE.id))
+@_pages(answers.BaseItemPage([answers.BIKE], answers.BIKE.id))
 async def get_base_items(request: web.Request) -> web.Response:
     """List the newest base items.
 
     For the next page, send the answer's `next` as `before`.
     """
     rows, next_id = await _page(request, "base_items", QUERIES["base_items"], QUERIES["base_item"])
-    return json_response(BaseItemPage([struct_of(BaseItem, row) for row in rows], next_id))
+    return json_response(answers.BaseItemPage([struct_of(answers.BaseItem, row) for row in rows], next_id))
 
 
 async def _page(request: web.Request, name: str, page: str, find: str) -> tuple[Sequence[asyncpg.Record], UUID | None]:
@@ -108,7 +94,7 @@ def _before(query: Mapping[str, str]) -> UUID | None:
     path=IN_PATH,
     query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many transfers", default=100)},
     answers={
-        200: answer("the item", ItemWithHistory),
+        200: answer("the item", answers.ItemWithHistory),
         400: answer("invalid id or parameter", InvalidPayload, Refusal),
         404: "no such item",
     },
@@ -124,9 +110,11 @@ async def get_item(request: web.Request) -> web.Response:
     rows = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, size))
     if not rows:
         raise BadRequest(404, NO_SUCH_ITEM)
-    history = [struct_of(Move, {**row, "id": row["transfer_id"]}) for row in rows if row["transfer_id"] is not None]
+    history = [
+        struct_of(answers.Move, {**row, "id": row["transfer_id"]}) for row in rows if row["transfer_id"] is not None
+    ]
     item = {**rows[0], "owned_since": rows[0]["timestamp"], "history": history}
-    return json_response(struct_of(ItemWithHistory, item))
+    return json_response(struct_of(answers.ItemWithHistory, item))
 
 
 def item_id(request: web.Request) -> UUID:
@@ -141,7 +129,7 @@ def uuid(text: str, name: str) -> UUID:
     return UUID(text)
 
 
-@Operation(origins="any", answers={200: answer("the overview", TransfersOverview)})
+@Operation(origins="any", answers={200: answer("the overview", answers.TransfersOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the newest items, transfers, owners and base items.
 

@@ -14,21 +14,7 @@ from statsd.ingest.ids import id_of_key, new_id
 from statsd.ingest.refusals import REFUSALS
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
-from statsd.streams.webhooks import cloudevents, senders
-from statsd.streams.webhooks.answers import (
-    EXAMPLE,
-    ID,
-    MESSAGE,
-    RECEIVED_AT,
-    BatchReceipt,
-    Fault,
-    InvalidWebhook,
-    Receipt,
-    ReceivedBatch,
-    ReceivedEvent,
-    RejectedEvent,
-    faults_of,
-)
+from statsd.streams.webhooks import answers, cloudevents, senders
 from statsd.streams.webhooks.event import DECODER, KeyedEvent, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import json_response
@@ -42,10 +28,10 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
 
 @Operation(
     origins="any",
-    envelope=InvalidWebhook,
+    envelope=answers.InvalidWebhook,
     body=WebhookEvent,
     batch=True,
-    example=EXAMPLE,
+    example=answers.EXAMPLE,
     media={cloudevents.STRUCTURED: cloudevents.CloudEvent, cloudevents.BATCH: list[cloudevents.CloudEvent]},
     keys=["webhook-id", "Idempotency-Key"],
     headers={
@@ -56,9 +42,9 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
     answers={
         200: answer(
             "stored, or on disk until the database is back",
-            ReceivedEvent,
-            ReceivedBatch,
-            event=ReceivedEvent(True, MESSAGE, Receipt(ID, RECEIVED_AT)),
+            answers.ReceivedEvent,
+            answers.ReceivedBatch,
+            event=answers.ReceivedEvent(True, answers.MESSAGE, answers.Receipt(answers.ID, answers.RECEIVED_AT)),
         )
     },
 )
@@ -81,8 +67,8 @@ async def post_webhook(request: web.Request) -> web.Response:
         await refusals.count(1)
         raise
     if isinstance(verdicts, Verdict):
-        receipt = Receipt(verdicts.row[0], iso(_received_at(verdicts)))
-        return json_response(ReceivedEvent(True, MESSAGE, receipt))
+        receipt = answers.Receipt(verdicts.row[0], iso(_received_at(verdicts)))
+        return json_response(answers.ReceivedEvent(True, answers.MESSAGE, receipt))
     await refusals.count(sum(isinstance(verdict.error, InvalidEvent) for verdict in verdicts))
     return _batch_response(verdicts)
 
@@ -148,16 +134,18 @@ def _batch_response(verdicts: Sequence[Verdict]) -> web.Response:
     if not accepted:
         return _refused_batch([verdict.error for verdict in verdicts if verdict.error])
     duplicates = sum(verdict.state == "known" for verdict in accepted)
-    receipt = BatchReceipt(
+    receipt = answers.BatchReceipt(
         accepted=len(accepted) - duplicates,
         duplicates=duplicates,
         event_ids=[verdict.row[0] for verdict in accepted],
         received_at=iso(min(map(_received_at, accepted))),
         rejected=[
-            RejectedEvent(index, _faults(verdict.error)) for index, verdict in enumerate(verdicts) if verdict.error
+            answers.RejectedEvent(index, _faults(verdict.error))
+            for index, verdict in enumerate(verdicts)
+            if verdict.error
         ],
     )
-    return json_response(ReceivedBatch(True, MESSAGE, receipt))
+    return json_response(answers.ReceivedBatch(True, answers.MESSAGE, receipt))
 
 
 def _refused_batch(errors: Sequence[StatsError]) -> web.Response:
@@ -169,8 +157,10 @@ def _refused_batch(errors: Sequence[StatsError]) -> web.Response:
         for index, error in enumerate(errors)
         for fault in _faults(error)
     ]
-    return json_response(InvalidWebhook.of(InvalidEvent(faults)), 400)
+    return json_response(answers.InvalidWebhook.of(InvalidEvent(faults)), 400)
 
 
-def _faults(error: StatsError) -> list[Fault]:
-    return faults_of(error) if isinstance(error, InvalidEvent) else [Fault.of("", "any.key", str(error))]
+def _faults(error: StatsError) -> list[answers.Fault]:
+    if isinstance(error, InvalidEvent):
+        return answers.faults_of(error)
+    return [answers.Fault.of("", "any.key", str(error))]

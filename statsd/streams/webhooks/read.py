@@ -18,17 +18,7 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
 from statsd.live.topics import HUB
-from statsd.streams.webhooks import export, windows
-from statsd.streams.webhooks.answers import (
-    STORED,
-    EventCounts,
-    EventPage,
-    Events,
-    EventStats,
-    ExportedEvents,
-    StoredEvent,
-    WebhooksOverview,
-)
+from statsd.streams.webhooks import answers, export, windows
 from statsd.streams.webhooks.export import EXPORTS, Lines
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import json_response, tagged_response
@@ -50,7 +40,13 @@ FILTER = {"filter": Parameter(Literal["hour", "day", "week"], "the window, by th
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many events", default=100),
         "cursor": Parameter(str, "the `nextCursor` of the previous page"),
     },
-    answers={200: answer("newest first", Events, page=Events(True, EventPage([STORED], 1, "hour", None)))},
+    answers={
+        200: answer(
+            "newest first",
+            answers.Events,
+            page=answers.Events(True, answers.EventPage([answers.STORED], 1, "hour", None)),
+        )
+    },
 )
 async def get_events(request: web.Request) -> web.Response:
     """List the events of the last hour, day or week, newest first.
@@ -64,7 +60,9 @@ async def get_events(request: web.Request) -> web.Response:
     rows = await ask("events", request.app[POOL].fetch(QUERIES["page"], since, *before, size + 1))
     is_last, rows = len(rows) <= size, rows[:size]
     cursor = None if is_last else _cursor((name, since, rows[-1]["received_at"], rows[-1]["id"]))
-    return json_response(Events(True, EventPage([stored_event(row) for row in rows], len(rows), name, cursor)))
+    return json_response(
+        answers.Events(True, answers.EventPage([stored_event(row) for row in rows], len(rows), name, cursor))
+    )
 
 
 def _filter(query: Mapping[str, str]) -> str:
@@ -74,11 +72,11 @@ def _filter(query: Mapping[str, str]) -> str:
     return name
 
 
-def stored_event(record: asyncpg.Record) -> StoredEvent:
+def stored_event(record: asyncpg.Record) -> answers.StoredEvent:
     """Return a record as clients see it."""
     metadata = UNSET if record["metadata"] is None else msgspec.Raw(compact(record["metadata"]))
     when, received = iso(record["timestamp"]), iso(record["received_at"])
-    return StoredEvent(record["id"], record["event_type"], record["user_id"], when, received, metadata)
+    return answers.StoredEvent(record["id"], record["event_type"], record["user_id"], when, received, metadata)
 
 
 class Position(NamedTuple):
@@ -116,7 +114,7 @@ def _cursor(position: Any) -> str:
     origins="any",
     query=FILTER,
     tagged=True,
-    answers={200: answer("the counts of the window", EventStats)},
+    answers={200: answer("the counts of the window", answers.EventStats)},
 )
 async def get_stats(request: web.Request) -> web.Response:
     """Count the events of a window by type.
@@ -131,8 +129,8 @@ async def get_stats(request: web.Request) -> web.Response:
     assert totals is not None  # aggregates always return a row
     statistics = msgspec.json.decode(totals["statistics"], type=dict[str, int])
     others = totals["total"] - totals["named"]
-    counts = EventCounts(totals["total"], totals["invalid"], statistics, name, others or UNSET)
-    return tagged_response(request, EventStats(True, counts))
+    counts = answers.EventCounts(totals["total"], totals["invalid"], statistics, name, others or UNSET)
+    return tagged_response(request, answers.EventStats(True, counts))
 
 
 CSV = 'Event Type,User ID,Timestamp,Metadata,Received At\n"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
@@ -145,7 +143,7 @@ async def export_csv(request: web.Request) -> web.StreamResponse:
     return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: export.csv(head, _cells))
 
 
-@Operation(origins="any", query=FILTER, answers={200: answer("a file", ExportedEvents)})
+@Operation(origins="any", query=FILTER, answers={200: answer("a file", answers.ExportedEvents)})
 async def export_json(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as one JSON document, newest first."""
     return await _export(request, "json", "application/json", _document)
@@ -160,7 +158,7 @@ def _document(name: str, now: datetime) -> Lines:
 @Operation(
     origins="any",
     query=FILTER,
-    answers={200: answer("a file", texts={LINES[0]: f"{msgspec.json.encode(STORED).decode()}\n"})},
+    answers={200: answer("a file", texts={LINES[0]: f"{msgspec.json.encode(answers.STORED).decode()}\n"})},
 )
 async def export_ndjson(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as one JSON object per line, newest first."""
@@ -188,7 +186,7 @@ async def _export(
 
 @Operation(
     origins="any",
-    answers={200: answer("all 60 minutes, 24 hours and 7 days, empty ones included", WebhooksOverview)},
+    answers={200: answer("all 60 minutes, 24 hours and 7 days, empty ones included", answers.WebhooksOverview)},
 )
 async def get_overview(request: web.Request) -> web.Response:
     """Get the counts of webhook events, and the bins and largest types of the three windows.
