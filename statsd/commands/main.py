@@ -8,14 +8,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-try:
-    import uvloop
-except ImportError:  # not available on Windows
-    uvloop = None  # type: ignore[assignment]
+import uvloop
 
 from statsd import __version__, settings
 from statsd.commands import aggregate, database_url, dead_letters, generate, logs, openapi, seed, serve, sql, user
@@ -93,14 +90,10 @@ def _run(command: Coroutine[Any, Any, None]) -> int:
         with suppress(asyncio.CancelledError):
             await task
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_signal())
     return _exit_code(received[0]) if received else 0
 
 
 def _exit_code(number: signal.Signals) -> int:
     return 130 if number is signal.SIGINT else 0
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    return uvloop.new_event_loop if uvloop else None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import signal
@@ -37,10 +38,6 @@ from statsd.database.cluster import (
 )
 from statsd.errors import EmbeddedServerError
 from statsd.settings import Settings
-
-if sys.platform != "win32":
-    import fcntl
-
 
 START_SECONDS = 300  # crash recovery replays up to a gigabyte of log; giving up would only restart it
 ORPHAN_SECONDS = 30  # for the backends of a killed server to finish
@@ -137,7 +134,6 @@ async def running(data_dir: Path) -> AsyncIterator[Server]:
 
 def dsn(data_dir: Path) -> str:
     """Return the DSN of the server that runs in `data_dir`. Raises EmbeddedServerError if none runs."""
-    _refuse_windows()
     data_dir = data_dir.resolve()
     cluster = Cluster(data_dir, (data_dir / "postgres").resolve(), None)
     with explain_os_errors(data_dir):
@@ -164,13 +160,7 @@ async def open_server(settings: Settings) -> AsyncIterator[str]:
         yield server.dsn
 
 
-def _refuse_windows() -> None:
-    if sys.platform == "win32":
-        raise EmbeddedServerError("there is no embedded PostgreSQL on Windows: set DATABASE_URL to a server")
-
-
 async def _attach(data_dir: Path) -> Server:
-    _refuse_windows()
     with explain_os_errors(data_dir):
         make_data_dir(data_dir)
         async with _exclusive(data_dir):

@@ -11,18 +11,14 @@ import hashlib
 import importlib.metadata
 import logging
 import os
+import pwd
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from statsd.database import durable
 from statsd.errors import EmbeddedServerError
-
-if sys.platform != "win32":
-    import pwd
-
 
 ELSEWHERE = Path("/var/lib/statsd-live")
 
