@@ -6,8 +6,8 @@ import asyncio
 import gc
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -91,7 +91,7 @@ async def close_clients(app: web.Application) -> None:
 
 async def failure_watch(app: web.Application) -> AsyncIterator[None]:
     app[FAILED] = asyncio.get_running_loop().create_future()
-    async with background(app, "loop lag", measure_loop_lag()):
+    async with background(app, {"loop lag": measure_loop_lag()}):
         yield
     app[FAILED].cancel()
 
@@ -148,8 +148,7 @@ async def the_schema(app: web.Application) -> AsyncIterator[None]:
 
 
 async def the_channel(app: web.Application) -> AsyncIterator[None]:
-    dsn = app[SETTINGS].listen_url or app[DSN]
-    app[CHANNEL] = Channel(dsn, app[POOL])
+    app[CHANNEL] = Channel(app[SETTINGS].listen_url or app[DSN], app[POOL])
     yield
 
 
@@ -175,9 +174,7 @@ async def warn_of_samples(accounts: Accounts) -> None:
 async def refusal_counts(app: web.Application) -> AsyncIterator[None]:
     names = [stream.name for stream in STREAMS if "refuse" in sql.load(stream.name)]
     app[REFUSALS] = {name: Refusals(name, app[POOL], app[CHANNEL].announce) for name in names}
-    async with AsyncExitStack() as tasks:
-        for name, refusals in app[REFUSALS].items():
-            await tasks.enter_async_context(background(app, f"refusals {name}", refusals.run()))
+    async with background(app, {f"refusals {name}": refusals.run() for name, refusals in app[REFUSALS].items()}):
         yield
         for refusals in app[REFUSALS].values():
             await refusals.flush()  # before its task is cancelled, which may be counting now
@@ -188,12 +185,13 @@ async def live_topics(app: web.Application) -> AsyncIterator[None]:
     topics = {name: Topic(name, app[POOL], view) for name, view in views.items()}
     app[HUB] = Hub(topics)
     app[CONNECTIONS] = Connections(app[SETTINGS].throttle_exempt)
-    async with AsyncExitStack() as tasks:
-        for topic in topics.values():
-            await tasks.enter_async_context(background(app, f"broadcast {topic.name}", topic.run()))
-        await tasks.enter_async_context(background(app, "listen", app[CHANNEL].listen(app[HUB].changed)))
-        await tasks.enter_async_context(background(app, "announce", app[CHANNEL].run()))
-        await tasks.enter_async_context(background(app, "keep alive", app[CONNECTIONS].keep_alive()))
+    works = {
+        **{f"broadcast {name}": topic.run() for name, topic in topics.items()},
+        "listen": app[CHANNEL].listen(app[HUB].changed),
+        "announce": app[CHANNEL].run(),
+        "keep alive": app[CONNECTIONS].keep_alive(),
+    }
+    async with background(app, works):
         if not app[OUTAGE].away:
             # So that the first client misses no change. A LISTEN that fails now reports the gap later.
             with suppress(TimeoutError):
@@ -206,7 +204,7 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
     outage = app[OUTAGE]
     app[WRITERS] = {stream.name: Writer(stream, app[POOL], app[CHANNEL].announce, outage) for stream in STREAMS}
     tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in app[WRITERS].items()]
-    async with background(app, "outage", outage.run({name: writer.replay for name, writer in app[WRITERS].items()})):
+    async with background(app, {"outage": outage.run({name: writer.replay for name, writer in app[WRITERS].items()})}):
         app[STATE].phase = Phase.SERVING
         yield
     for writer in app[WRITERS].values():
@@ -221,17 +219,14 @@ async def aggregation(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     rounds = Aggregation(app[POOL], STREAMS, settings.aggregate_seconds, settings.retention_days)
     work = rounds.run(swept=app[CHANNEL].announce, done=lambda: app[HUB].changed(None))
-    async with background(app, "aggregation", work):
+    async with background(app, {"aggregation": work}):
         yield
 
 
 async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
     rate = app[SETTINGS].generate_rate
-    if not rate:
-        yield
-        return
     source = Generator(logins.STREAM, app[WRITERS][logins.STREAM.name])
-    async with background(app, "generator", source.at_rate(rate)):
+    async with background(app, {"generator": source.at_rate(rate)} if rate else {}):
         yield
 
 
@@ -258,13 +253,14 @@ async def cancel(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def background(app: web.Application, name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run a task while the block runs."""
-    task = watch(app, name, work)
+async def background(app: web.Application, works: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run a task for each of the works, by name, while the block runs."""
+    tasks = [watch(app, name, work) for name, work in works.items()]
     try:
         yield
     finally:
-        await cancel(task)
+        for task in reversed(tasks):
+            await cancel(task)
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
