@@ -225,7 +225,7 @@ async def aggregation(app: web.Application) -> AsyncIterator[None]:
 
 async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
     rate = app[SETTINGS].generate_rate
-    source = Generator(logins.STREAM, app[WRITERS][logins.STREAM.name])
+    source = Generator([app[WRITERS][logins.STREAM.name]])
     async with background(app, {"generator": source.at_rate(rate)} if rate else {}):
         yield
 

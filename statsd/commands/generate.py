@@ -18,7 +18,6 @@ from statsd.settings import Settings
 from statsd.streams import STREAMS
 
 DEFAULT_RATE = 5.0
-DRAW_SECONDS = 0.2
 
 
 def add(commands: Any, name: str) -> None:
@@ -41,38 +40,25 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     stream = next(stream for stream in STREAMS if stream.name == arguments.stream)
     parts = [part for part in STREAMS if part.part_of == stream.name]
     async with connected(settings) as (pool, channel):
-        writers = [(part, Writer(part, pool, channel.announce)) for part in (*parts, stream)]
-        writing = [asyncio.create_task(writer.run()) for _, writer in writers]
-        for part, _ in writers:
-            await generator.store_fixtures(pool, part)
-        source = Generator(*writers[-1], arguments.seed, writers[:-1])
+        writers = [Writer(part, pool, channel.announce) for part in (*parts, stream)]
+        writing = [asyncio.create_task(writer.run()) for writer in writers]
+        for writer in writers:
+            await generator.store_fixtures(pool, writer.stream)
         progress = Progress(stream.name, arguments.count, arguments.quiet)
+        source = Generator(writers, arguments.seed, progress.show)
         try:
             if arguments.count is not None and arguments.rate is None:
-                await source.in_bulk(arguments.count, progress.show)
+                await source.in_bulk(arguments.count)
             else:
-                await _at_rate(source, arguments.rate or DEFAULT_RATE, arguments.count, progress)
+                await source.at_rate(arguments.rate or DEFAULT_RATE, arguments.count)
         finally:
-            for _, writer in writers:
+            for writer in writers:
                 writer.stop()
             await asyncio.gather(*writing)
-            stored = sum(writer.stored for _, writer in writers)
+            stored = sum(writer.stored for writer in writers)
             progress.finish(stored)  # after Ctrl-C with the rows that were still queued
             if arguments.json:
                 print(json.dumps({"stream": stream.name, "stored": stored}))
-
-
-async def _at_rate(source: Generator, rate: float, count: int | None, progress: Progress) -> None:
-    async def draw() -> None:
-        while True:
-            await asyncio.sleep(DRAW_SECONDS)
-            progress.show(source.total)
-
-    drawing = asyncio.create_task(draw())
-    try:
-        await source.at_rate(rate, count)
-    finally:
-        drawing.cancel()
 
 
 def _positive(text: str) -> float:

@@ -18,6 +18,7 @@ class Progress:
         self._goal = goal
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
+        self._pause = REDRAW_SECONDS if self._terminal else LINE_SECONDS
         self._started = self._window_start = time.monotonic()
         self._window_total = 0
         self._drawn = 0.0
@@ -25,31 +26,25 @@ class Progress:
     def show(self, total: int) -> None:
         """Draw the line, unless it was drawn a moment ago."""
         now = time.monotonic()
-        if self._quiet or now - self._drawn < (REDRAW_SECONDS if self._terminal else LINE_SECONDS):
+        if now - self._drawn < self._pause:
             return
         rate = (total - self._window_total) / max(now - self._window_start, 0.001)
         if now - self._window_start > 2:  # the rate of the last seconds, not of the whole run
             self._window_start, self._window_total = now, total
         self._drawn = now
-        line = f"{self._bar(total)}{total:,} {self._stream}  {rate:,.1f}/s"
-        print(
-            f"\r\033[K{line}" if self._terminal else line,
-            end="" if self._terminal else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        self._print(f"{self._bar(total)}{total:,} {self._stream}  {rate:,.1f}/s", "" if self._terminal else "\n")
 
     def finish(self, total: int) -> None:
         """End the line with the total, the time and the mean rate."""
-        seconds = time.monotonic() - self._started
+        seconds = max(time.monotonic() - self._started, 0.001)
+        self._print(f"{total:,} {self._stream} in {seconds:.1f} s ({total / seconds:,.1f}/s)", "\n")
+
+    def _print(self, line: str, end: str) -> None:
         if not self._quiet:
-            clear = "\r\033[K" if self._terminal else ""
-            rate = total / max(seconds, 0.001)
-            print(f"{clear}{total:,} {self._stream} in {seconds:.1f} s ({rate:,.1f}/s)", file=sys.stderr, flush=True)
+            print(f"\r\033[K{line}" if self._terminal else line, end=end, file=sys.stderr, flush=True)
 
     def _bar(self, total: int) -> str:
         if self._goal is None:
             return ""
-        share = total / self._goal if self._goal else 1.0
-        full = round(BAR * share)
-        return f"[{'#' * full}{'.' * (BAR - full)}] {share:4.0%}  "
+        full = round(BAR * total / self._goal)
+        return f"[{'#' * full}{'.' * (BAR - full)}] {total / self._goal:4.0%}  "

@@ -28,16 +28,18 @@ async def store_fixtures(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> 
 
 
 class Generator:
-    """Generates events of a stream and stores them with its writer; `total` counts the stored ones.
+    """Generates events of a stream, stores them with its writer, and calls `progress` with their total so far.
 
-    A fifth of them belong to its `parts`, if it has any. Those are stored first, because the others refer to them.
+    The writers of the stream's parts stand before its own. A fifth of the events belong to each part, and are stored
+    first, because the others refer to them.
     """
 
     def __init__(
-        self, stream: Stream, writer: Writer, seed: int | None = None, parts: Sequence[tuple[Stream, Writer]] = ()
+        self, writers: Sequence[Writer], seed: int | None = None, progress: Callable[[int], None] = lambda total: None
     ) -> None:
-        self._writers = [*parts, (stream, writer)]
+        *self._parts, self._writer = writers
         self._rng = random.Random(seed)
+        self._progress = progress
         self.total = 0
 
     async def at_rate(self, rate: float, count: int | None = None) -> None:
@@ -51,27 +53,28 @@ class Generator:
                 stored += size
             await asyncio.sleep(1 / min(rate, MOST_PER_SECOND))
 
-    async def in_bulk(self, count: int, progress: Callable[[int], None]) -> None:
-        """Store `count` events as fast as the writer can; call `progress` with the total after every batch."""
+    async def in_bulk(self, count: int) -> None:
+        """Store `count` events as fast as the writer can."""
         sizes = (min(BATCH_ROWS, count - start) for start in range(0, count, BATCH_ROWS))
 
         async def store_batches() -> None:
             for size in sizes:
                 await self._store(size)
-                progress(self.total)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(BULK_IN_FLIGHT if len(self._writers) == 1 else 1):
+            for _ in range(1 if self._parts else BULK_IN_FLIGHT):
                 group.create_task(store_batches())
 
     async def _store(self, size: int) -> None:
-        for part, writer in self._writers[:-1]:
+        for part in self._parts:
             share = sum(self._rng.random() < PART_SHARE for _ in range(size))
-            await self._store_batch(part, writer, share)
+            await self._store_batch(part, share)
             size -= share
-        await self._store_batch(*self._writers[-1], size)
+        await self._store_batch(self._writer, size)
+        self._progress(self.total)
 
-    async def _store_batch(self, stream: Stream, writer: Writer, size: int) -> None:
+    async def _store_batch(self, writer: Writer, size: int) -> None:
+        stream = writer.stream
         rows = [stream.row(stream.sample(self._rng), new_id()) for _ in range(size)]
         while rows:
             try:

@@ -52,8 +52,7 @@ class Writer:
         outage: Outage | None = None,
     ) -> None:
         self._statement = sql.load(stream.name)["insert"]
-        self._stream = stream.name
-        self._as_spooled = stream.as_spooled
+        self.stream = stream
         self._pool = pool
         self._committed = committed
         self._outage = outage
@@ -143,7 +142,7 @@ class Writer:
         self.stored += len(stored)
         self._tally.add(stored=len(stored), duplicate=len(rows) - len(stored))
         if stored:
-            self._committed(self._stream)
+            self._committed(self.stream.name)
         records = {record["id"]: record for record in stored}
         # Of two rows with the same id, the first is stored and the second is known.
         return [
@@ -162,9 +161,9 @@ class Writer:
         return [Verdict("refused", row, error=error) for row in rows]
 
     async def _spool(self, rows: Sequence[Row], outage: Outage) -> list[Verdict]:
-        rows = [self._as_spooled(row) for row in rows]
+        rows = [self.stream.as_spooled(row) for row in rows]
         try:
-            await outage.spool_rows(self._stream, rows)
+            await outage.spool_rows(self.stream.name, rows)
         except Overloaded as error:
             return self._fail(rows, error, str(error))
         self._tally.add(spooled=len(rows))
@@ -181,11 +180,11 @@ class Writer:
     async def _replay(self, rows: Sequence[Row]) -> list[None]:
         stored = await self._execute(rows)
         self._tally.add(replayed=len(stored))
-        self._committed(self._stream)  # even if all rows were known: their own commit was not announced
+        self._committed(self.stream.name)  # even if all rows were known: their own commit was not announced
         return []
 
     async def _keep_dead(self, row: Row, error: Exception) -> list[None]:
-        await keep_dead(self._pool, row[0], self._stream, msgspec.json.encode(row[1:]), error)
+        await keep_dead(self._pool, row[0], self.stream.name, msgspec.json.encode(row[1:]), error)
         self._tally.add(dead=1)
         self._tally.last_error = f"dead letter: {reason(error)}"
         return []

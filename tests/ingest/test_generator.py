@@ -63,7 +63,7 @@ def test_days_have_a_rhythm_and_lie_in_the_last_30(logins_of_a_month: list[Any])
 async def test_rate_is_kept(pool: Any) -> None:
     writer = Writer(logins.STREAM, pool)
     writing = asyncio.create_task(writer.run())
-    source = Generator(logins.STREAM, writer, seed=1)
+    source = Generator([writer], seed=1)
     start = time.monotonic()
     await source.at_rate(200, count=100)
     assert time.monotonic() - start > 0.35  # 100 at 200 a second, the first at once and in tenths of a second
@@ -77,9 +77,9 @@ async def test_bulk_stores_exactly_what_was_asked_for(pool: Any, stream: Stream)
     await store_fixtures(pool, stream)
     writer = Writer(stream, pool)
     writing = asyncio.create_task(writer.run())
-    source = Generator(stream, writer, seed=1)
     seen: list[int] = []
-    await source.in_bulk(12_345, seen.append)
+    source = Generator([writer], seed=1, progress=seen.append)
+    await source.in_bulk(12_345)
     writer.stop()
     await writing
     assert seen[-1] == source.total == await pool.fetchval(f"select count(*) from {stream.table}") == 12_345
@@ -102,8 +102,8 @@ async def test_events_whose_fate_is_unknown_go_again_and_count_once(pool: Any, m
     monkeypatch.setattr("statsd.ingest.generator.RETRY_SECONDS", 0)
     writer = UnsureWriter(logins.STREAM, pool)
     writing = asyncio.create_task(writer.run())
-    source = Generator(logins.STREAM, writer, seed=1)
-    await source.in_bulk(500, lambda total: None)
+    source = Generator([writer], seed=1)
+    await source.in_bulk(500)
     writer.stop()
     await writing
     assert source.total == await pool.fetchval("select count(*) from user_logins") == 500
