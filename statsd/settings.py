@@ -24,8 +24,6 @@ from aiohttp import web
 
 from statsd.errors import SettingsError
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
-LOG_FORMATS = ("text", "json")
 SECRET_BYTES = 32  # RFC 7518 §3.2: a key at least as long as the hash
 SECRET_CHARACTERS = 8  # different ones; a text with fewer is a pattern, not a secret
 PLACEHOLDERS = ("your_secret", "your-secret", "changeme", "change_me", "change-me", "secret_key")  # from examples
@@ -91,7 +89,7 @@ def _choice(*choices: str) -> Callable[[str], str]:
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip().rstrip("/").lower() for part in text.split(",") if part.strip())
+    origins = tuple(name.rstrip("/").lower() for name in _names(text))
     for origin in origins:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
@@ -115,10 +113,6 @@ def webhook_secret(text: str) -> bytes:
 
 def _secrets(text: str) -> tuple[bytes, ...]:
     return tuple(webhook_secret(part) for part in re.split(r"[\s,]+", text.strip()))
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    return tuple(name.lower() for name in _names(text))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -152,7 +146,7 @@ def _secret(text: str) -> str:
 
 def _networks(text: str) -> tuple[Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+        return tuple(map(ipaddress.ip_network, _names(text)))
     except ValueError:
         raise ValueError(
             f'must be addresses or networks such as 10.0.0.0/8 or ::1, comma separated (got "{text}")'
@@ -162,11 +156,8 @@ def _networks(text: str) -> tuple[Network, ...]:
 def _setting(
     default: Any, *names: str, parse: Callable[[str], Any], about: str, flag: str = "", secret: bool = False
 ) -> Any:
-    return dataclasses.field(
-        default=default,
-        repr=not secret,
-        metadata={"names": names, "parse": parse, "about": about, "flag": flag},
-    )
+    metadata = {"names": names, "parse": parse, "about": about, "flag": flag}
+    return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -223,15 +214,14 @@ class Settings:
         about="event types that webhooks may have, comma separated; unset: any",
     )  # fmt: skip
     webhook_strict: bool = _setting(
-        False, "WEBHOOK_STRICT", parse=_switch,
-        about="true: refuse webhooks with unknown fields",
-    )  # fmt: skip
+        False, "WEBHOOK_STRICT", parse=_switch, about="true: refuse webhooks with unknown fields"
+    )
     cors_origins: tuple[str, ...] = _setting(
         (), "CORS_ORIGINS", parse=_origins,
         about="other origins whose pages may read with credentials and open sockets, comma separated",
     )  # fmt: skip
     allowed_hosts: tuple[str, ...] = _setting(
-        (), "ALLOWED_HOSTS", parse=_hosts,
+        (), "ALLOWED_HOSTS", parse=lambda text: _names(text.lower()),
         about="host names the server answers to, comma separated (protects against DNS rebinding); unset: any",
     )  # fmt: skip
     jwt_secret: str | None = _setting(
@@ -254,8 +244,10 @@ class Settings:
         (), "STATS_THROTTLE_EXEMPT", parse=_networks,
         about="addresses without limits on logins and streams, for load tests (networks too, comma separated)",
     )  # fmt: skip
-    log_level: str = _setting("info", "LOG_LEVEL", parse=_choice(*LOG_LEVELS), about="debug, info, warning or error")
-    log_format: str = _setting("text", "LOG_FORMAT", parse=_choice(*LOG_FORMATS), about="text or json")
+    log_level: str = _setting(
+        "info", "LOG_LEVEL", parse=_choice("debug", "info", "warning", "error"), about="debug, info, warning or error"
+    )
+    log_format: str = _setting("text", "LOG_FORMAT", parse=_choice("text", "json"), about="text or json")
     no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to any value: logs without colours")
 
 
@@ -321,13 +313,12 @@ def _look_up(
 def _from_parts(sources: tuple[Mapping[str, str], ...]) -> str | None:
     """Return a URL made from libpq's PG* variables, else from the POSTGRES_* variables of the postgres image."""
     variables = {**sources[1], **sources[0]}
-    libpq = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "name": "PGDATABASE"}
-    suffixes = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "name": "DB"}
-    image = {part: f"POSTGRES_{suffix}" for part, suffix in suffixes.items()}
+    libpq = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
+    image = ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
     for names in (libpq, image):
-        values = {part: variables.get(name) or "" for part, name in names.items()}
-        if values["host"] or values["name"]:
-            return _url(**values)
+        host, port, user, password, database = (variables.get(name) or "" for name in names)
+        if host or database:
+            return _url(host, port, user, password, database)
     return None
 
 
