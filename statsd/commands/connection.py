@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from statsd.database.migrations import open_database
+from statsd.database.embedded import open_server
+from statsd.database.migrations import migrate
 from statsd.database.pool import open_pool
 from statsd.live.channel import Channel
 from statsd.settings import Settings
@@ -17,11 +18,13 @@ from statsd.settings import Settings
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], Channel]]:
     """Yield a pool, and a channel that announces changes but does not listen. Raises DatabaseError."""
-    async with open_database(settings) as dsn, await open_pool(dsn) as pool:
-        channel = Channel(dsn, pool)
-        announcing = asyncio.create_task(channel.run())
-        try:
-            yield pool, channel
-        finally:
-            announcing.cancel()
-            await channel.flush()
+    async with open_server(settings) as dsn:
+        await migrate(dsn)
+        async with await open_pool(dsn) as pool:
+            channel = Channel(dsn, pool)
+            announcing = asyncio.create_task(channel.run())
+            try:
+                yield pool, channel
+            finally:
+                announcing.cancel()
+                await channel.flush()

@@ -5,17 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
 
 from statsd.database import sql
-from statsd.database.embedded import open_server
 from statsd.database.pool import connect
 from statsd.errors import DatabaseAway, DatabaseError, SchemaTooNew
-from statsd.settings import Settings
 
 OLDEST_VERSION = 15
 GONE = ("08", "57")  # SQLSTATE classes: connection exception, operator intervention
@@ -60,8 +56,8 @@ async def migrate(dsn: str) -> list[str]:
     connection = await connect(dsn, statement_timeout="0")
     names: list[str] = []
     try:
-        if connection.get_server_version().major < OLDEST_VERSION:
-            version = connection.get_server_version().major
+        version = connection.get_server_version().major
+        if version < OLDEST_VERSION:
             raise DatabaseError(f"PostgreSQL {version} is too old: use {OLDEST_VERSION} or newer")
         while name := await _apply_next(connection):
             names.append(name)
@@ -77,14 +73,6 @@ async def migrate(dsn: str) -> list[str]:
     return names
 
 
-@asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of a database whose schema is up to date. Raises DatabaseError."""
-    async with open_server(settings) as dsn:
-        await migrate(dsn)
-        yield dsn
-
-
 async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> str | None:
     """Apply the first missing migration and return its name, or None.
 
@@ -92,9 +80,8 @@ async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> str | N
     """
     async with connection.transaction():
         try:
-            await connection.execute(
-                f"select pg_advisory_xact_lock({MIGRATION_LOCK})", timeout=MIGRATION_PATIENCE_SECONDS
-            )
+            lock = f"select pg_advisory_xact_lock({MIGRATION_LOCK})"
+            await connection.execute(lock, timeout=MIGRATION_PATIENCE_SECONDS)
         except TimeoutError:
             raise DatabaseError(
                 f"another server has been bringing the schema up to date for {MIGRATION_PATIENCE_SECONDS:g} s:"
@@ -102,7 +89,13 @@ async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> str | N
             ) from None
         applied = await _applied(connection)
         missing = next((migration for migration in migrations() if migration.number not in applied), None)
-        return await _apply(connection, missing) if missing else None
+        if missing is None:
+            return None
+        for statement in missing.statements:
+            await connection.execute(statement, timeout=MIGRATION_SECONDS)
+        insert = "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)"
+        await connection.execute(insert, missing.number, missing.name, missing.checksum)
+        return missing.name
 
 
 async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> set[int]:
@@ -130,15 +123,3 @@ async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> set[int]:
                 " now: restore the file, and put the change into a new migration"
             )
     return {row["number"] for row in rows}
-
-
-async def _apply(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> str:
-    for statement in migration.statements:
-        await connection.execute(statement, timeout=MIGRATION_SECONDS)
-    await connection.execute(
-        "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)",
-        migration.number,
-        migration.name,
-        migration.checksum,
-    )
-    return migration.name

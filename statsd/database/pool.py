@@ -160,11 +160,9 @@ async def _is_pooled(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
 
 async def open_pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
     """Return a pool that connects on first use: it can be opened, and lives on, while the database is away."""
-
-    async def connect_for_pool(*_: Any, **__: Any) -> asyncpg.Connection[asyncpg.Record]:
-        return await _connect(dsn)
-
-    return await asyncpg.create_pool(dsn, min_size=0, max_size=POOL_SIZE, connect=connect_for_pool, reset=_keep_session)
+    return await asyncpg.create_pool(
+        dsn, min_size=0, max_size=POOL_SIZE, connect=lambda *_, **__: _connect(dsn), reset=_keep_session
+    )
 
 
 def compact(json: str) -> bytes:
