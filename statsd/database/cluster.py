@@ -105,9 +105,9 @@ def make_data_dir(data_dir: Path) -> None:
 
 async def prepare(data_dir: Path) -> Cluster:
     """Return the cluster of `data_dir`, made by initdb if it is missing. Raises EmbeddedServerError and OSError."""
-    link = data_dir / "postgres"
-    if not _is_filled(link):
-        _make_password(data_dir / "password")  # before the cluster, so no cluster lacks its password
+    link, password = data_dir / "postgres", data_dir / "password"
+    if not _is_filled(link) and not (password.exists() and password.stat().st_size):  # empty: the disk was full
+        durable.replace(password, secrets.token_urlsafe(24))  # before the cluster, so no cluster lacks its password
     cluster = _locate(data_dir)
     for leftover in cluster.pgdata.parent.glob("postgres.new-*"):  # from an initdb that was killed
         shutil.rmtree(leftover, ignore_errors=True)
@@ -273,11 +273,6 @@ async def _run(cluster: Cluster, *argv: str, stdin: str = "") -> None:
 
 def _is_filled(folder: Path) -> bool:
     return folder.exists() and any(folder.iterdir())
-
-
-def _make_password(path: Path) -> None:
-    if not path.exists() or path.stat().st_size == 0:  # empty: the disk was full
-        durable.replace(path, secrets.token_urlsafe(24))
 
 
 def _disk_full(folder: Path) -> EmbeddedServerError:

@@ -153,11 +153,11 @@ def dsn(data_dir: Path) -> str:
 @contextlib.asynccontextmanager
 async def open_server(settings: Settings) -> AsyncIterator[str]:
     """Yield the DSN of the configured database, or of the embedded server, which runs as long as the block."""
-    if settings.database_url is not None:
+    if settings.database_url:
         yield settings.database_url
-        return
-    async with running(settings.data_dir) as server:
-        yield server.dsn
+    else:
+        async with running(settings.data_dir) as server:
+            yield server.dsn
 
 
 async def _attach(data_dir: Path) -> Server:
@@ -206,11 +206,8 @@ async def _start_if_needed(cluster: Cluster) -> int:
     pid = _postmaster(cluster)
     if pid is not None and await _is_ready(cluster, pid):
         return pid
-    return await _start(cluster)
-
-
-async def _start(cluster: Cluster) -> int:
-    command = _command(cluster, binaries(cluster))
+    options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
+    command = (f"{binaries(cluster)}/postgres", "-D", str(cluster.pgdata), "-k", str(cluster.socket_dir), *options)
     make_socket_dir(cluster)
     rotate_log(cluster)
     deadline = time.monotonic() + ORPHAN_SECONDS
@@ -231,11 +228,6 @@ async def _start(cluster: Cluster) -> int:
         if "is still in use" not in output or time.monotonic() > deadline:
             raise failure(cluster, "PostgreSQL did not start", output)
         await asyncio.sleep(10 * POLL_SECONDS)
-
-
-def _command(cluster: Cluster, folder: Path) -> list[str]:
-    options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
-    return [f"{folder}/postgres", "-D", str(cluster.pgdata), "-k", str(cluster.socket_dir), *options]
 
 
 async def _is_ready(cluster: Cluster, pid: int) -> bool:
