@@ -17,13 +17,13 @@ from statsd import metrics, site, streams
 from statsd.accounts import signin
 from statsd.accounts.session import TOKENS
 from statsd.accounts.tokens import Tokens, kept_secret
-from statsd.accounts.users import ACCOUNTS, Accounts, open_accounts
+from statsd.accounts.users import ACCOUNTS, open_accounts
 from statsd.database import durable, sql
 from statsd.database.embedded import open_server
 from statsd.database.migrations import migrate
 from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
 from statsd.errors import DatabaseAway, StatsError
-from statsd.ingest.aggregate import Aggregation
+from statsd.ingest import aggregate
 from statsd.ingest.generator import Generator
 from statsd.ingest.outage import OUTAGE, Outage
 from statsd.ingest.refusals import REFUSALS, Refusals
@@ -160,15 +160,10 @@ async def the_accounts(app: web.Application) -> AsyncIterator[None]:
     app[TOKENS] = Tokens(*filter(None, secrets))
     async with open_accounts(app[POOL], settings.throttle_exempt) as accounts:
         app[ACCOUNTS] = accounts
-        if not is_loopback(settings.host):
-            with suppress(DatabaseAway):
-                await warn_of_samples(accounts)
+        with suppress(DatabaseAway):
+            if not is_loopback(settings.host) and (number := await accounts.samples()):
+                log.warning("%d sample accounts have a public password: use `user remove` or `user passwd`", number)
         yield
-
-
-async def warn_of_samples(accounts: Accounts) -> None:
-    if number := await accounts.samples():
-        log.warning("%d sample accounts have a public password: use `user remove` or `user passwd`", number)
 
 
 async def refusal_counts(app: web.Application) -> AsyncIterator[None]:
@@ -216,9 +211,8 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
 
 
 async def aggregation(app: web.Application) -> AsyncIterator[None]:
-    settings = app[SETTINGS]
-    rounds = Aggregation(app[POOL], STREAMS, settings.aggregate_seconds, settings.retention_days)
-    work = rounds.run(swept=app[CHANNEL].announce, done=lambda: app[HUB].changed(None))
+    swept, done = app[CHANNEL].announce, partial(app[HUB].changed, None)
+    work = aggregate.run(app[POOL], [stream.name for stream in STREAMS], app[SETTINGS], swept, done)
     async with background(app, {"aggregation": work}):
         yield
 

@@ -65,9 +65,9 @@ def is_conflict(error: BaseException) -> bool:
     return getattr(error, "sqlstate", None) in ("40001", "40P01")
 
 
-async def again(run: Callable[[], Awaitable[T]], attempts: int = ATTEMPTS) -> T:
-    """Return the result of `run`, which is called again after a conflict, at most `attempts` times in all."""
-    for _ in range(attempts - 1):
+async def again(run: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of `run`, which is called again after a conflict, at most five times in all."""
+    for _ in range(ATTEMPTS - 1):
         try:
             return await run()
         except asyncpg.PostgresError as error:

@@ -5,33 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import ATTEMPTS, again
-from statsd.stream import Stream
+from statsd.database.pool import again
+from statsd.settings import Settings
 
 SWEEP_ROWS = 10_000  # the limit in every `sweep`
 REBUILD_SECONDS = 86_400.0  # one day; with None asyncpg uses the connection's ten seconds
-CLAIM = sql.load("aggregation")["claim"]
-EXPIRE = sql.load("bins")["expire"]
 
 log = logging.getLogger("statsd.aggregate")
 
 
-async def sweep(database: asyncpg.Pool[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record], stream: str) -> int:
+async def sweep(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     """Fold the rows of a stream that are not folded yet, 10,000 at a time; return their number."""
-    statement = sql.load(stream)["sweep"]
-    attempts = ATTEMPTS if isinstance(database, asyncpg.Pool) else 1  # after a deadlock a transaction cannot continue
+    fold = partial(pool.fetchval, sql.load(stream)["sweep"])
     total = 0
     while True:
-        rows: int = await again(partial(database.fetchval, statement), attempts)
+        rows: int = await again(fold)
         total += rows
         metrics.SWEPT.labels(stream).inc(rows)
         if rows < SWEEP_ROWS:
@@ -47,7 +42,8 @@ async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("set local statement_timeout = 0")
         await connection.execute(queries["lock"], timeout=REBUILD_SECONDS)
-        await sweep(connection, stream)  # else these rows would be folded again after the rebuild
+        while await connection.fetchval(queries["sweep"]) == SWEEP_ROWS:
+            pass  # rows left unfolded would be folded again after the rebuild
         await connection.execute(queries["empty"], timeout=REBUILD_SECONDS)
         rows: int = await connection.fetchval(queries["rebuild"], timeout=REBUILD_SECONDS)
     log.info("%s: totals rebuilt from %d rows", stream, rows)
@@ -73,7 +69,7 @@ async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> i
 async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     """Delete the totals of a stream in time bins past their retention, in small steps; return their number."""
     total = 0
-    for query, *arguments in ((EXPIRE, stream), (sql.load(stream).get("expire"),)):
+    for query, *arguments in ((sql.load("bins")["expire"], stream), (sql.load(stream).get("expire"),)):
         while query and (rows := await pool.fetchval(query, *arguments)):
             total += rows
     return total
@@ -81,41 +77,36 @@ async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
 
 async def claim(pool: asyncpg.Pool[asyncpg.Record], seconds: float) -> bool:
     """Claim this round for this server; return False if a server on the database began one less than `seconds` ago."""
-    return await pool.fetchval(CLAIM, seconds) is not None
+    return await pool.fetchval(sql.load("aggregation")["claim"], seconds) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregation:
-    """A round over all streams every `seconds`: sweep, prune rows older than `retention_days`, expire bins.
+async def run(
+    pool: asyncpg.Pool[asyncpg.Record],
+    streams: Sequence[str],
+    settings: Settings,
+    swept: Callable[[str], None],
+    done: Callable[[], None],
+) -> None:
+    """Every `aggregate_seconds` sweep and prune all streams and expire their bins, until cancelled.
 
-    Of all servers on one database, one does the round. Each calls `done` after it.
+    Of all servers on one database, one does the round. Call `swept` for each stream that had rows to fold, and `done`
+    after each round, also after those of other servers.
     """
-
-    pool: asyncpg.Pool[asyncpg.Record]
-    streams: Sequence[Stream]
-    seconds: float
-    retention_days: int
-
-    async def run(self, swept: Callable[[str], None], done: Callable[[], None]) -> None:
-        """Run until cancelled. Call `swept` for each stream that had rows to fold, and `done` after each round."""
-        while True:
-            await asyncio.sleep(self.seconds)
+    while True:
+        await asyncio.sleep(settings.aggregate_seconds)
+        try:
+            claimed = await claim(pool, settings.aggregate_seconds)
+        except Exception as error:
+            log.warning("no aggregation, trying again: %s: %s", type(error).__name__, error)
+            continue
+        for stream in streams if claimed else ():
             try:
-                claimed = await claim(self.pool, self.seconds)
-            except Exception as error:
-                log.warning("no aggregation, trying again: %s: %s", type(error).__name__, error)
-                continue
-            for stream in self.streams if claimed else ():
-                try:
-                    await self._round(stream.name, swept)
-                except Exception as error:  # the next round may succeed, and the other streams this one
-                    log.warning("%s: no aggregation, trying again: %s: %s", stream.name, type(error).__name__, error)
-            done()
-
-    async def _round(self, stream: str, swept: Callable[[str], None]) -> None:
-        if rows := await sweep(self.pool, stream):
-            log.info("%s: %d rows of other programs folded", stream, rows)
-            swept(stream)
-        if rows := await prune(self.pool, stream, self.retention_days):
-            log.info("%s: %d raw rows older than %d days deleted", stream, rows, self.retention_days)
-        await expire(self.pool, stream)
+                if rows := await sweep(pool, stream):
+                    log.info("%s: %d rows of other programs folded", stream, rows)
+                    swept(stream)
+                if rows := await prune(pool, stream, settings.retention_days):
+                    log.info("%s: %d raw rows older than %d days deleted", stream, rows, settings.retention_days)
+                await expire(pool, stream)
+            except Exception as error:  # the next round may succeed, and the other streams this one
+                log.warning("%s: no aggregation, trying again: %s: %s", stream, type(error).__name__, error)
+        done()
