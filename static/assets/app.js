@@ -1,4 +1,3 @@
-// @ts-check
 /** Wires the page together. A new panel is a file or folder in panels/, and a name in the list. */
 
 import { makePanel } from "./cards/panel.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The page at /docs: Swagger UI over /openapi.json, in the system's colours, with a search over operations. */
 
 /**

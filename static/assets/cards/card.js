@@ -1,4 +1,3 @@
-// @ts-check
 /** A card is one subject: a chart, the table behind it, and the table as a file, all made of the same rows. */
 
 import { makeExport } from "../widgets/csv.js";

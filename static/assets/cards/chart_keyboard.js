@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * A chart's values as invisible buttons: what the pointer picks in the chart, the keyboard and screen readers pick here.
  * Tab enters the group, the arrow keys move within it.

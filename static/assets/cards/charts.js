@@ -1,4 +1,3 @@
-// @ts-check
 /** Draws figures with Chart.js. A chart is updated in place, and reads its colours from CSS whenever it draws. */
 
 import { compact, count, cut, percent, percentage, shorten } from "../figures/format.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** What the colours of a chart stand for. */
 
 import { count, percent, percentage } from "../figures/format.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** A panel on screen: heading, pickers, message, guide, tiles and cards, in the state that its numbers are in. */
 
 import { button, element, setText } from "../widgets/element.js";

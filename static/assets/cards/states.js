@@ -1,4 +1,3 @@
-// @ts-check
 /** The state of a panel, and its message about that. */
 
 import { ago, count } from "../figures/format.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The right side of the header: the connection's state, and the age of the numbers. */
 
 import { ago } from "../figures/format.js";

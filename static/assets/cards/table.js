@@ -1,4 +1,3 @@
-// @ts-check
 /** Tables that are changed in place, so that scrolling and selections survive an update. */
 
 import { count, day, dayAndTime, hour, length, NONE, percent, shorten, toTheSecond } from "../figures/format.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The colours of theme.css, for canvases; and what the reader's system prefers. */
 
 const styles = getComputedStyle(document.documentElement);

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The row of single numbers above the cards. A change is marked by colour; numbers are not animated, as the values in
  * between were never measured.

@@ -1,4 +1,3 @@
-// @ts-check
 /** UTC days as YYYY-MM-DD, and counts per day without gaps: the server leaves out days without events, a line must not. */
 
 /** @typedef {{date: string, clicks: number}} Day */

@@ -1,4 +1,3 @@
-// @ts-check
 /** Drawings that panels share. Each makes two things out of a card's rows: a figure, and a sentence that says the same. */
 
 import { today } from "./days.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** Formats numbers, times and durations in the language of the page; days and hours are UTC. */
 
 const language = document.documentElement.lang;

@@ -1,4 +1,3 @@
-// @ts-check
 /** Each name has one colour, the same on every chart. */
 
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5", "--series-6"];

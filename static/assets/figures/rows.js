@@ -1,4 +1,3 @@
-// @ts-check
 /** The rows of a card, and their sums, peaks and largest parts, which charts and summaries are made of. */
 
 import { count } from "./format.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** Percentages with one decimal that add up to exactly 100.0. */
 
 /** 100 % in tenths. */

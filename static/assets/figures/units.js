@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The units of time that statistics come in, and how the bins of each are named and drawn, in UTC. The server counts, and
  * leaves out empty bins; they are filled in here.

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The windows of time that the reader can pick, and how their bins are named and drawn. The last bin is the minute, hour
  * or day that goes on.

@@ -1,4 +1,3 @@
-// @ts-check
 /** The panel of logins: who signs in, with what, from where, when and for how long. */
 
 import { today } from "../figures/days.js";

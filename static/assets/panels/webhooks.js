@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The panel of webhook events: how many of which type, in a window of time that the reader picks. The topic brings all
  * windows at once; only the newest events are queried.

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * What the reader picked in a panel follows the panel's name in the address (`#webhooks/day`). So a view can be shared,
  * reloaded, and found again with the browser's Back button.

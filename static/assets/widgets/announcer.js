@@ -1,4 +1,3 @@
-// @ts-check
 /** Tells screen readers what changed, at a pace that can be followed. */
 
 const PACE_MS = 15_000;

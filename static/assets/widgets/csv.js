@@ -1,4 +1,3 @@
-// @ts-check
 /** Saves tables as CSV files (RFC 4180) that are safe to open in a spreadsheet. */
 
 import { button } from "./element.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** Making and changing elements. Strings become text, never markup. */
 
 /**

@@ -1,4 +1,3 @@
-// @ts-check
 /** Input fields that show what is picked, but never overwrite what is being typed. */
 
 import { element } from "./element.js";

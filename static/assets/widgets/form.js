@@ -1,4 +1,3 @@
-// @ts-check
 /** Forms that send themselves, once at a time, and say how it went. */
 
 import { send } from "../wire/ask.js";

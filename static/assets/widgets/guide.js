@@ -1,4 +1,3 @@
-// @ts-check
 /** What a panel without data shows: how to get some. And code to copy. */
 
 import { button, element, setText } from "./element.js";

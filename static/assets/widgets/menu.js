@@ -1,4 +1,3 @@
-// @ts-check
 /** A button that opens a list of files to download. */
 
 import { element, setText, showEach } from "./element.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** Turns the pages of a list, newest first. The topic brings its first page; the others are requested. */
 
 import { button } from "./element.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** A button that opens a box below it. A click elsewhere, Escape, or moving the focus out of it closes the box. */
 
 import { element } from "./element.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** Select boxes: with a few options, or with rows that come in pages. */
 
 import { button, element, setText } from "./element.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** A row of radio buttons, one of which is picked; the address keeps it. */
 
 import { Address } from "./address.js";

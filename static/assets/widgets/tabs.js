@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Which panel is on screen. The address names it (`/#logins`), so that it can be bookmarked; what follows a slash
  * belongs to the panel.

@@ -1,4 +1,3 @@
-// @ts-check
 /** Requests to the server over HTTP. None of these functions throws: what went wrong is in the answer. */
 
 import { isObject, isPayload, text } from "./json.js";

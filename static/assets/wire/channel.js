@@ -1,4 +1,3 @@
-// @ts-check
 /** A WebSocket with a heartbeat. Whatever ends it, it ends once, and is not used again. */
 
 import { parse } from "./json.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The cookies that scripts can read, each a JSON object. The session's token is not among them: it is HttpOnly. */
 
 import { parse } from "./json.js";

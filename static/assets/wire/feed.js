@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Keeps the store fresh through one socket, which carries the topics on screen. While it cannot be opened, snapshots are
  * polled over HTTP and the socket is tried again. A topic that falls quiet is polled, too.

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Reads JSON that anybody may have written: a proxy, a server of another version, another page of this host. What a
  * response or frame brings is checked here once; beyond, it is what /openapi.json says.

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Numbers that depend on what the reader picked, beside those of a topic. They are requested at once when something else
  * is picked, and again, at a pace, after every frame of the topic. Answers that come too late are dropped.

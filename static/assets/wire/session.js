@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Who is logged in. Only the server decides that, by a cookie that no script can read. The cookie `user_data` beside it
  * says whose session it is, and a response with status 401 that the session is over.

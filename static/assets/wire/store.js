@@ -1,4 +1,3 @@
-// @ts-check
 /** All that the page knows of the server: the state of the connection, and the newest payload of every topic and query. */
 
 /** @typedef {"live" | "connecting" | "polling" | "offline"} Connection */

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The site and the day that the reader picked. The address holds both (`#pageviews/example.com/2026-11-21`), the browser
  * remembers the site. A reader who looks at today still looks at today after midnight.

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The panel of page views: one day of one site, beside all sites of today. The topic brings the sites of today; the
  * report of the picked site and day is queried.

@@ -1,4 +1,3 @@
-// @ts-check
 /** The fields in which the reader picks a site and a day. */
 
 import { daysAfter, FIRST_DAY } from "../../figures/days.js";

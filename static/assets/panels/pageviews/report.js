@@ -1,4 +1,3 @@
-// @ts-check
 /** What is shown of a site's day: its tiles, its days and its paths. */
 
 import { daysAfter } from "../../figures/days.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The card that tells what became of accepted events. */
 
 import { about, bytes, count } from "../../figures/format.js";

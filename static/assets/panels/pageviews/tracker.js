@@ -1,4 +1,3 @@
-// @ts-check
 /** The card with the script tag that sites embed. */
 
 import { element } from "../../widgets/element.js";

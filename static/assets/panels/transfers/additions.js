@@ -1,4 +1,3 @@
-// @ts-check
 /** The forms for new items, base items and owners, behind one button. */
 
 import { element } from "../../widgets/element.js";

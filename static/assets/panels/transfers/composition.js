@@ -1,4 +1,3 @@
-// @ts-check
 /** Joins the topic, the statistics of the picked unit, and what was queried, into the payload that the cards show. */
 
 import { unitOf } from "../../figures/units.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The card of one item: facts, the form that transfers it, and its history. */
 
 import { LONGEST_ID, makeSheet, tableLines } from "../../cards/table.js";

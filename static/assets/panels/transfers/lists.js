@@ -1,4 +1,3 @@
-// @ts-check
 /** The lists in which the reader picks an item. */
 
 import { count } from "../../figures/format.js";

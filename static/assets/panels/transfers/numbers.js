@@ -1,4 +1,3 @@
-// @ts-check
 /** What is counted: items made and transfers per unit of time, and the tiles. */
 
 import { count, day, decimal } from "../../figures/format.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The card with commands that do the same over HTTP. */
 
 import { element } from "../../widgets/element.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The two topics with the statistics of the picked unit. */
 
 import { HOLD_MS } from "../../wire/query.js";

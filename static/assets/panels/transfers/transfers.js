@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The panel of items and transfers: how many per unit of time, who owns what, and the forms that change it. One topic brings
  * the newest items, transfers and owners, two more the statistics of the picked unit. Older items, and the item on screen,

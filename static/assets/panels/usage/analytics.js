@@ -1,4 +1,3 @@
-// @ts-check
 /** The numbers for the reader's choice, beside those of the topic. */
 
 import { ask } from "../../wire/ask.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The filters and the feature that the reader picked. The address holds the feature (`#usage/trend/date_filter`), a cookie the
  * filters. Who is not logged in is sent to `#usage/login`, and afterwards to where they wanted to go.

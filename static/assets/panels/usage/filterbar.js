@@ -1,4 +1,3 @@
-// @ts-check
 /** The fields in which the reader sets the filters, and a chip for each filter that is set. */
 
 import { FIRST_DAY } from "../../figures/days.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** Which people's clicks, on which days, the reader wants to see. Each user has a cookie that keeps this for a week. */
 
 import { isDay } from "../../figures/days.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** What is shown: the features and their clicks, the days of the picked feature, and the tiles. */
 
 import { everyDay } from "../../figures/days.js";

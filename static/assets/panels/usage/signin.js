@@ -1,4 +1,3 @@
-// @ts-check
 /** The forms for logging in and for a new account. The server's refusal stands beside the field that it is about. */
 
 import { about } from "../../figures/format.js";

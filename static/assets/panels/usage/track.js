@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Reports what is used on this page, while somebody is logged in: this is what the usage panel shows. A failure is ignored,
  * and nothing waits for it.

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The panel of usage: which features of this dashboard are used, when, and by whom. The topic says that something has
  * changed; the numbers are queried with the reader's own filters.

@@ -1,4 +1,3 @@
-// @ts-check
 /** The user who is logged in, and a button to log out. */
 
 import { button, element, setText } from "../../widgets/element.js";
