@@ -11,8 +11,7 @@ const WRITTEN = "http://127.0.0.1:8080";
 /**
  * Swagger UI's hook for its search: keep operations whose group, method, path and summary have every word.
  * @param {Immutable} groups by name
- * @param {string} phrase
- * @returns {Immutable}
+ * @param {string} phrase @returns {Immutable}
  */
 function opsFilter(groups, phrase) {
   const words = phrase.toLowerCase().split(/\s+/);

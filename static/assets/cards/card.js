@@ -43,10 +43,8 @@ import { makeSheet, tableLines } from "./table.js";
 /** @typedef {{section: HTMLElement, body: HTMLElement, tools: HTMLElement}} Parts */
 
 /**
- * @template Payload
- * @param {string} panel the panel's id
- * @param {Card<Payload>} card
- * @returns {Shown<Payload> & {section: HTMLElement}}
+ * @template Payload @param {string} panel the panel's id
+ * @param {Card<Payload>} card @returns {Shown<Payload> & {section: HTMLElement}}
  */
 export function makeCard(panel, card) {
   const title = `${panel}-${card.id}-title`;

@@ -10,8 +10,7 @@ import { button, element, setText, showEach } from "../widgets/element.js";
 /** @import { Row } from "../figures/rows.js" */
 
 /**
- * @param {Choice} choice
- * @param {(index: number | null) => void} point shows in the chart which value has the focus
+ * @param {Choice} choice @param {(index: number | null) => void} point shows in the chart which value has the focus
  * @returns {{node: HTMLElement, choose: (index: number) => void, show: (rows: Row[], figure: Figure) => void}}
  */
 export function makeChartKeyboard({ label, names: namesOf, pick }, point) {

@@ -85,9 +85,7 @@ export function makeChart(canvas, kind, choose) {
 
 /**
  * Cuts a name so that it fits: Chart.js gives names beside bars half of the width, and lets the rest run off the edge.
- * @param {Chart} chart
- * @param {string} words
- * @param {number} characters the most there may be
+ * @param {Chart} chart @param {string} words @param {number} characters the most there may be
  */
 function fitted({ ctx, width }, words, characters) {
   ctx.font = `${Chart.defaults.font.size}px ${Chart.defaults.font.family}`;
@@ -99,10 +97,7 @@ function fitted({ ctx, width }, words, characters) {
 
 /**
  * A click anywhere in the row or column of a value counts, so that small ones are as easy to hit as large ones.
- * @param {HTMLCanvasElement} canvas
- * @param {Chart} chart
- * @param {Kind} kind
- * @param {(index: number) => void} choose
+ * @param {HTMLCanvasElement} canvas @param {Chart} chart @param {Kind} kind @param {(index: number) => void} choose
  */
 function onClick(canvas, chart, kind, choose) {
   canvas.toggleAttribute("data-choose", true);
@@ -114,9 +109,7 @@ function onClick(canvas, chart, kind, choose) {
 
 /**
  * Keeps the data sets of series that are there already: Chart.js animates from their old values to the new ones.
- * @param {Chart} chart
- * @param {Kind} kind
- * @param {Figure} figure
+ * @param {Chart} chart @param {Kind} kind @param {Figure} figure
  */
 function dataOf(chart, kind, { labels, series, open, unit }) {
   const sets = series.flatMap(({ name, values, colours }, at) => {
@@ -126,11 +119,7 @@ function dataOf(chart, kind, { labels, series, open, unit }) {
   return { labels, datasets: sets };
 }
 
-/**
- * @param {Kind} kind
- * @param {string} name
- * @param {boolean} first of the figure's series
- */
+/** @param {Kind} kind @param {string} name @param {boolean} first of the figure's series */
 function datasets(kind, name, first) {
   const shared = { label: name, backgroundColor: colourOf, hoverBackgroundColor: colourOf };
   if (kind === "doughnut") return [{ ...shared, borderWidth: 2, borderColor: () => cssValue("--surface"), hoverOffset: 4 }];

@@ -167,9 +167,7 @@ function makeMessage(retry) {
 
 /**
  * Tiles and cards.
- * @template Payload
- * @param {Panel<Payload, any>} panel
- * @returns {Shown<Payload> & {node: HTMLElement}}
+ * @template Payload @param {Panel<Payload, any>} panel @returns {Shown<Payload> & {node: HTMLElement}}
  */
 function makeNumbers(panel) {
   const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });

@@ -11,11 +11,8 @@ import { STALE_MS } from "../wire/store.js";
 const PATIENCE_MS = 10_000;
 
 /**
- * @param {Link} link
- * @param {Snapshot | undefined} snapshot
- * @param {boolean} isEmpty whether nothing was ever stored
- * @param {number} now
- * @returns {State}
+ * @param {Link} link @param {Snapshot | undefined} snapshot @param {boolean} isEmpty whether nothing was ever stored
+ * @param {number} now @returns {State}
  */
 export function panelState(link, snapshot, isEmpty, now) {
   if (link.connection === "offline") return "offline";
@@ -25,10 +22,7 @@ export function panelState(link, snapshot, isEmpty, now) {
 }
 
 /**
- * @param {State} state
- * @param {Link} link
- * @param {Snapshot | undefined} snapshot
- * @param {number} now
+ * @param {State} state @param {Link} link @param {Snapshot | undefined} snapshot @param {number} now
  * @returns {Message | null} null if there is nothing to say
  */
 export function stateMessage(state, link, snapshot, now) {

@@ -33,20 +33,14 @@ export function written(kind, cell) {
   return { count, percent, hour, seconds: length }[kind](value);
 }
 
-/**
- * A table in a box that scrolls.
- * @param {string} title
- * @param {Column[]} columns
- */
+/** A table in a box that scrolls. @param {string} title @param {Column[]} columns */
 export function makeSheet(title, columns) {
   const { table, show } = makeTable(title, columns);
   return { sheet: element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": `${title}, table` }, table), show };
 }
 
 /**
- * @param {string} caption
- * @param {Column[]} columns
- * @returns {{table: HTMLTableElement, show: (rows: Row[]) => void}}
+ * @param {string} caption @param {Column[]} columns @returns {{table: HTMLTableElement, show: (rows: Row[]) => void}}
  */
 function makeTable(caption, columns) {
   const body = element("tbody");
@@ -86,10 +80,7 @@ function showCell(cell, { key, kind, write, pick, bar }, row) {
   choose.setAttribute("aria-current", String(pick.chosen() === choose.dataset.pick));
 }
 
-/**
- * @param {Column} column
- * @returns {Record<string, string>} how its cells look
- */
+/** @param {Column} column @returns {Record<string, string>} how its cells look */
 const marks = ({ kind, bar }) => (bar ? { "data-kind": kind, "data-bar": "" } : { "data-kind": kind });
 
 /** @param {Column[]} columns */
@@ -111,10 +102,7 @@ const isPointedAt = (table) => table.matches(":hover") || table.querySelector(":
 
 /**
  * Keeps the order, so that no row moves away under the pointer.
- * @param {Row[]} rows
- * @param {(row: Row) => Cell} identity
- * @param {Cell[]} order
- * @returns {Row[]} new ones last
+ * @param {Row[]} rows @param {(row: Row) => Cell} identity @param {Cell[]} order @returns {Row[]} new ones last
  */
 function inOrder(rows, identity, order) {
   const place = new Map(order.map((id, at) => [id, at]));
@@ -124,9 +112,7 @@ function inOrder(rows, identity, order) {
 
 /**
  * The table as lines of a CSV file: numbers stay numbers.
- * @param {Column[]} columns
- * @param {Row[]} rows
- * @returns {Cell[][]}
+ * @param {Column[]} columns @param {Row[]} rows @returns {Cell[][]}
  */
 export function tableLines(columns, rows) {
   const headings = columns.map(({ label, kind }) => (kind === "seconds" ? `${label} (seconds)` : label));

@@ -4,10 +4,7 @@ const styles = getComputedStyle(document.documentElement);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-/**
- * @param {string} variable for example `--accent`
- * @returns {string} its value in the present colour scheme
- */
+/** @param {string} variable for example `--accent` @returns {string} its value in the present colour scheme */
 export const cssValue = (variable) => styles.getPropertyValue(variable).trim();
 
 export const motionReduced = () => still.matches;

@@ -48,9 +48,7 @@ export function makeTiles(tiles) {
 }
 
 /**
- * @param {HTMLElement} node
- * @param {Tile<unknown>["kind"]} kind
- * @param {number | null} value
+ * @param {HTMLElement} node @param {Tile<unknown>["kind"]} kind @param {number | null} value
  * @returns {boolean} whether it replaced another number
  */
 function showValue(node, kind, value) {

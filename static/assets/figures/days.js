@@ -12,21 +12,14 @@ const LEAD_DAYS = 366;
 /** Today, by this browser's clock. */
 export const today = () => new Date().toISOString().slice(0, 10);
 
-/**
- * @param {string} date YYYY-MM-DD
- * @param {number} days
- * @returns {string} the date so many days later
- */
+/** @param {string} date YYYY-MM-DD @param {number} days @returns {string} the date so many days later */
 export function daysAfter(date, days) {
   const at = new Date(`${date}T00:00:00Z`);
   at.setUTCDate(at.getUTCDate() + days);
   return at.toISOString().slice(0, 10);
 }
 
-/**
- * @param {string} text
- * @returns {boolean} whether it is a date from FIRST_DAY to the end of 2099, as YYYY-MM-DD
- */
+/** @param {string} text @returns {boolean} whether it is a date from FIRST_DAY to the end of 2099, as YYYY-MM-DD */
 export const isDay = (text) =>
   /^(19[7-9]\d|20\d\d)-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) && daysAfter(text, 0) === text;
 
@@ -34,8 +27,7 @@ export const isDay = (text) =>
  * The days of the span, without gaps. If `from` is open it begins with the first day, if `until` is open it ends today. A
  * single day gets an empty one on each side: a lone point draws no line.
  * @param {Day[]} counted oldest first
- * @param {Span} span
- * @returns {Day[]}
+ * @param {Span} span @returns {Day[]}
  */
 export function everyDay(counted, { from, until, today }) {
   const [oldest, newest] = [counted[0]?.date, counted.at(-1)?.date];

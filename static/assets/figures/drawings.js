@@ -47,8 +47,7 @@ const LONGEST_LABEL = 60;
 
 /**
  * A line over the days in `date`, oldest first; and further lines without an area.
- * @param {string} value @param {string} name
- * @param {{value: string, name: string, colour: string}[]} others
+ * @param {string} value @param {string} name @param {{value: string, name: string, colour: string}[]} others
  * @returns {Drawing}
  */
 export function perDay(value, name, ...others) {
@@ -80,10 +79,7 @@ export function perDay(value, name, ...others) {
   };
 }
 
-/**
- * A tick per day, per two days, or per so many weeks.
- * @param {number} days
- */
+/** A tick per day, per two days, or per so many weeks. @param {number} days */
 function daysPerTick(days) {
   if (days <= MOST_TICKS) return 1;
   return days <= 2 * MOST_TICKS ? 2 : DAYS_PER_WEEK * Math.ceil(days / (MOST_TICKS * DAYS_PER_WEEK));
@@ -91,8 +87,7 @@ function daysPerTick(days) {
 
 /**
  * A column per `hour` of the day; the highest stands out.
- * @param {string} value @param {string} name
- * @returns {Drawing}
+ * @param {string} value @param {string} name @returns {Drawing}
  */
 export function perHour(value, name) {
   return {
@@ -121,8 +116,7 @@ function figureOf(name, parts, colours) {
 
 /**
  * A ring of the largest shares.
- * @param {string} key @param {string} value @param {string} name @param {number} limit
- * @returns {Drawing}
+ * @param {string} key @param {string} value @param {string} name @param {number} limit @returns {Drawing}
  */
 export const ring = (key, value, name, limit) => ({
   kind: "doughnut",
@@ -136,8 +130,7 @@ export const ring = (key, value, name, limit) => ({
 
 /**
  * A bar for each of the largest.
- * @param {string} key @param {string} value @param {string} name @param {number} limit
- * @returns {Drawing}
+ * @param {string} key @param {string} value @param {string} name @param {number} limit @returns {Drawing}
  */
 export const ranking = (key, value, name, limit) => ({
   kind: "bars",
@@ -149,8 +142,7 @@ export const ranking = (key, value, name, limit) => ({
  * A bar for each of the first rows. The rest has none: the server does not send all of it. A picked row is always shown,
  * and stands out.
  * @param {string} key @param {string} value @param {string} name @param {number} limit
- * @param {{unit?: [string, string], pick?: Pick}} [more]
- * @returns {Drawing}
+ * @param {{unit?: [string, string], pick?: Pick}} [more] @returns {Drawing}
  */
 export function topBars(key, value, name, limit, { unit, pick } = {}) {
   /** @param {Row[]} rows */
@@ -211,8 +203,7 @@ export function stackedBars(key, piece, value, name, limit) {
 }
 
 /**
- * @param {Row[]} rows
- * @param {string} piece
+ * @param {Row[]} rows @param {string} piece
  * @returns {{label: string, colour: string, group: Row[]}[]} in the palette's order, all without a colour together and last
  */
 function byColour(rows, piece) {

@@ -43,17 +43,12 @@ export const compact = (value) => short.format(value);
 /** @param {number | null} value 0 to 100 */
 export const percent = (value) => (value === null ? NONE : share.format(value / 100));
 
-/**
- * @param {number | null} part
- * @param {number | null} total
- * @returns {number | null} 0 to 100, to two decimals
- */
+/** @param {number | null} part @param {number | null} total @returns {number | null} 0 to 100, to two decimals */
 export const percentage = (part, total) => (part === null || !total ? null : Math.round((10_000 * part) / total) / 100);
 
 /**
  * A duration in at most three units.
- * @param {number | null} seconds
- * @returns {[string, string][]} value and unit, largest first
+ * @param {number | null} seconds @returns {[string, string][]} value and unit, largest first
  */
 export function lengthParts(seconds) {
   if (seconds === null) return [];
@@ -116,10 +111,7 @@ export const toTheMillisecond = (instant) => written(instant, (at) => at.toISOSt
 export const monthOf = (instant, style = "short") =>
   written(instant, (at) => (style === "long" ? monthLong : monthShort).format(at));
 
-/**
- * A duration in one unit.
- * @param {number} seconds
- */
+/** A duration in one unit. @param {number} seconds */
 export function about(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;
@@ -132,21 +124,14 @@ export function ago(milliseconds) {
   return seconds < 2 ? "just now" : `${about(seconds)} ago`;
 }
 
-/**
- * @param {string} words
- * @returns {string[]} characters as a reader sees them; in old browsers, code points
- */
+/** @param {string} words @returns {string[]} characters as a reader sees them; in old browsers, code points */
 function characters(words) {
   if (!segmenter) return [...words];
   const segments = Array.from(segmenter.segment(words), ({ segment }) => segment);
   return segments.flatMap((character) => (character.length > LONGEST_CHARACTER ? [...character] : [character]));
 }
 
-/**
- * Cuts off the end.
- * @param {string} words
- * @param {number} longest
- */
+/** Cuts off the end. @param {string} words @param {number} longest */
 export function cut(words, longest) {
   if (words.length <= longest) return words;
   const all = characters(words.slice(0, 2 * longest * LONGEST_CHARACTER));
@@ -155,8 +140,7 @@ export function cut(words, longest) {
 
 /**
  * Cuts out the middle: the beginning and the end say most about a path.
- * @param {string} words
- * @param {number} longest
+ * @param {string} words @param {number} longest
  */
 export function shorten(words, longest) {
   if (words.length <= longest) return words;

@@ -12,11 +12,7 @@ const taken = new Map([
   ["Tablet", "--series-3"],
 ]);
 
-/**
- * A new name gets the next free colour, and keeps it.
- * @param {string} name
- * @returns {string} a CSS variable
- */
+/** A new name gets the next free colour, and keeps it. @param {string} name @returns {string} a CSS variable */
 export function seriesColour(name) {
   const known = taken.get(name);
   if (known) return known;

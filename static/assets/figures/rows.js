@@ -24,21 +24,14 @@ export const amount = (row, key) => Number(row[key] ?? 0);
 /** @param {Row[]} rows @param {string} key */
 export const sum = (rows, key) => rows.reduce((total, row) => total + amount(row, key), 0);
 
-/**
- * @param {Row[]} rows
- * @param {string} key
- * @returns {Row} the first one with the highest value
- */
+/** @param {Row[]} rows @param {string} key @returns {Row} the first one with the highest value */
 export const highest = (rows, key) =>
   rows.reduce((best, row) => (amount(row, key) > amount(best, key) ? row : best), rows[0] ?? {});
 
 /**
  * The largest rows, and the rest as one part: so a chart stays readable. The table has them all.
  * @param {Row[]} rows largest first
- * @param {string} name
- * @param {string} value
- * @param {number} limit
- * @returns {Part[]}
+ * @param {string} name @param {string} value @param {number} limit @returns {Part[]}
  */
 export function largest(rows, name, value, limit) {
   const parts = rows.map((row) => ({ name: String(row[name]), value: amount(row, value) }));

@@ -5,8 +5,7 @@ const TENTHS = 1_000;
 
 /**
  * The largest remainder method: all are rounded down, and the missing tenths go to those that lost most.
- * @param {number[]} values
- * @returns {(number | null)[]} 0 to 100; null if all values are 0
+ * @param {number[]} values @returns {(number | null)[]} 0 to 100; null if all values are 0
  */
 export function shares(values) {
   const whole = values.reduce((sum, value) => sum + value, 0);

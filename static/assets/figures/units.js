@@ -146,10 +146,7 @@ const second = {
   tick: (from) => (Number(toTheSecond(from).slice(17)) % 15 ? "" : toTheSecond(from).slice(11)),
 };
 
-/**
- * Without empty bins: one second of them is wider than any screen.
- * @type {Shape}
- */
+/** Without empty bins: one second of them is wider than any screen. @type {Shape} */
 const millisecond = {
   id: "millisecond",
   bins: 40,
@@ -177,8 +174,7 @@ export const unitOf = (id) => UNITS.find((unit) => unit.id === id) ?? HOUR;
 
 /**
  * The bins to draw, newest first.
- * @param {Unit} unit
- * @param {Payloads["Bin"][]} counted the bins that are not empty, newest first
+ * @param {Unit} unit @param {Payloads["Bin"][]} counted the bins that are not empty, newest first
  * @param {number} moment up to which the counts are known; later bins are not drawn
  * @returns {Row[]}
  */
@@ -194,8 +190,7 @@ export function binsUpTo(unit, counted, moment) {
 
 /**
  * @param {Row[]} rows that begin at `from`, oldest first
- * @param {Names} names
- * @param {string} value @param {string} name @param {string} colour
+ * @param {Names} names @param {string} value @param {string} name @param {string} colour
  * @param {boolean} [open] whether the last bin goes on
  * @returns {Figure}
  */
@@ -210,9 +205,7 @@ export function binsFigure(rows, names, value, name, colour, open = true) {
 }
 
 /**
- * @param {Row[]} rows
- * @param {Names} names
- * @param {string} value
+ * @param {Row[]} rows @param {Names} names @param {string} value
  * @returns {string} when it was most, after a comma; empty if all bins are empty
  */
 export function mostIn(rows, names, value) {
@@ -222,9 +215,7 @@ export function mostIn(rows, names, value) {
 
 /**
  * Columns over the bins of `binsUpTo`.
- * @param {string} value @param {string} name
- * @param {string} colour
- * @returns {Drawing}
+ * @param {string} value @param {string} name @param {string} colour @returns {Drawing}
  */
 export const perUnit = (value, name, colour) => ({
   kind: "columns",

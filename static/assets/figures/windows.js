@@ -43,8 +43,7 @@ export const windowOf = (id) => WINDOWS.find((window) => window.id === id) ?? la
 
 /**
  * An area over the bins that begin at `from`, oldest first; `window` of each row is the window's id.
- * @param {string} value @param {string} name
- * @returns {Drawing}
+ * @param {string} value @param {string} name @returns {Drawing}
  */
 export function perBin(value, name) {
   return {

@@ -19,8 +19,7 @@ const BROWSERS = 7;
 
 /**
  * The server sends 0 if no session has finished.
- * @param {Durations} stats
- * @param {"minDuration" | "medianDuration" | "averageDuration" | "maxDuration"} key
+ * @param {Durations} stats @param {"minDuration" | "medianDuration" | "averageDuration" | "maxDuration"} key
  */
 const finishedLength = (stats, key) => (stats.totalSessions ? stats[key] : null);
 

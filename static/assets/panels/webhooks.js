@@ -45,8 +45,7 @@ const inWindow = (payload) => sum(bins(payload), "events");
 
 /**
  * The largest types, the rest, and the total of the window. Counts and percentages both add up.
- * @param {Shown} payload
- * @returns {Row[]}
+ * @param {Shown} payload @returns {Row[]}
  */
 function types(payload) {
   const total = inWindow(payload);

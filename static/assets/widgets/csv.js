@@ -7,9 +7,7 @@ import { button } from "./element.js";
 /** Spreadsheets run a text that begins like this as a formula. */
 const FORMULA = /^[=+\-@\t\r＝＋－＠]/;
 
-/**
- * @param {Line[]} lines the first one has the headings
- */
+/** @param {Line[]} lines the first one has the headings */
 function toCsv(lines) {
   return lines.map((line) => line.map(field).join(",") + "\r\n").join("");
 }

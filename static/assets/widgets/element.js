@@ -1,11 +1,8 @@
 /** Making and changing elements. Strings become text, never markup. */
 
 /**
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {Record<string, string>} [attributes]
- * @param {...(Node | string)} children
- * @returns {HTMLElementTagNameMap[Tag]}
+ * @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {Record<string, string>} [attributes]
+ * @param {...(Node | string)} children @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -33,8 +30,7 @@ export function hooked(hook) {
 
 /**
  * Writes only what differs, so that selections and screen readers are not disturbed.
- * @param {Element} node
- * @param {string} words
+ * @param {Element} node @param {string} words
  */
 export function setText(node, words) {
   if (node.textContent !== words) node.textContent = words;
@@ -42,9 +38,7 @@ export function setText(node, words) {
 
 /**
  * One child per item. Children that exist are changed in place, so that scrolling, focus and selections survive.
- * @template Item
- * @param {Element} parent
- * @param {Item[]} items
+ * @template Item @param {Element} parent @param {Item[]} items
  * @param {(at: number) => Element} make a new child, without its item
  * @param {(child: Element, item: Item, at: number) => void} show
  */

@@ -18,9 +18,7 @@ export function makeInput(attributes) {
 /**
  * A field for a date. Every keystroke is a change, so only valid dates are picked; when the reader leaves the field, it
  * shows what is picked.
- * @param {Record<string, string>} attributes
- * @param {() => string} picked
- * @param {(day: string) => void} pick
+ * @param {Record<string, string>} attributes @param {() => string} picked @param {(day: string) => void} pick
  */
 export function makeDayInput(attributes, picked, pick) {
   const field = makeInput({ type: "date", ...attributes });

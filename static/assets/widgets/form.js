@@ -19,9 +19,7 @@ const KEY_BYTES = 16;
 
 /**
  * Makes a form run `submit`, and not a second time while it is running; meanwhile its button is disabled.
- * @param {HTMLFormElement} form
- * @param {HTMLButtonElement} act
- * @param {() => Promise<void>} submit
+ * @param {HTMLFormElement} form @param {HTMLButtonElement} act @param {() => Promise<void>} submit
  */
 export function onSubmit(form, act, submit) {
   form.addEventListener("submit", async (event) => {
@@ -35,9 +33,7 @@ export function onSubmit(form, act, submit) {
 
 /**
  * A form that sends an order.
- * @template Stored
- * @param {OrderForm<Stored>} form
- * @returns {{node: HTMLFormElement, clear: () => void}}
+ * @template Stored @param {OrderForm<Stored>} form @returns {{node: HTMLFormElement, clear: () => void}}
  */
 export function makeForm({ id, label, fields, order, done }) {
   const result = element("p", { class: "result", role: "status", "data-result": "" });

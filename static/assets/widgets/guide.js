@@ -36,8 +36,7 @@ export function makeCode(words) {
 
 /**
  * Pages not served over HTTPS have no clipboard: then the code is selected, ready for the keyboard.
- * @param {HTMLButtonElement} copy
- * @param {HTMLElement} block
+ * @param {HTMLButtonElement} copy @param {HTMLElement} block
  */
 async function copyCode(copy, block) {
   try {
@@ -50,19 +49,14 @@ async function copyCode(copy, block) {
   window.setTimeout(() => (copy.textContent = "Copy"), COPIED_MS);
 }
 
-/**
- * @param {string} stream
- * @param {number} rate events a second
- * @returns {Step}
- */
+/** @param {string} stream @param {number} rate events a second @returns {Step} */
 export const synthetic = (stream, rate) => ({
   words: `Synthetic ones, ${rate} a second, from a second terminal:`,
   code: `python -m statsd generate --stream ${stream} --rate ${rate}`,
 });
 
 /**
- * @param {"POST" | "PUT"} method
- * @param {string} path
+ * @param {"POST" | "PUT"} method @param {string} path
  * @param {object} body a single quote in it ends the shell's quoting
  * @param {...string} headers
  */

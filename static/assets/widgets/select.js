@@ -26,8 +26,7 @@ export const makeOptions = (options) => options.map(({ id, label }) => element("
 
 /**
  * A select of rows. The newest are offered; the reader can ask for older ones.
- * @template {{id: string}} Row
- * @template {{next: string | null}} Page
+ * @template {{id: string}} Row @template {{next: string | null}} Page
  */
 export class RowSelect {
   #rows;
@@ -58,19 +57,13 @@ export class RowSelect {
     return this.#words.get(this.value) ?? "";
   }
 
-  /**
-   * Offers a new row, and chooses it.
-   * @param {Row} row
-   */
+  /** Offers a new row, and chooses it. @param {Row} row */
   choose(row) {
     this.#offer([row]);
     this.#select.value = row.id;
   }
 
-  /**
-   * @param {Row[]} newest
-   * @param {string} [except] the id of a row that is not offered
-   */
+  /** @param {Row[]} newest @param {string} [except] the id of a row that is not offered */
   show(newest, except = "") {
     this.#excluded = except;
     if (this.#before === undefined && newest.length >= NEWEST) this.#setBefore(newest.at(-1)?.id ?? null);

@@ -6,11 +6,8 @@ import { element } from "./element.js";
 /** @import { Option } from "./select.js" */
 
 /**
- * @template {Option} O
- * @param {string} panel the id of the panel in whose address the choice stands
- * @param {string} label
- * @param {[O, ...O[]]} options
- * @param {() => void} changed
+ * @template {Option} O @param {string} panel the id of the panel in whose address the choice stands
+ * @param {string} label @param {[O, ...O[]]} options @param {() => void} changed
  * @param {O} [first] what is picked at first
  * @returns {{bar: HTMLElement, chosen: () => O, read: () => void}} `read` follows the address
  */

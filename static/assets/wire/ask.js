@@ -23,18 +23,13 @@ const JSON_TYPE = { "content-type": "application/json" };
 
 /**
  * A response that the browser has cached is sent again only if it has changed (ETag).
- * @template {ServerAddress} Address
- * @param {Address} address
- * @returns {Promise<Answer<Got<Address>>>}
+ * @template {ServerAddress} Address @param {Address} address @returns {Promise<Answer<Got<Address>>>}
  */
 export const ask = (address) => answered(address, { cache: "no-cache", headers: { accept: "application/json" } });
 
 /**
  * With `keepalive` it arrives even if the page is left; but browsers send at most 64 KiB that way.
- * @template [Payload=unknown]
- * @param {ServerAddress} address
- * @param {Json} [body]
- * @param {boolean} [keepalive]
+ * @template [Payload=unknown] @param {ServerAddress} address @param {Json} [body] @param {boolean} [keepalive]
  * @returns {Promise<Answer<Payload>>}
  */
 export const post = (address, body, keepalive = true) =>
@@ -46,8 +41,7 @@ export const post = (address, body, keepalive = true) =>
   });
 
 /**
- * @template [Payload=unknown]
- * @param {Order} order
+ * @template [Payload=unknown] @param {Order} order
  * @param {string} key idempotency key: the order counts once, however often it is sent
  * @returns {Promise<Answer<Payload>>}
  */

@@ -4,10 +4,7 @@ import { parse } from "./json.js";
 
 /** @import { Json } from "./json.js" */
 
-/**
- * @param {string} name
- * @returns {Json} empty if there is none, or if it is not a JSON object
- */
+/** @param {string} name @returns {Json} empty if there is none, or if it is not a JSON object */
 export function readCookie(name) {
   const value = all().find((cookie) => cookie.name === name)?.value ?? "";
   try {
@@ -20,11 +17,7 @@ export function readCookie(name) {
 /** @returns {string[]} */
 export const cookieNames = () => all().map(({ name }) => name);
 
-/**
- * @param {string} name
- * @param {Json} value
- * @param {number} seconds until it expires
- */
+/** @param {string} name @param {Json} value @param {number} seconds until it expires */
 export function writeCookie(name, value, seconds) {
   set(name, encodeURIComponent(JSON.stringify(value)), seconds);
 }

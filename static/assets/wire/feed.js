@@ -38,10 +38,7 @@ export class Feed {
   #retryTimer = 0;
   #pollTimer = 0;
 
-  /**
-   * @param {Store} store
-   * @param {Source[]} sources what is on screen
-   */
+  /** @param {Store} store @param {Source[]} sources what is on screen */
   constructor(store, sources) {
     this.#store = store;
     this.#sources = sources;

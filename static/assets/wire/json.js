@@ -5,10 +5,7 @@
 
 /** @typedef {Record<string, unknown>} Json a JSON object */
 
-/**
- * @param {unknown} value
- * @returns {value is object} whether it is an object or an array, as all payloads are
- */
+/** @param {unknown} value @returns {value is object} whether it is an object or an array, as all payloads are */
 export const isPayload = (value) => typeof value === "object" && value !== null;
 
 /** @param {unknown} value @returns {value is Json} */
@@ -17,10 +14,7 @@ export const isObject = (value) => isPayload(value) && !Array.isArray(value);
 /** @param {unknown} value @returns {string} */
 export const text = (value) => (typeof value === "string" ? value : "");
 
-/**
- * @param {string} words
- * @returns {Json | null} null for anything but a JSON object
- */
+/** @param {string} words @returns {Json | null} null for anything but a JSON object */
 export function parse(words) {
   try {
     const value = JSON.parse(words);

@@ -75,9 +75,7 @@ export class Query {
 
   /**
    * Asks if something else is picked, or if the topic brought something new.
-   * @param {Snapshot | undefined} topic
-   * @param {number} now
-   * @returns {boolean} whether something else is picked
+   * @param {Snapshot | undefined} topic @param {number} now @returns {boolean} whether something else is picked
    */
   follow(topic, now) {
     const key = this.#question.key();
@@ -115,10 +113,7 @@ export class Query {
     return this.#wanted && (this.isCurrent || now - this.#wantedAt < HOLD_MS) ? this.kept : undefined;
   }
 
-  /**
-   * @param {Link} link
-   * @returns {Link} with the state of these numbers, for a panel that shows nothing without them
-   */
+  /** @param {Link} link @returns {Link} with the state of these numbers, for a panel that shows nothing without them */
   waiting(link) {
     const since = this.#last.refused ? 0 : Math.max(link.since, this.#wantedAt);
     return { ...link, since, reason: link.reason || this.#last.reason };

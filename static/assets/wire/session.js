@@ -50,11 +50,7 @@ class Session extends EventTarget {
     return "";
   }
 
-  /**
-   * The server no longer accepts this user's session.
-   * @param {User} user
-   * @param {Answer} answer
-   */
+  /** The server no longer accepts this user's session. @param {User} user @param {Answer} answer */
   expire(user, answer) {
     if (user !== this.#user) return;
     dropCookie(USER);

@@ -38,8 +38,7 @@ export class Store extends EventTarget {
 
   /**
    * @template [Payload=unknown] what the topic or query of this name brings
-   * @param {string} topic
-   * @returns {Snapshot<Payload> | undefined}
+   * @param {string} topic @returns {Snapshot<Payload> | undefined}
    */
   snapshot(topic) {
     return this.#snapshots.get(topic);
@@ -51,10 +50,7 @@ export class Store extends EventTarget {
     this.#changed();
   }
 
-  /**
-   * @param {string} topic
-   * @param {number} moment milliseconds of this browser's clock
-   */
+  /** @param {string} topic @param {number} moment milliseconds of this browser's clock */
   forgetOlder(topic, moment) {
     if ((this.snapshot(topic)?.receivedAt ?? moment) < moment) this.#snapshots.delete(topic);
   }

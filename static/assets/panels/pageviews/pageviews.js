@@ -135,10 +135,7 @@ export function makePageviews(store, changed) {
 
 /**
  * The report of the picked day, and the series of days up to it.
- * @param {Store} store
- * @param {() => void} changed
- * @param {Choice} choice
- * @returns {Query<Reports>}
+ * @param {Store} store @param {() => void} changed @param {Choice} choice @returns {Query<Reports>}
  */
 function makeReports(store, changed, choice) {
   let seriesAt = 0;
@@ -165,11 +162,7 @@ function makeReports(store, changed, choice) {
   });
 }
 
-/**
- * Keeps the store's answer of `/health` fresh.
- * @param {Store} store
- * @returns {(now: number) => void}
- */
+/** Keeps the store's answer of `/health` fresh. @param {Store} store @returns {(now: number) => void} */
 function makeHealth(store) {
   let askedAt = 0;
   return async (now) => {

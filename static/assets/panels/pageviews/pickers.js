@@ -7,8 +7,7 @@ import { makeDayInput, makeInput } from "../../widgets/field.js";
 /** @import { Choice } from "./choice.js" */
 
 /**
- * @param {Choice} choice
- * @param {(picked: {site?: string, day?: string}) => void} pick
+ * @param {Choice} choice @param {(picked: {site?: string, day?: string}) => void} pick
  * @returns {{bar: HTMLElement, show: (sites: string[]) => void}} `show` takes the sites to choose from
  */
 export function makePickers(choice, pick) {

@@ -18,10 +18,7 @@ import { highest, sum } from "../../figures/rows.js";
 export const DAYS = 30;
 const BARS = 10;
 
-/**
- * Series and report are two answers; what the report says about its day is newer.
- * @param {Shown} payload
- */
+/** Series and report are two answers; what the report says about its day is newer. @param {Shown} payload */
 const series = ({ report, series }) =>
   series.days
     .map((row) => (row.date === report.date ? report : row))

@@ -63,8 +63,7 @@ export function makeComposition({ unit, item, pager, series, pages, histories })
 
 /**
  * The server's time up to which the bins are known: now while every change is pushed, else when they arrived.
- * @param {Snapshot<Topic>} topic
- * @param {number} known by this browser's clock
+ * @param {Snapshot<Topic>} topic @param {number} known by this browser's clock
  */
 const momentOf = (topic, known) => Date.parse(topic.payload.generatedAt) + known - topic.receivedAt;
 

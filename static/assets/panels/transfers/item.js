@@ -32,10 +32,7 @@ const COLUMNS = [
  */
 export const ownerOf = (row) => row.owner_name || shorten(row.owner_id ?? "", LONGEST_ID);
 
-/**
- * The card, and the item that it shows.
- * @param {() => void} changed
- */
+/** The card, and the item that it shows. @param {() => void} changed */
 export function makeItem(changed) {
   let chosen = "";
   let limit = SHORT_HISTORY;

@@ -47,9 +47,7 @@ const chart = (key, { id, title, name, colour }) => ({
 
 /**
  * The present unit, beside the one before.
- * @param {Series} key
- * @param {{id: string, name: string}} of
- * @returns {Tile<Shown>}
+ * @param {Series} key @param {{id: string, name: string}} of @returns {Tile<Shown>}
  */
 const current = (key, { id, name }) => ({
   id,
@@ -62,10 +60,7 @@ const current = (key, { id, name }) => ({
   },
 });
 
-/**
- * The last thing that happened.
- * @param {Shown} payload
- */
+/** The last thing that happened. @param {Shown} payload */
 function latest({ items: [item], transfers: [transfer] }) {
   const createdAt = Date.parse(item?.created_at ?? "");
   const at = Date.parse(transfer?.timestamp ?? "");

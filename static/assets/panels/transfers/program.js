@@ -29,10 +29,7 @@ export const program = {
   },
 };
 
-/**
- * @param {Shown} payload
- * @returns {string[]} with ids that exist
- */
+/** @param {Shown} payload @returns {string[]} with ids that exist */
 function commands(payload) {
   const item = payload.item.held ?? payload.page.items?.[0];
   const owner = payload.owners.find(({ id }) => id !== item?.owner_id);

@@ -5,11 +5,7 @@ import { HOLD_MS } from "../../wire/query.js";
 /** @import { Source } from "../../wire/feed.js" */
 /** @import { Snapshot, Store } from "../../wire/store.js" */
 
-/**
- * @param {Store} store
- * @param {() => void} changed
- * @param {() => string} unit its id
- */
+/** @param {Store} store @param {() => void} changed @param {() => string} unit its id */
 export function makeSeries(store, changed, unit) {
   let wanted = "";
   let wantedAt = 0;

@@ -12,9 +12,7 @@ import { analyticsOf } from "./filters.js";
 /** @import { makeTracker } from "./track.js" */
 
 /**
- * @param {Store} store
- * @param {() => void} changed
- * @param {Choice} choice
+ * @param {Store} store @param {() => void} changed @param {Choice} choice
  * @param {ReturnType<typeof makeTracker>} tracker
  */
 export function makeAnalytics(store, changed, choice, tracker) {

@@ -11,10 +11,7 @@ import { active, AGE_GROUPS, GENDERS, NO_FILTERS } from "./filters.js";
 
 const LAST_DAY = "2099-12-31";
 
-/**
- * The feature that is used when a filter is set.
- * @type {Record<keyof Filters, string>}
- */
+/** The feature that is used when a filter is set. @type {Record<keyof Filters, string>} */
 const FEATURES = { startDate: "date_filter", endDate: "date_filter", ageGroup: "age_filter", gender: "gender_filter" };
 
 /**
@@ -63,8 +60,7 @@ export function makeFilterBar(set, ...buttons) {
 }
 
 /**
- * @param {"ageGroup" | "gender"} key
- * @param {Option[]} options
+ * @param {"ageGroup" | "gender"} key @param {Option[]} options
  * @param {(key: keyof Filters, value: string) => void} take
  */
 function makeSelect(key, options, take) {
@@ -74,8 +70,7 @@ function makeSelect(key, options, take) {
 }
 
 /**
- * @param {(key: keyof Filters) => void} remove
- * @param {() => void} reset
+ * @param {(key: keyof Filters) => void} remove @param {() => void} reset
  * @param {HTMLElement} neighbour gets the focus when it was on the last chip
  */
 function makeChips(remove, reset, neighbour) {

@@ -27,10 +27,7 @@ export const GENDERS = [ALL, "Male", "Female", "Other"].map((id) => ({ id, label
 /** @type {Filters} */
 export const NO_FILTERS = { startDate: "", endDate: "", ageGroup: ALL, gender: ALL };
 
-/**
- * @param {User | null} user
- * @returns {Filters} the valid filters in the user's cookie
- */
+/** @param {User | null} user @returns {Filters} the valid filters in the user's cookie */
 export function keptFilters(user) {
   if (!user) return NO_FILTERS;
   const kept = readCookie(`${FILTERS}${user.id}`);
@@ -46,10 +43,7 @@ export function keepFilters(user, filters) {
   if (user) writeCookie(`${FILTERS}${user.id}`, filters, WEEK_SECONDS);
 }
 
-/**
- * @param {Filters} filters
- * @returns {Active[]} those that exclude something
- */
+/** @param {Filters} filters @returns {Active[]} those that exclude something */
 export function active(filters) {
   const keys = /** @type {(keyof Filters)[]} */ (Object.keys(NO_FILTERS));
   return keys.filter((key) => filters[key] !== NO_FILTERS[key]).map((key) => ({ key, words: WORDS[key](filters[key]) }));
@@ -64,8 +58,7 @@ const WORDS = {
 };
 
 /**
- * @param {Filters} filters
- * @param {string} feature whose days are wanted, or none
+ * @param {Filters} filters @param {string} feature whose days are wanted, or none
  * @returns {"/analytics" | `/analytics?${string}`} the address of the numbers
  */
 export function analyticsOf(filters, feature) {

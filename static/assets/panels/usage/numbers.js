@@ -62,10 +62,7 @@ export const featuresCard = (pick) => ({
   drawing: topBars("feature", "clicks", "Clicks", BARS, { unit: CLICKS, pick }),
 });
 
-/**
- * @param {() => unknown} entered the pointer enters the chart
- * @returns {Card<Shown>}
- */
+/** @param {() => unknown} entered the pointer enters the chart @returns {Card<Shown>} */
 export const trendCard = (entered) => ({
   id: "trend",
   title: TITLES.days,

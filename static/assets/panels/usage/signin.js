@@ -50,13 +50,9 @@ export function makeSignin() {
 }
 
 /**
- * @param {object} parts
- * @param {View} parts.view
- * @param {string} parts.title
+ * @param {object} parts @param {View} parts.view @param {string} parts.title
  * @param {string} parts.busy the button's label while the form is sent
- * @param {Field[]} parts.fields
- * @param {(Node | string)[]} parts.other
- * @returns {Form}
+ * @param {Field[]} parts.fields @param {(Node | string)[]} parts.other @returns {Form}
  */
 function makeSigninForm({ view, title, busy, fields, other }) {
   const heading = element("h2", { id: `${view}-title` }, title);
@@ -110,21 +106,14 @@ function makeSigninForm({ view, title, busy, fields, other }) {
   };
 }
 
-/**
- * @param {Answer} answer
- * @returns {string[]} sentences; those about a field begin with its name
- */
+/** @param {Answer} answer @returns {string[]} sentences; those about a field begin with its name */
 function faultsOf({ error, reason, status, wait }) {
   if (!error) return [`The server is unavailable. ${reason}`];
   if (status === TOO_MANY && wait) return [`${error}: in ${about(wait)}.`];
   return error.split("; ");
 }
 
-/**
- * Shows a sentence beside the field, if it is about that field alone.
- * @param {Field} field
- * @param {string} words
- */
+/** Shows a sentence beside the field, if it is about that field alone. @param {Field} field @param {string} words */
 function showFaultOf(field, words) {
   const [subject = "", next = ""] = words.toLowerCase().split(" ");
   if (subject !== field.name || next === "and") return false;
@@ -169,13 +158,9 @@ function makeGender() {
 }
 
 /**
- * @param {View} view
- * @param {string} name
- * @param {string} label
- * @param {HTMLInputElement | HTMLSelectElement} input
+ * @param {View} view @param {string} name @param {string} label @param {HTMLInputElement | HTMLSelectElement} input
  * @param {HTMLElement} box the input, or what it stands in
- * @param {string} [hint]
- * @returns {Field}
+ * @param {string} [hint] @returns {Field}
  */
 function makeField(view, name, label, input, box, hint = "") {
   const id = `${view}-${name}`;

@@ -72,10 +72,7 @@ export function makeTracker() {
   return { track, tracked };
 }
 
-/**
- * @param {Event} event
- * @returns {string} the feature that is used, or nothing
- */
+/** @param {Event} event @returns {string} the feature that is used, or nothing */
 function featureOf({ type, target }) {
   if (!(target instanceof Element)) return "";
   for (const { event, where, feature } of WATCHED) {

@@ -107,10 +107,7 @@ const makeButtons = (analytics) => [
   button({ class: "action", "data-export": "" }, "Export", () => saveAll(analytics.payload())),
 ];
 
-/**
- * The forms for logging in, in place of the numbers.
- * @param {Choice} choice
- */
+/** The forms for logging in, in place of the numbers. @param {Choice} choice */
 function makeGate(choice) {
   const signin = makeSignin();
 
