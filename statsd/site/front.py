@@ -11,7 +11,7 @@ from aiohttp import web
 from statsd import __version__
 from statsd.site import page
 from statsd.streams.webhooks.socket import get_events_socket
-from statsd.web.answers import json_response
+from statsd.web.answers import Success, json_response
 from statsd.web.asked import weights
 from statsd.web.operation import Operation, answer
 
@@ -26,24 +26,7 @@ class ApiIndex(msgspec.Struct):
     endpoints: dict[str, str]
 
 
-class Front(msgspec.Struct):
-    """The index of the API."""
-
-    success: bool
-    message: str
-    data: ApiIndex
-
-
-def _index(endpoints: dict[str, str]) -> Front:
-    return Front(True, "Event Webhook API", ApiIndex(__version__, "Statistics you can believe, live.", endpoints))
-
-
-@Operation(
-    answers={
-        101: "a WebSocket, as at `/events/ws`",
-        200: answer("the index", Front, index=_index({"GET /health": "Check the server and its database."})),
-    }
-)
+@Operation(answers={101: "a WebSocket, as at `/events/ws`", 200: answer("the index", Success[ApiIndex])})
 async def front(request: web.Request) -> web.StreamResponse:
     """Get the index of the API, or the page.
 
@@ -55,7 +38,8 @@ async def front(request: web.Request) -> web.StreamResponse:
         response = await page.dashboard(request)
         response.headers.update(VARY)
         return response
-    return json_response(_index(_endpoints(request)), headers=VARY)
+    index = ApiIndex(__version__, "Statistics you can believe, live.", _endpoints(request))
+    return json_response(Success(message="Event Webhook API", data=index), headers=VARY)
 
 
 def _wants_page(ranges: Mapping[str, float]) -> bool:

@@ -17,7 +17,7 @@ class Schemas:
     """Makes schemas, and collects the components that they refer to."""
 
     def __init__(self) -> None:
-        self._structs: dict[type[Any], None] = {}
+        self._kinds: list[Any] = []
         self._batches: dict[str, Schema] = {}
 
     def of(self, kind: Any) -> Schema:
@@ -26,10 +26,8 @@ class Schemas:
             return {"anyOf": [self.of(member) for member in get_args(kind)]}
         if get_origin(kind) is list:
             return {"type": "array", "items": self.of(get_args(kind)[0])}
-        if isinstance(kind, type) and hasattr(kind, "__annotations__"):
-            self._structs[kind] = None
-            return {"$ref": REFERENCE.format(name=kind.__name__)}
-        schema: Schema = portable(msgspec.json.schema(kind))
+        self._kinds.append(kind)
+        (schema,), _ = msgspec.json.schema_components([kind], ref_template=REFERENCE)
         return schema
 
     def any_of(self, kinds: Sequence[Any]) -> Schema:
@@ -47,7 +45,7 @@ class Schemas:
 
     def components(self) -> Schema:
         """Return all schemas that were referred to, by name."""
-        _, structs = msgspec.json.schema_components(self._structs, ref_template=REFERENCE)
+        _, structs = msgspec.json.schema_components(self._kinds, ref_template=REFERENCE)
         return dict(sorted({**portable(structs), **self._batches}.items()))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import asyncpg
 import msgspec
@@ -24,6 +24,15 @@ Failure = Annotated[bool, msgspec.Meta(extra_json_schema={"const": False})]
 """The field `success` of an error."""
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
+
+
+class Success(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """An answer: `data` is what was asked for, or a receipt."""
+
+    success: bool = True
+    message: str | UnsetType = UNSET
+    data: T
 
 
 class Refusal(msgspec.Struct, frozen=True):

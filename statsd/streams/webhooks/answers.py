@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from statsd.errors import InvalidEvent
 from statsd.web.answers import Failure, Instant
 
+T = TypeVar("T")
 Json = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
 
 
@@ -37,13 +38,6 @@ class EventPage(msgspec.Struct, rename="camel"):
     next_cursor: str | None
 
 
-class Events(msgspec.Struct):
-    """A page of events."""
-
-    success: bool
-    data: EventPage
-
-
 class EventFile(msgspec.Struct, rename="camel"):
     """All events of a window."""
 
@@ -51,13 +45,6 @@ class EventFile(msgspec.Struct, rename="camel"):
     exported_at: Instant
     events: list[StoredEvent]
     total_count: int
-
-
-class ExportedEvents(msgspec.Struct):
-    """All events of a window, as a file."""
-
-    success: bool
-    data: EventFile
 
 
 class EventCounts(msgspec.Struct, rename="camel"):
@@ -68,13 +55,6 @@ class EventCounts(msgspec.Struct, rename="camel"):
     statistics: dict[str, int]
     filter: str
     other_events: int | UnsetType = UNSET
-
-
-class EventStats(msgspec.Struct):
-    """The statistics of a window."""
-
-    success: bool
-    data: EventCounts
 
 
 class EventBin(msgspec.Struct):
@@ -92,20 +72,12 @@ class EventType(msgspec.Struct):
     percentage: float
 
 
-class EventBins(msgspec.Struct):
-    """The bins of each window: 60 minutes, 24 hours and 7 days."""
+class ByWindow(msgspec.Struct, Generic[T]):
+    """Lists for the last hour, day and week: 60, 24 and 7 bins, or the largest types."""
 
-    hour: list[EventBin]
-    day: list[EventBin]
-    week: list[EventBin]
-
-
-class EventTypes(msgspec.Struct):
-    """The largest types of each window."""
-
-    hour: list[EventType]
-    day: list[EventType]
-    week: list[EventType]
+    hour: list[T]
+    day: list[T]
+    week: list[T]
 
 
 class WebhooksOverview(msgspec.Struct, rename="camel"):
@@ -116,8 +88,8 @@ class WebhooksOverview(msgspec.Struct, rename="camel"):
     events_this_minute: int
     top_event_types: list[EventType]
     events_per_minute: list[EventBin]
-    segmented_data: EventBins
-    segmented_top_event_types: EventTypes
+    segmented_data: ByWindow[EventBin]
+    segmented_top_event_types: ByWindow[EventType]
     generated_at: Instant
 
 
@@ -159,22 +131,6 @@ class BatchReceipt(msgspec.Struct, rename="camel"):
     rejected: list[RejectedEvent]
 
 
-class ReceivedEvent(msgspec.Struct):
-    """The receipt of an event."""
-
-    success: bool
-    message: str
-    data: Receipt
-
-
-class ReceivedBatch(msgspec.Struct):
-    """The receipt of a batch."""
-
-    success: bool
-    message: str
-    data: BatchReceipt
-
-
 class InvalidWebhook(msgspec.Struct):
     """All faults of an event or of a batch; in a batch, `path` begins with the index of the event."""
 
@@ -202,3 +158,4 @@ EXAMPLE: dict[str, Any] = {
     "metadata": {"page": "home", "browser": "chrome"},
 }
 STORED = StoredEvent(ID, "page_view", "123", SENT_AT, RECEIVED_AT)
+PAGE = EventPage([STORED], 1, "hour", None)

@@ -17,7 +17,7 @@ from statsd.stream import Row
 from statsd.streams.webhooks import answers, cloudevents, senders
 from statsd.streams.webhooks.event import DECODER, KeyedEvent, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
-from statsd.web.answers import json_response
+from statsd.web.answers import Success, json_response
 from statsd.web.asked import JSON_TYPES
 from statsd.web.decode import parse
 from statsd.web.operation import Operation, Parameter, answer
@@ -42,9 +42,9 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
     answers={
         200: answer(
             "stored, or on disk until the database is back",
-            answers.ReceivedEvent,
-            answers.ReceivedBatch,
-            event=answers.ReceivedEvent(True, answers.MESSAGE, answers.Receipt(answers.ID, answers.RECEIVED_AT)),
+            Success[answers.Receipt],
+            Success[answers.BatchReceipt],
+            event=Success(message=answers.MESSAGE, data=answers.Receipt(answers.ID, answers.RECEIVED_AT)),
         )
     },
 )
@@ -68,7 +68,7 @@ async def post_webhook(request: web.Request) -> web.Response:
         raise
     if isinstance(verdicts, Verdict):
         receipt = answers.Receipt(verdicts.row[0], iso(_received_at(verdicts)))
-        return json_response(answers.ReceivedEvent(True, answers.MESSAGE, receipt))
+        return json_response(Success(message=answers.MESSAGE, data=receipt))
     await refusals.count(sum(isinstance(verdict.error, InvalidEvent) for verdict in verdicts))
     return _batch_response(verdicts)
 
@@ -145,7 +145,7 @@ def _batch_response(verdicts: Sequence[Verdict]) -> web.Response:
             if verdict.error
         ],
     )
-    return json_response(answers.ReceivedBatch(True, answers.MESSAGE, receipt))
+    return json_response(Success(message=answers.MESSAGE, data=receipt))
 
 
 def _refused_batch(errors: Sequence[StatsError]) -> web.Response:

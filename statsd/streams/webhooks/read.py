@@ -21,7 +21,7 @@ from statsd.live.topics import HUB
 from statsd.streams.webhooks import answers, export, windows
 from statsd.streams.webhooks.export import EXPORTS, Lines
 from statsd.streams.webhooks.stream import STREAM
-from statsd.web.answers import json_response, tagged_response
+from statsd.web.answers import Success, json_response, tagged_response
 from statsd.web.asked import LINES, limit, parameters
 from statsd.web.operation import Operation, Parameter, answer
 from statsd.web.times import iso, utc
@@ -40,13 +40,7 @@ FILTER = {"filter": Parameter(Literal["hour", "day", "week"], "the window, by th
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many events", default=100),
         "cursor": Parameter(str, "the `nextCursor` of the previous page"),
     },
-    answers={
-        200: answer(
-            "newest first",
-            answers.Events,
-            page=answers.Events(True, answers.EventPage([answers.STORED], 1, "hour", None)),
-        )
-    },
+    answers={200: answer("newest first", Success[answers.EventPage], page=Success(data=answers.PAGE))},
 )
 async def get_events(request: web.Request) -> web.Response:
     """List the events of the last hour, day or week, newest first.
@@ -60,9 +54,8 @@ async def get_events(request: web.Request) -> web.Response:
     rows = await ask("events", request.app[POOL].fetch(QUERIES["page"], since, *before, size + 1))
     is_last, rows = len(rows) <= size, rows[:size]
     cursor = None if is_last else _cursor((name, since, rows[-1]["received_at"], rows[-1]["id"]))
-    return json_response(
-        answers.Events(True, answers.EventPage([stored_event(row) for row in rows], len(rows), name, cursor))
-    )
+    page = answers.EventPage([stored_event(row) for row in rows], len(rows), name, cursor)
+    return json_response(Success(data=page))
 
 
 def _filter(query: Mapping[str, str]) -> str:
@@ -114,7 +107,7 @@ def _cursor(position: Any) -> str:
     origins="any",
     query=FILTER,
     tagged=True,
-    answers={200: answer("the counts of the window", answers.EventStats)},
+    answers={200: answer("the counts of the window", Success[answers.EventCounts])},
 )
 async def get_stats(request: web.Request) -> web.Response:
     """Count the events of a window by type.
@@ -130,7 +123,7 @@ async def get_stats(request: web.Request) -> web.Response:
     statistics = msgspec.json.decode(totals["statistics"], type=dict[str, int])
     others = totals["total"] - totals["named"]
     counts = answers.EventCounts(totals["total"], totals["invalid"], statistics, name, others or UNSET)
-    return tagged_response(request, answers.EventStats(True, counts))
+    return tagged_response(request, Success(data=counts))
 
 
 CSV = 'Event Type,User ID,Timestamp,Metadata,Received At\n"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
@@ -143,7 +136,7 @@ async def export_csv(request: web.Request) -> web.StreamResponse:
     return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: export.csv(head, _cells))
 
 
-@Operation(origins="any", query=FILTER, answers={200: answer("a file", answers.ExportedEvents)})
+@Operation(origins="any", query=FILTER, answers={200: answer("a file", Success[answers.EventFile])})
 async def export_json(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as one JSON document, newest first."""
     return await _export(request, "json", "application/json", _document)
