@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-import msgspec
 from aiohttp import web
 
 from statsd.database.pool import COMMAND_SECONDS, connect, reaching
@@ -26,13 +26,20 @@ SLICE_BYTES = 64 * 1024  # a client that receives one in time is slow, not gone
 STALL_SECONDS = 120.0  # a client with 20 kB/s may buffer two megabytes at once, and then receive nothing for a minute
 MOST_EXPORTS = 4  # each holds a connection, and a snapshot that keeps vacuum from removing rows
 FORMULA = (*"=+-@\t\r", *"\uff1d\uff0b\uff0d\uff20")  # how a spreadsheet recognises one; the last four are full-width
-ENCODER = msgspec.json.Encoder()
 
 Rows = Sequence[asyncpg.Record]
-Lines = Callable[[AsyncIterator[Rows]], AsyncIterator[bytes]]
-"""Encodes the rows of a file, step by step."""
 
 log = logging.getLogger("statsd.export")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """How rows become a file: `head`, the rows of each step, `separator` between steps, and `tail` of their number."""
+
+    encode: Callable[[Rows], bytes]
+    head: bytes = b""
+    separator: bytes = b""
+    tail: Callable[[int], bytes] = lambda count: b""
 
 
 class Exports:
@@ -43,9 +50,9 @@ class Exports:
         self.running = 0
 
     async def send(
-        self, request: web.Request, headers: dict[str, str], lines: Lines, query: str, *arguments: Any
+        self, request: web.Request, headers: dict[str, str], file: File, query: str, *arguments: Any
     ) -> web.StreamResponse:
-        """Send the rows of `query` as a file, encoded by `lines`.
+        """Send the rows of `query` as a file.
 
         Raises Overloaded if too many exports are running, and DatabaseAway, both before the first byte.
         """
@@ -53,23 +60,23 @@ class Exports:
             raise Overloaded(f"{MOST_EXPORTS} exports are running: try again when one has ended", retry_after=10)
         self.running += 1
         try:
-            return await self._send(request, headers, lines, query, arguments)
+            return await self._send(request, headers, file, query, arguments)
         finally:
             self.running -= 1
 
     async def _send(
-        self, request: web.Request, headers: dict[str, str], lines: Lines, query: str, arguments: Sequence[Any]
+        self, request: web.Request, headers: dict[str, str], file: File, query: str, arguments: Sequence[Any]
     ) -> web.StreamResponse:
         connection = await connect(self._dsn)
         try:
             async with aclosing(_steps(connection, query, arguments)) as steps:
                 with reaching("the export"):
-                    first = await anext(steps, None)
+                    rows: Rows = await anext(steps, [])
                 response = web.StreamResponse(headers=headers)
                 await response.prepare(request)
                 _keep_short(request.transport)
                 if request.method != "HEAD":
-                    await _write(request, response, lines(_resumed(first, steps)))
+                    await _write(request, response, _encoded(file, rows, steps))
                 return response
         finally:
             connection.terminate()
@@ -115,52 +122,26 @@ def _longest(rows: Rows) -> int:
     return max([len(value) for row in rows for value in row.values() if type(value) is str], default=1) or 1
 
 
-async def _resumed(first: Rows | None, steps: AsyncIterator[Rows]) -> AsyncIterator[Rows]:
-    if first is not None:
-        yield first
-    async for rows in steps:
-        yield rows
+async def _encoded(file: File, rows: Rows, steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
+    """Yield the parts of a file, from its first rows and those of further steps."""
+    yield file.head
+    count = 0
+    while rows:
+        yield file.separator * (count > 0) + file.encode(rows)
+        count += len(rows)
+        rows = await anext(steps, [])
+    yield file.tail(count)
 
 
-def csv(head: str, cells: Callable[[asyncpg.Record], Sequence[str]]) -> Lines:
-    """Encode rows as CSV (RFC 4180, with line feeds): every field is quoted, none is a formula to a spreadsheet."""
-
-    async def lines(steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
-        yield f"{head}\n".encode()
-        async for rows in steps:
-            yield "".join([",".join(map(csv_field, cells(row))) + "\n" for row in rows]).encode()
-
-    return lines
+def csv_line(fields: Iterable[str]) -> str:
+    """Return a line of CSV (RFC 4180, with a line feed): every field is quoted, none is a formula to a spreadsheet."""
+    return ",".join(map(_csv_field, fields)) + "\n"
 
 
-def csv_field(text: str) -> str:
+def _csv_field(text: str) -> str:
     """Return a quoted field; an apostrophe keeps spreadsheets from reading it as a formula."""
     guard = "'" if text.startswith(FORMULA) else ""
     return f'"{guard}{text.replace(chr(34), chr(34) * 2)}"'
-
-
-def json(head: bytes, body: Callable[[asyncpg.Record], msgspec.Struct], tail: Callable[[int], bytes]) -> Lines:
-    """Encode rows as one JSON document: `head`, the rows separated by commas, and `tail` of their number."""
-
-    async def lines(steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
-        count = 0
-        yield head
-        async for rows in steps:
-            yield b"," * (count > 0) + b",".join([ENCODER.encode(body(row)) for row in rows])
-            count += len(rows)
-        yield tail(count)
-
-    return lines
-
-
-def ndjson(body: Callable[[asyncpg.Record], msgspec.Struct]) -> Lines:
-    """Encode rows as one JSON object per line."""
-
-    async def lines(steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
-        async for rows in steps:
-            yield ENCODER.encode_lines([body(row) for row in rows])
-
-    return lines
 
 
 EXPORTS: web.AppKey[Exports] = web.AppKey("exports")

@@ -18,8 +18,8 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
 from statsd.live.topics import HUB
-from statsd.streams.webhooks import answers, export, windows
-from statsd.streams.webhooks.export import EXPORTS, Lines
+from statsd.streams.webhooks import answers, windows
+from statsd.streams.webhooks.export import EXPORTS, File, csv_line
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import Success, json_response, tagged_response
 from statsd.web.asked import LINES, limit, parameters
@@ -29,6 +29,7 @@ from statsd.web.times import iso, utc
 MOST_EVENTS = 1_000  # of a page
 PAGING = timedelta(hours=1)  # how long a cursor works after the first page of its window
 QUERIES = sql.load("webhooks")
+ENCODER = msgspec.json.Encoder()
 
 FILTER = {"filter": Parameter(Literal["hour", "day", "week"], "the window, by the time of receipt", default="hour")}
 
@@ -126,14 +127,16 @@ async def get_stats(request: web.Request) -> web.Response:
     return tagged_response(request, Success(data=counts))
 
 
-CSV = 'Event Type,User ID,Timestamp,Metadata,Received At\n"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
+CSV_HEAD = "Event Type,User ID,Timestamp,Metadata,Received At\n"
+CSV = f'{CSV_HEAD}"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
+NDJSON = f"{msgspec.json.encode(answers.STORED).decode()}\n"
 
 
 @Operation(origins="any", query=FILTER, answers={200: answer("a file", texts={"text/csv": CSV})})
 async def export_csv(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as CSV, newest first."""
-    head = "Event Type,User ID,Timestamp,Metadata,Received At"
-    return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: export.csv(head, _cells))
+    file = File(lambda rows: "".join([csv_line(_cells(row)) for row in rows]).encode(), CSV_HEAD.encode())
+    return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: file)
 
 
 @Operation(origins="any", query=FILTER, answers={200: answer("a file", Success[answers.EventFile])})
@@ -142,20 +145,22 @@ async def export_json(request: web.Request) -> web.StreamResponse:
     return await _export(request, "json", "application/json", _document)
 
 
-def _document(name: str, now: datetime) -> Lines:
-    fields = msgspec.json.encode({"filter": name, "exportedAt": iso(now)})
+def _document(name: str, now: datetime) -> File:
+    fields = ENCODER.encode({"filter": name, "exportedAt": iso(now)})
     head = b'{"success":true,"data":' + fields[:-1] + b',"events":['
-    return export.json(head, stored_event, lambda count: b'],"totalCount":%d}}' % count)
+    return File(
+        lambda rows: b",".join([ENCODER.encode(stored_event(row)) for row in rows]),
+        head,
+        separator=b",",
+        tail=lambda count: b'],"totalCount":%d}}' % count,
+    )
 
 
-@Operation(
-    origins="any",
-    query=FILTER,
-    answers={200: answer("a file", texts={LINES[0]: f"{msgspec.json.encode(answers.STORED).decode()}\n"})},
-)
+@Operation(origins="any", query=FILTER, answers={200: answer("a file", texts={LINES[0]: NDJSON})})
 async def export_ndjson(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as one JSON object per line, newest first."""
-    return await _export(request, "ndjson", LINES[0], lambda name, now: export.ndjson(stored_event))
+    file = File(lambda rows: ENCODER.encode_lines([stored_event(row) for row in rows]))
+    return await _export(request, "ndjson", LINES[0], lambda name, now: file)
 
 
 def _cells(record: asyncpg.Record) -> list[str]:
@@ -164,16 +169,14 @@ def _cells(record: asyncpg.Record) -> list[str]:
 
 
 async def _export(
-    request: web.Request, kind: str, media: str, lines: Callable[[str, datetime], Lines]
+    request: web.Request, kind: str, media: str, file: Callable[[str, datetime], File]
 ) -> web.StreamResponse:
-    """Send a window as a file; `lines` makes its encoder from the name of the window and the current time."""
+    """Send a window as a file, which depends on the name of the window and the current time."""
     name, now = _filter(parameters(request, "filter")), datetime.now(UTC)
-    headers = {
-        "Content-Type": media,
-        "Content-Disposition": f'attachment; filename="events-{name}-{now.date()}.{kind}"',
-    }
+    disposition = f'attachment; filename="events-{name}-{now.date()}.{kind}"'
+    headers = {"Content-Type": media, "Content-Disposition": disposition}
     return await request.app[EXPORTS].send(
-        request, headers, lines(name, now), QUERIES["export"], windows.start(name, now)
+        request, headers, file(name, now), QUERIES["export"], windows.start(name, now)
     )
 
 
