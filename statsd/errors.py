@@ -93,12 +93,11 @@ class KeyReused(StatsError):
 
 
 class BadRequest(StatsError):
-    """The request itself is wrong; `status` is the HTTP status, `details` has further sentences, if any."""
+    """The request itself is wrong; `status` is the HTTP status."""
 
-    def __init__(self, status: int, message: str, details: Sequence[str] = ()) -> None:
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.details = tuple(details)
 
 
 class Overloaded(StatsError):

@@ -24,10 +24,10 @@ log = logging.getLogger("statsd.web")
 
 def _response(request: web.Request, error: errors.StatsError) -> web.Response:
     """Return the response for an error: the one table of statuses."""
+    operation = declared(request.match_info.handler)
     match error:
         case errors.InvalidEvent():
-            envelope = declared(request.match_info.handler).envelope
-            response = json_response(envelope.of(error), 400)
+            response = json_response(operation.envelope.of(error), 400)
         case errors.AccountRefused():
             response = json_response(PlainError(str(error)), 400)
         case errors.Unauthenticated():
@@ -38,7 +38,7 @@ def _response(request: web.Request, error: errors.StatsError) -> web.Response:
             response = refusal(422, str(error), details=[str(error)])
         case errors.BadRequest(status=status):
             retry = {"Retry-After": "5"} if status == 503 else None
-            response = refusal(status, str(error), retry, error.details)
+            response = refusal(status, str(error), retry, [str(error)] if operation.detailed else ())
         case errors.Overloaded(retry_after=seconds):
             response = refusal(503, str(error), {"Retry-After": str(seconds)})
         case errors.DatabaseError():

@@ -92,6 +92,8 @@ class Operation:
 
     origins: Origins = "own"
     envelope: type[Envelope] = InvalidPayload
+    detailed: bool = False
+    """Whether a Refusal has `details`, with the message, in every case."""
     body: type[Any] | None = None
     """The struct or dataclass in the body."""
     plain: bool = True

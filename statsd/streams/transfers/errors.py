@@ -1,13 +1,8 @@
-"""The errors of this contract: one for each constraint of the tables, all with `details`."""
+"""The errors of this contract: one for each constraint of the tables."""
 
 from __future__ import annotations
 
-from functools import wraps
-
-from aiohttp import web
-
 from statsd.errors import BadRequest, InvalidEvent, StatsError
-from statsd.web.errors import Handler
 
 NO_SUCH_ITEM = "there is no such item"
 REFUSALS = {
@@ -27,16 +22,3 @@ def refusal(error: InvalidEvent) -> StatsError:
     if error.rule not in REFUSALS:
         return error
     return BadRequest(*REFUSALS[error.rule])
-
-
-def detailed(handler: Handler) -> Handler:
-    """Add `details` to the errors of a handler that have none: the message."""
-
-    @wraps(handler)
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except BadRequest as error:
-            raise BadRequest(error.status, str(error), error.details or [str(error)]) from error
-
-    return answer

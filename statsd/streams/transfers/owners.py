@@ -26,7 +26,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 def _addition(body: type[msgspec.Struct], example: dict[str, str | None], row: BaseItem | Owner) -> Operation:
     kind = type(row)
     answers = {200: answer("added before under this key", kind, row=row), 201: answer("the stored row", kind, row=row)}
-    return Operation(origins="any", body=body, example=example, keys=["Idempotency-Key"], answers=answers)
+    return Operation(
+        origins="any", detailed=True, body=body, example=example, keys=["Idempotency-Key"], answers=answers
+    )
 
 
 @_addition(NewBaseItem, {"description": BIKE.description}, BIKE)

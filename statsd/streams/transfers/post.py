@@ -25,6 +25,7 @@ AT_ITEM = {"Location": "the address of the item"}
 
 @Operation(
     origins="any",
+    detailed=True,
     body=event.NewItem,
     example={"base_item_id": answers.BIKE.id},
     keys=["Idempotency-Key"],
@@ -59,6 +60,7 @@ def _item_row(item: event.NewItem, key: str | None, _: int | None) -> Row:
 
 @Operation(
     origins="any",
+    detailed=True,
     body=event.Ownership,
     path=IN_PATH,
     example={"to": answers.ADA.id},

@@ -35,7 +35,9 @@ PAGES = {
 
 
 def _pages(page: msgspec.Struct) -> Operation:
-    return Operation(origins="any", query=PAGES, answers={200: answer("newest first", type(page), page=page)})
+    return Operation(
+        origins="any", detailed=True, query=PAGES, answers={200: answer("newest first", type(page), page=page)}
+    )
 
 
 @_pages(answers.ItemPage([answers.OWNED], answers.ITEM))
@@ -91,6 +93,7 @@ def _before(query: Mapping[str, str]) -> UUID | None:
 
 @Operation(
     origins="any",
+    detailed=True,
     path=IN_PATH,
     query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many transfers", default=100)},
     answers={
@@ -129,7 +132,7 @@ def uuid(text: str, name: str) -> UUID:
     return UUID(text)
 
 
-@Operation(origins="any", answers={200: answer("the overview", answers.TransfersOverview)})
+@Operation(origins="any", detailed=True, answers={200: answer("the overview", answers.TransfersOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the newest items, transfers, owners and base items.
 

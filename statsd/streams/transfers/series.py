@@ -37,6 +37,7 @@ def views(topic: str, stream: str) -> dict[str, View]:
 
 STREAMING = Operation(
     origins="near",
+    detailed=True,
     path={"unit": Parameter(Literal[UNITS], "the unit of time", example="minute")},
     query={
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_BINS)], "how many bins", default=MOST_BINS),
