@@ -17,10 +17,7 @@ from statsd.web.decode import json_object
 from statsd.web.operation import Operation, answer
 
 BODY_BYTES = 64 * 1024
-RETRY = {"Retry-After": "2"}
 OTHER_SITE = "a page of another site may not do this"
-COOKIES = {"Set-Cookie": "`auth_token` (HttpOnly) and `user_data`, both for a day"}
-WAIT = {"Retry-After": "seconds until the next attempt is allowed"}
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -43,22 +40,35 @@ class Message(msgspec.Struct):
     message: str
 
 
-NEW = {"username": "grace", "password": "correct horse", "age": 44, "gender": "Female"}
-KNOWN = {"username": "ada", "password": "correct horse"}
-LOGGED_OUT = Message("Logged out successfully")
+NEW: dict[str, object] = {"username": "grace", "password": "correct horse", "age": 44, "gender": "Female"}
+KNOWN: dict[str, object] = {"username": "ada", "password": "correct horse"}
 
 
-@Operation(
-    origins="session",
-    envelope=PlainError,
-    body=Registration,
-    plain=False,
-    example=NEW,
-    answers={
-        201: answer("the new user, and a session", Session, headers=COOKIES),
-        403: OTHER_SITE,
-        429: answer("too many registrations from this address", PlainError, headers=WAIT),
-    },
+def _begins_session(
+    body: type[Credentials | Registration], example: dict[str, object], *, status: int, about: str, refused: str
+) -> Operation:
+    cookies = {"Set-Cookie": "`auth_token` (HttpOnly) and `user_data`, both for a day"}
+    wait = {"Retry-After": "seconds until the next attempt is allowed"}
+    return Operation(
+        origins="session",
+        envelope=PlainError,
+        body=body,
+        plain=False,
+        example=example,
+        answers={
+            status: answer(about, Session, headers=cookies),
+            403: OTHER_SITE,
+            429: answer(refused, PlainError, headers=wait),
+        },
+    )
+
+
+@_begins_session(
+    Registration,
+    NEW,
+    status=201,
+    about="the new user, and a session",
+    refused="too many registrations from this address",
 )
 async def post_register(request: web.Request) -> web.Response:
     """Create an account and log in.
@@ -69,39 +79,24 @@ async def post_register(request: web.Request) -> web.Response:
     return _begin(request, user, 201)
 
 
-@Operation(
-    origins="session",
-    envelope=PlainError,
-    body=Credentials,
-    plain=False,
-    example=KNOWN,
-    answers={
-        200: answer("a session", Session, headers=COOKIES),
-        403: OTHER_SITE,
-        429: answer("too many wrong attempts", PlainError, headers=WAIT),
-    },
-)
+@_begins_session(Credentials, KNOWN, status=200, about="a session", refused="too many wrong attempts")
 async def post_login(request: web.Request) -> web.Response:
     """Log in.
 
     400 if the name or the password is wrong; the answer does not say which.
     """
-    credentials = await _credentials(request)
-    user = await request.app[ACCOUNTS].login(credentials.username, credentials.password, client_address(request))
-    return _begin(request, user, 200)
-
-
-async def _credentials(request: web.Request) -> Credentials:
     try:
-        return msgspec.convert(await _read(request), Credentials)
+        credentials = msgspec.convert(await _read(request), Credentials)
     except msgspec.ValidationError:
         raise InvalidEvent(["Username and password are required"]) from None
+    user = await request.app[ACCOUNTS].login(credentials.username, credentials.password, client_address(request))
+    return _begin(request, user, 200)
 
 
 @Operation(
     origins="session",
     answers={
-        200: answer("logged out; clears both cookies", Message, done=LOGGED_OUT),
+        200: answer("logged out; clears both cookies", Message),
         403: OTHER_SITE,
         415: "the request has a body that is not JSON",
     },
@@ -113,14 +108,13 @@ async def post_logout(request: web.Request) -> web.Response:
     """
     if request.can_read_body:
         session.require_json(request)
-    response = json_response(LOGGED_OUT)
+    response = json_response(Message("Logged out successfully"))
     try:
         for claims in session.all_claims(request):
             await request.app[ACCOUNTS].revoke(claims)
     except DatabaseAway as away:
-        response = refusal(
-            503, f"the cookies are cleared, but the session is still valid until it expires: {away}", RETRY
-        )
+        message = f"the cookies are cleared, but the session is still valid until it expires: {away}"
+        response = refusal(503, message, {"Retry-After": "2"})
     session.clear_cookies(request, response)
     return response
 
@@ -138,8 +132,4 @@ def _begin(request: web.Request, user: User, status: int) -> web.Response:
     return response
 
 
-ROUTES = [
-    web.post("/register", post_register),
-    web.post("/login", post_login),
-    web.post("/logout", post_logout),
-]
+ROUTES = [web.post("/register", post_register), web.post("/login", post_login), web.post("/logout", post_logout)]

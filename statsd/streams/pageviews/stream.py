@@ -13,14 +13,7 @@ STREAM = Stream(
     name="pageviews",
     table="page_events",
     event=PageEvent,
-    columns={
-        "id": UUID,
-        "site_id": str,
-        "event_type": str,
-        "path": str,
-        "user_id": str | None,
-        "timestamp": datetime,
-    },
+    columns={"id": UUID, "site_id": str, "event_type": str, "path": str, "user_id": str | None, "timestamp": datetime},
     row=row,
     sample=sample,
 )

@@ -13,14 +13,7 @@ STREAM = Stream(
     name="usage",
     table="feature_clicks",
     event=Click,
-    columns={
-        "id": UUID,
-        "user_id": int | None,
-        "feature_name": str,
-        "timestamp": datetime,
-        "age": int,
-        "gender": str,
-    },
+    columns={"id": UUID, "user_id": int | None, "feature_name": str, "timestamp": datetime, "age": int, "gender": str},
     row=row,
     sample=sample,
 )
