@@ -15,15 +15,19 @@ from statsd.settings import SETTINGS, Network
 log = logging.getLogger("statsd.web")
 
 
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
 def client_network(address: str) -> str:
     """Return what limits count as one client: an IPv4 address, or the /64 of an IPv6 address."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+    ip = _ip(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+    return address
 
 
 def client_address(request: web.Request) -> str:
@@ -32,7 +36,8 @@ def client_address(request: web.Request) -> str:
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
     hops = [hop.strip() for hop in forwarded.split(",")[-20:] if hop.strip()]
     address = request.remote or ""
-    if hops and is_private(address) and not is_within(address, trusted):
+    ip = _ip(address)
+    if hops and ip and ip.is_private and not is_within(address, trusted):
         _warn_of_proxy(address)
     while hops and is_within(address, trusted):
         address = hops.pop()
@@ -47,11 +52,8 @@ def _warn_of_proxy(address: str) -> None:
 
 def is_within(address: str, networks: Sequence[Network]) -> bool:
     """Whether an address belongs to one of the networks; False for a text that is no address."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in network for network in networks)
+    ip = _ip(address)
+    return ip is not None and any(ip in network for network in networks)
 
 
 def is_one_of(host: str, names: Sequence[str]) -> bool:
@@ -60,17 +62,7 @@ def is_one_of(host: str, names: Sequence[str]) -> bool:
     return name in names or is_loopback(name.strip("[]"))
 
 
-def is_private(address: str) -> bool:
-    """Whether an address is not globally reachable (loopback, RFC 1918, and others of IANA's registry)."""
-    try:
-        return ipaddress.ip_address(address).is_private
-    except ValueError:
-        return False
-
-
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens on this host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    ip = _ip(host)
+    return ip.is_loopback if ip else host == "localhost"
