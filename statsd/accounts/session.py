@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.accounts.tokens import INVALID, SECONDS, Claims, Tokens
-from statsd.accounts.users import ACCOUNTS, User
+from statsd.accounts.users import User
 from statsd.errors import BadRequest, Unauthenticated
 from statsd.settings import SETTINGS
 from statsd.web.answers import PlainError
@@ -27,7 +27,6 @@ TOKENS: web.AppKey[Tokens] = web.AppKey("tokens")
 
 AUTH, USER = "auth_token", "user_data"
 MISSING = "No token provided"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 JSON = ("application/json", *LINES)
 SAFE_METHODS = ("GET", "HEAD")
 GUARDS = (
@@ -51,12 +50,7 @@ class Person(msgspec.Struct):
 
 def person(user: User) -> Person:
     """Return the part of a user that clients may see."""
-    return Person(user.id, user.username, user.age, user.gender)
-
-
-async def user(request: web.Request) -> User:
-    """Return the user of the request's token. Raises as `claims` does, and DatabaseAway."""
-    return await request.app[ACCOUNTS].user_of(claims(request))
+    return msgspec.convert(user, Person, from_attributes=True)
 
 
 def claims(request: web.Request) -> Claims:
@@ -132,7 +126,7 @@ def set_cookies(request: web.Request, response: web.Response, token: str, user: 
 
 def clear_cookies(request: web.Request, response: web.Response) -> None:
     """Clear both cookies."""
-    _set_both(request, response, "", "", f"Path=/; Expires={format_datetime(EPOCH, usegmt=True)}")
+    _set_both(request, response, "", "", "Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
 
 
 def _set_both(request: web.Request, response: web.Response, token: str, person: str, lifetime: str) -> None:

@@ -14,9 +14,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -30,8 +29,7 @@ QUERIES = sql.load("throttle")
 WHAT = "login attempts"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """`free` attempts without a delay; then one of 1, 2, 4, … seconds, at most `longest`."""
 
     free: int
@@ -57,20 +55,21 @@ class Throttle:
         self._exempt = exempt
         self._slots = asyncio.Semaphore(MOST_QUERIES)
 
-    async def enter(self, name: str, address: str) -> Attempt | None:
+    async def enter(self, name: str, address: str) -> Sequence[bytes]:
         """Count an attempt before the password is checked. Raises TooManyAttempts and DatabaseAway.
 
-        `name` is the key of an account (`users.key_of`). Returns None for an exempt address.
+        `name` is the key of an account (`users.key_of`). Returns the subjects that the attempt was counted under: name
+        and address together, then the others; none for an exempt address.
         """
         if is_within(address, self._exempt):
-            return None
+            return []
         network = client_network(address)
         together = _subject("together", name, network)
         rules = {together: TOGETHER}
         if not await self._do("is_known", together):
             rules |= {_subject("address", network): ADDRESS, _subject("name", name): NAME}
         await self._enter(rules, WHAT)
-        return Attempt(together, tuple(rules.keys() - {together}))
+        return list(rules)
 
     async def enter_new(self, address: str) -> None:
         """Count a registration. Raises TooManyAttempts and DatabaseAway."""
@@ -78,48 +77,32 @@ class Throttle:
             await self._enter({_subject("registration", client_network(address)): REGISTRATION}, "registrations")
 
     async def _enter(self, rules: dict[bytes, Rule], what: str) -> None:
-        counted = await self._count(rules)
+        free, longest = zip(*rules.values(), strict=True)
+        attempt = partial(self._pool.fetch, QUERIES["attempt"], list(rules), free, longest)
+        async with self._slots:
+            counted = await ask(WHAT, again(attempt))
         refused = [record for record in counted if record["refused"]]
         if refused:
-            await self._release([record["subject"] for record in counted if not record["refused"]])
+            await self.release([record["subject"] for record in counted if not record["refused"]])
             raise TooManyAttempts(f"Too many {what}, try again later", max(record["seconds"] for record in refused))
 
-    async def withdraw(self, attempt: Attempt | None) -> None:
-        """Uncount an attempt whose password was never checked."""
-        if attempt is not None:
-            await self._release([attempt.together, *attempt.others])
-
-    async def succeed(self, attempt: Attempt | None) -> None:
+    async def succeed(self, attempt: Sequence[bytes]) -> None:
         """Uncount a right attempt, and remember the name at this address."""
-        if attempt is not None:
-            await self._release(attempt.others)
-            await self._do("forget", attempt.together)
-            await self._do("remember", attempt.together)
+        if attempt:
+            together, *others = attempt
+            await self.release(others)
+            await self._do("forget", together)
+            await self._do("remember", together)
 
     async def remember(self, name: str, address: str) -> None:
         """Remember that the owner of the name has been at this address."""
-        together = _subject("together", name, client_network(address))
-        await self._do("remember", together)
+        await self._do("remember", _subject("together", name, client_network(address)))
 
-    async def _count(self, rules: dict[bytes, Rule]) -> list[asyncpg.Record]:
-        limits = [(rule.free, rule.longest) for rule in rules.values()]
-        free, longest = map(list, zip(*limits, strict=True))
-        attempt = partial(self._pool.fetch, QUERIES["attempt"], list(rules), free, longest)
-        async with self._slots:
-            return await ask(WHAT, again(attempt))
-
-    async def _release(self, subjects: Sequence[bytes]) -> None:
+    async def release(self, subjects: Sequence[bytes]) -> None:
+        """Uncount an attempt under some of its subjects."""
         if subjects:
             await self._do("release", subjects)
 
     async def _do(self, query: str, argument: Any) -> Any:
         async with self._slots:
             return await ask(WHAT, self._pool.fetchval(QUERIES[query], argument))
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """The subjects an attempt was counted under: name and address together, and the others."""
-
-    together: bytes
-    others: tuple[bytes, ...]

@@ -141,7 +141,7 @@ class Accounts:
             async with self._passwords.slot(client_network(address)):
                 user = await self._verified(key, password)
         except Overloaded:
-            await self._throttle.withdraw(attempt)
+            await self._throttle.release(attempt)
             raise
         await self._throttle.succeed(attempt)
         return user

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from aiohttp import web
 
 from statsd.accounts import session
-from statsd.accounts.users import GENDERS
+from statsd.accounts.users import ACCOUNTS, GENDERS
 from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
@@ -50,7 +50,7 @@ async def get_analytics(request: web.Request) -> web.Response:
     `feature` filters only the clicks per day; every other filter applies to both charts. Every click that was answered
     200 or 201 is counted.
     """
-    await session.user(request)
+    await request.app[ACCOUNTS].user_of(session.claims(request))
     query = parameters(request, "startDate", "endDate", "ageGroup", "gender", "feature", "tz")
     first, last = _span(query)
     gender = _choice(query, "gender", GENDERS)
