@@ -16,7 +16,7 @@ from aiohttp import web
 from statsd import metrics
 from statsd.database import sql
 from statsd.database.pool import POOL, ask
-from statsd.ingest.outage import OUTAGE, Outage
+from statsd.ingest.outage import OUTAGE
 from statsd.web.answers import Instant, json_response
 from statsd.web.operation import Operation, answer
 from statsd.web.times import iso
@@ -109,7 +109,11 @@ async def health(request: web.Request) -> web.Response:
     settings = await _check_database(request.app[POOL])
     healthy = settings is not None
     status: Literal["healthy", "unhealthy"] = "healthy" if healthy else "unhealthy"
-    state = request.app[STATE]
+    durability: Literal["full", "degraded", "unknown"] = "unknown"
+    if settings is not None:
+        durability = "full" if set(settings.values()) == {"on"} else "degraded"
+    state, outage = request.app[STATE], request.app[OUTAGE]
+    spool = outage.spool
     uptime = round(time.monotonic() - state.started, 3)
     now = iso(datetime.now(UTC))
     body = Health(
@@ -122,24 +126,13 @@ async def health(request: web.Request) -> web.Response:
         data=HealthData(status, now, int(uptime)),
         checks=Checks(
             database="ok" if healthy else "away",
-            durability=_durability(settings),
-            spool=_spool(request.app[OUTAGE]),
+            durability=durability,
+            spool=SpoolCheck(outage.state, spool.rows, spool.size, round(spool.oldest_seconds, 1)),
             dead_letters=await _dead_letters(request.app[POOL]) if healthy else None,
             phase=state.phase.value,
         ),
     )
     return json_response(body, 200 if healthy else 503)
-
-
-def _durability(settings: Mapping[str, str] | None) -> Literal["full", "degraded", "unknown"]:
-    if settings is None:
-        return "unknown"
-    return "full" if all(value == "on" for value in settings.values()) else "degraded"
-
-
-def _spool(outage: Outage) -> SpoolCheck:
-    spool = outage.spool
-    return SpoolCheck(outage.state, spool.rows, spool.size, round(spool.oldest_seconds, 1))
 
 
 async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
