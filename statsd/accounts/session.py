@@ -20,7 +20,7 @@ from statsd.errors import BadRequest, Unauthenticated
 from statsd.settings import SETTINGS
 from statsd.web.answers import PlainError
 from statsd.web.asked import LINES, media_type
-from statsd.web.operation import Guard, answer
+from statsd.web.operation import Answer, Guard
 from statsd.web.origins import is_named, is_own
 
 TOKENS: web.AppKey[Tokens] = web.AppKey("tokens")
@@ -34,7 +34,7 @@ GUARDS = (
     Guard("cookie", {"type": "apiKey", "in": "cookie", "name": AUTH}),
 )
 """The ways to send the token."""
-ANSWERS = {401: answer("no valid token", PlainError, headers={"WWW-Authenticate": "always `Bearer`"})}
+ANSWERS = {401: Answer("no valid token", PlainError, headers={"WWW-Authenticate": "always `Bearer`"})}
 """The answers of every operation with these guards."""
 AS_IN_URI_COMPONENTS = "!'()*"  # encodeURIComponent leaves these as they are, quote() does not
 

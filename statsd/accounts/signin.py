@@ -14,7 +14,7 @@ from statsd.web.addresses import client_address
 from statsd.web.answers import PlainError, json_response, refusal
 from statsd.web.asked import read_body
 from statsd.web.decode import json_object
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 
 BODY_BYTES = 64 * 1024
 OTHER_SITE = "a page of another site may not do this"
@@ -56,9 +56,9 @@ def _begins_session(
         plain=False,
         example=example,
         answers={
-            status: answer(about, Session, headers=cookies),
+            status: Answer(about, Session, headers=cookies),
             403: OTHER_SITE,
-            429: answer(refused, PlainError, headers=wait),
+            429: Answer(refused, PlainError, headers=wait),
         },
     )
 
@@ -96,7 +96,7 @@ async def post_login(request: web.Request) -> web.Response:
 @Operation(
     origins="session",
     answers={
-        200: answer("logged out; clears both cookies", Message),
+        200: Answer("logged out; clears both cookies", Message),
         403: OTHER_SITE,
         415: "the request has a body that is not JSON",
     },

@@ -13,7 +13,7 @@ from statsd.site import page
 from statsd.streams.webhooks.socket import get_events_socket
 from statsd.web.answers import Success, json_response
 from statsd.web.asked import weights
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 
 VARY = {"Vary": "Accept, Upgrade"}
 
@@ -26,7 +26,7 @@ class ApiIndex(msgspec.Struct):
     endpoints: dict[str, str]
 
 
-@Operation(answers={101: "a WebSocket, as at `/events/ws`", 200: answer("the index", Success[ApiIndex])})
+@Operation(answers={101: "a WebSocket, as at `/events/ws`", 200: Answer("the index", Success[ApiIndex])})
 async def front(request: web.Request) -> web.StreamResponse:
     """Get the index of the API, or the page.
 

@@ -18,7 +18,7 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask
 from statsd.ingest.outage import OUTAGE
 from statsd.web.answers import Instant, json_response
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 from statsd.web.times import iso
 
 CHECK_SECONDS = 2.0
@@ -103,7 +103,7 @@ class Status(msgspec.Struct):
     status: str
 
 
-@Operation(answers={200: answer("healthy", Health), 503: answer("the database is away", Health)})
+@Operation(answers={200: Answer("healthy", Health), 503: Answer("the database is away", Health)})
 async def health(request: web.Request) -> web.Response:
     """Check the server and its database."""
     settings = await _check_database(request.app[POOL])
@@ -145,7 +145,7 @@ async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
     return number
 
 
-@Operation(answers={200: answer("alive", Status, alive=Status("alive"))})
+@Operation(answers={200: Answer("alive", Status, alive=Status("alive"))})
 async def livez(_: web.Request) -> web.Response:
     """Check that the process answers.
 
@@ -156,8 +156,8 @@ async def livez(_: web.Request) -> web.Response:
 
 @Operation(
     answers={
-        200: answer("ready", Status, ready=Status("ready")),
-        503: answer("not ready; the body says why", Status, away=Status("database away"), stopping=Status("stopping")),
+        200: Answer("ready", Status, ready=Status("ready")),
+        503: Answer("not ready; the body says why", Status, away=Status("database away"), stopping=Status("stopping")),
     }
 )
 async def readyz(request: web.Request) -> web.Response:
@@ -172,7 +172,7 @@ async def readyz(request: web.Request) -> web.Response:
 METRICS = "# TYPE statsd_clients gauge\nstatsd_clients 0.0\n"
 
 
-@Operation(answers={200: answer("the metrics", texts={"text/plain": METRICS})})
+@Operation(answers={200: Answer("the metrics", texts={"text/plain": METRICS})})
 async def export_metrics(_: web.Request) -> web.Response:
     """Get the metrics in the text format of Prometheus."""
     return web.Response(

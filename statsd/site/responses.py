@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from statsd.site.schemas import Schema, Schemas
 from statsd.web.answers import InvalidPayload, Refusal
-from statsd.web.operation import JSON, Answer, Operation, answer
+from statsd.web.operation import JSON, Answer, Operation
 
 RETRY = {"Retry-After": "seconds after which to try again"}
 TAG = {"ETag": "identifies this version of the answer"}
 
 
 COMMON = {
-    "Unchanged": answer("not modified"),
-    "Wrong": answer("invalid parameter or header", Refusal),
-    "Invalid": answer("invalid event, with all its faults, or no valid event in the batch", InvalidPayload, Refusal),
-    "Unauthorized": answer("missing or wrong credentials", Refusal),
-    "TooSlow": answer("the body did not arrive in time", Refusal),
-    "TooLarge": answer("the body is too large, or the batch has too many events", Refusal),
-    "WrongType": answer("unknown content type or encoding", Refusal),
-    "Reused": answer("the key was used with another event", Refusal),
-    "Away": answer("the database is away, or too many events are waiting", Refusal, headers=RETRY),
+    "Unchanged": Answer("not modified"),
+    "Wrong": Answer("invalid parameter or header", Refusal),
+    "Invalid": Answer("invalid event, with all its faults, or no valid event in the batch", InvalidPayload, Refusal),
+    "Unauthorized": Answer("missing or wrong credentials", Refusal),
+    "TooSlow": Answer("the body did not arrive in time", Refusal),
+    "TooLarge": Answer("the body is too large, or the batch has too many events", Refusal),
+    "WrongType": Answer("unknown content type or encoding", Refusal),
+    "Reused": Answer("the key was used with another event", Refusal),
+    "Away": Answer("the database is away, or too many events are waiting", Refusal, headers=RETRY),
 }
 """Answers that follow from the kind of an operation, by their names among the components of the document."""
 
@@ -36,7 +35,7 @@ def responses(operation: Operation, schemas: Schemas, *, asks_database: bool) ->
     return {str(status): by_status[status] for status in sorted(by_status)}
 
 
-def response(declaration: Answer, schemas: Schemas) -> Schema:
+def response(declaration: Answer, schemas: Schemas, *, tagged: bool = False) -> Schema:
     """Return the Response Object of an answer."""
     content: Schema = {}
     if declaration.bodies:
@@ -46,7 +45,7 @@ def response(declaration: Answer, schemas: Schemas) -> Schema:
         content[media] = {"schema": {"type": "string"}, "examples": named({"text": text})}
     headers = {
         name: {"description": sentence(about), "schema": {"type": "string"}}
-        for name, about in declaration.headers.items()
+        for name, about in {**declaration.headers, **(TAG if tagged else {})}.items()
     }
     return filled({"description": sentence(declaration.about), "headers": headers, "content": content})
 
@@ -81,7 +80,7 @@ def _expected(operation: Operation, schemas: Schemas, asks_database: bool) -> di
         names[401] = "Unauthorized"
     expected: dict[int, Schema] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
     if operation.body and operation.envelope is not InvalidPayload:
-        expected[400] = response(answer(COMMON["Invalid"].about, operation.envelope, Refusal), schemas)
+        expected[400] = response(Answer(COMMON["Invalid"].about, operation.envelope, Refusal), schemas)
     return expected
 
 
@@ -89,7 +88,5 @@ def _declared(status: int, declaration: Answer | str, operation: Operation, sche
     """Return the response of a declared answer. A sentence stands for a Refusal from 400 on, and for no body below."""
     if isinstance(declaration, str):
         bodies = [Refusal] if status >= 400 else []
-        declaration = answer(declaration, *bodies, headers=RETRY if status == 503 else None)
-    if operation.tagged and status == 200:
-        declaration = replace(declaration, headers={**declaration.headers, **TAG})
-    return response(declaration, schemas)
+        declaration = Answer(declaration, *bodies, headers=RETRY if status == 503 else None)
+    return response(declaration, schemas, tagged=operation.tagged and status == 200)

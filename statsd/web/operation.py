@@ -2,7 +2,7 @@
 
     @Operation(
         query={"limit": Parameter(Annotated[int, Meta(ge=1, le=1000)], "how many", default=100)},
-        answers={200: answer("newest first", list[StoredLogin], rows=[STORED]), 404: "no such user"},
+        answers={200: Answer("newest first", list[StoredLogin], rows=[STORED]), 404: "no such user"},
     )
     async def get_logins(request: web.Request) -> web.Response: ...
 
@@ -61,29 +61,23 @@ class Guard:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: what it means, its bodies and its headers."""
+    """An answer: what it means, the types of its JSON (structs, or lists of structs), and examples of it by name.
 
-    about: str
-    bodies: Sequence[Any] = ()
-    """The types of its JSON: structs, or lists of structs."""
-    examples: Mapping[str, Any] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
-    """An example for each other media type."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    `texts` has an example for each other media type, `headers` a sentence for each header.
+    """
 
-
-def answer(
-    about: str,
-    /,
-    *bodies: Any,
-    texts: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    **examples: Any,
-) -> Answer:
-    """Return an answer with its examples by name; `headers` maps names to sentences."""
-    return Answer(about, bodies, examples, texts or {}, headers or {})
+    def __init__(
+        self,
+        about: str,
+        /,
+        *bodies: Any,
+        texts: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **examples: Any,
+    ) -> None:
+        self.about, self.bodies, self.examples = about, bodies, examples
+        self.texts, self.headers = texts or {}, headers or {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

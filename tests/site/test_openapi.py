@@ -23,7 +23,7 @@ from statsd.settings import Settings
 from statsd.site import docs
 from statsd.streams import KINDS
 from statsd.web.asked import JSON_TYPES
-from statsd.web.operation import UNDECLARED, Guard, Operation, Parameter, answer, declared
+from statsd.web.operation import UNDECLARED, Answer, Guard, Operation, Parameter, declared
 
 ENCODED = app.make_app(Settings())[docs.DOCUMENT]
 DOCUMENT: dict[str, Any] = json.loads(ENCODED)
@@ -340,7 +340,7 @@ async def undeclared(_: web.Request) -> web.Response:
     guards=[Guard("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"}, optional=True)],
     query={"unit": Parameter(str, "which unit", default="day")},
     answers={
-        200: answer("the things", Thing, list[Thing], texts={"text/event-stream": "data: []"}, one=Thing("lamp")),
+        200: Answer("the things", Thing, list[Thing], texts={"text/event-stream": "data: []"}, one=Thing("lamp")),
         204: "nothing",
         404: "no unit",
     },

@@ -15,7 +15,7 @@ from statsd.streams.logins.answers import EXAMPLE, STORED, StoredLogin
 from statsd.streams.logins.event import DECODER, Login, row
 from statsd.streams.logins.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, json_response, struct_of
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 MANY = list[StoredLogin | InvalidPayload]
@@ -28,9 +28,9 @@ MANY = list[StoredLogin | InvalidPayload]
     example=EXAMPLE,
     keys=["Idempotency-Key"],
     answers={
-        200: answer("already stored under this key", StoredLogin, row=STORED),
-        201: answer("stored", StoredLogin, MANY, row=STORED),
-        202: answer("on disk until the database is back", StoredLogin, MANY),
+        200: Answer("already stored under this key", StoredLogin, row=STORED),
+        201: Answer("stored", StoredLogin, MANY, row=STORED),
+        202: Answer("on disk until the database is back", StoredLogin, MANY),
     },
 )
 async def post_logins(request: web.Request) -> web.Response:

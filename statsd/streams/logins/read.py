@@ -14,7 +14,7 @@ from statsd.streams.logins.answers import STORED, LoginStatistics, StoredLogin
 from statsd.streams.logins.stream import STREAM
 from statsd.web.answers import json_response, struct_of
 from statsd.web.asked import limit, parameters
-from statsd.web.operation import Operation, Parameter, answer
+from statsd.web.operation import Answer, Operation, Parameter
 
 MOST_LOGINS = 1_000  # in one answer
 QUERIES = sql.load("logins")
@@ -22,7 +22,7 @@ QUERIES = sql.load("logins")
 
 @Operation(
     query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_LOGINS)], "how many logins", default=100)},
-    answers={200: answer("newest first", list[StoredLogin], rows=[STORED])},
+    answers={200: Answer("newest first", list[StoredLogin], rows=[STORED])},
 )
 async def get_logins(request: web.Request) -> web.Response:
     """List the logins with the latest login times."""
@@ -31,7 +31,7 @@ async def get_logins(request: web.Request) -> web.Response:
     return json_response([struct_of(StoredLogin, row) for row in rows])
 
 
-@Operation(answers={200: answer("the statistics", LoginStatistics)})
+@Operation(answers={200: Answer("the statistics", LoginStatistics)})
 async def get_stats(request: web.Request) -> web.Response:
     """Get the statistics of all logins.
 

@@ -15,7 +15,7 @@ from statsd.streams.pageviews.answers import BATCH_ACCEPTED, EVENT_ACCEPTED, EXA
 from statsd.streams.pageviews.event import DECODER, PageEvent, row
 from statsd.streams.pageviews.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, json_response
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 
 
 @Operation(
@@ -25,7 +25,7 @@ from statsd.web.operation import Operation, answer
     example=EXAMPLE,
     keys=["Idempotency-Key"],
     answers={
-        202: answer(
+        202: Answer(
             "stored, or on disk until the database is back",
             AcceptedEvent,
             AcceptedBatch,

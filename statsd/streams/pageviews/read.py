@@ -24,7 +24,7 @@ from statsd.streams.pageviews.stream import STREAM
 from statsd.web.answers import json_response, tagged_response
 from statsd.web.asked import day, limit, parameters
 from statsd.web.decode import NO_CONTROLS, text
-from statsd.web.operation import Operation, Parameter, answer
+from statsd.web.operation import Answer, Operation, Parameter
 
 MOST_PATHS = 100
 MOST_DAYS = 366
@@ -33,7 +33,7 @@ QUERIES = sql.load("pageviews")
 
 @Operation(
     path={"job": Parameter(UUID, "the `jobId` of an accepted event", example=ID)},
-    answers={200: answer("the state of the event", Job), 404: "no event has this id"},
+    answers={200: Answer("the state of the event", Job), 404: "no event has this id"},
 )
 async def get_job(request: web.Request) -> web.Response:
     """Get the state of an accepted event."""
@@ -59,7 +59,7 @@ async def get_job(request: web.Request) -> web.Response:
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_PATHS)], "how many paths", default=10),
     },
     tagged=True,
-    answers={200: answer("the report", DayReport, SpanReport)},
+    answers={200: Answer("the report", DayReport, SpanReport)},
 )
 async def get_stats(request: web.Request) -> web.Response:
     """Get the views, unique users and top paths of a site.
@@ -106,7 +106,7 @@ async def _fetchrow(request: web.Request, name: str, *arguments: Any) -> asyncpg
     return await ask("page views", request.app[POOL].fetchrow(QUERIES[name], *arguments))
 
 
-@Operation(answers={200: answer("the overview", PageviewsOverview)})
+@Operation(answers={200: Answer("the overview", PageviewsOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the largest sites of today, and the totals of all sites.
 

@@ -16,7 +16,7 @@ from statsd.streams.transfers.answers import ADA, BIKE, BaseItem, Owner
 from statsd.streams.transfers.event import NEW_BASE_ITEM, NEW_OWNER, NewBaseItem, NewOwner
 from statsd.web.answers import json_response, struct_of
 from statsd.web.asked import read_body
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 
 QUERIES = sql.load("transfers")
 
@@ -25,7 +25,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 def _addition(body: type[msgspec.Struct], example: dict[str, str | None], row: BaseItem | Owner) -> Operation:
     kind = type(row)
-    answers = {200: answer("added before under this key", kind, row=row), 201: answer("the stored row", kind, row=row)}
+    answers = {200: Answer("added before under this key", kind, row=row), 201: Answer("the stored row", kind, row=row)}
     return Operation(
         origins="any", detailed=True, body=body, example=example, keys=["Idempotency-Key"], answers=answers
     )

@@ -17,7 +17,7 @@ from statsd.streams.transfers.errors import refusal
 from statsd.streams.transfers.read import IN_PATH, ITEM_ID, uuid
 from statsd.streams.transfers.stream import ITEMS, TRANSFERS
 from statsd.web.answers import json_response, struct_of
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 AT_ITEM = {"Location": "the address of the item"}
@@ -30,9 +30,9 @@ AT_ITEM = {"Location": "the address of the item"}
     example={"base_item_id": answers.BIKE.id},
     keys=["Idempotency-Key"],
     answers={
-        200: answer("created before under this key", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
-        201: answer("the stored row", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
-        202: answer("on disk until the database is back", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
+        200: Answer("created before under this key", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
+        201: Answer("the stored row", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
+        202: Answer("on disk until the database is back", answers.CreatedItem, headers=AT_ITEM, item=answers.CREATED),
         422: "unknown base item, or the key was used with another body",
     },
 )
@@ -66,7 +66,7 @@ def _item_row(item: event.NewItem, key: str | None, _: int | None) -> Row:
     example={"to": answers.ADA.id},
     keys=["Idempotency-Key"],
     answers={
-        202: answer(
+        202: Answer(
             "on disk until the database is back",
             answers.SpooledTransfer,
             transfer=answers.SpooledTransfer(answers.TRANSFER, answers.ITEM, answers.ADA.id),

@@ -19,7 +19,7 @@ from statsd.streams.transfers import answers
 from statsd.streams.transfers.errors import NO_SUCH_ITEM
 from statsd.web.answers import InvalidPayload, Refusal, json_response, struct_of
 from statsd.web.asked import limit, parameters
-from statsd.web.operation import Operation, Parameter, answer
+from statsd.web.operation import Answer, Operation, Parameter
 
 MOST_ROWS = 1_000  # of a page, and of an item's history
 CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -36,7 +36,7 @@ PAGES = {
 
 def _pages(page: msgspec.Struct) -> Operation:
     return Operation(
-        origins="any", detailed=True, query=PAGES, answers={200: answer("newest first", type(page), page=page)}
+        origins="any", detailed=True, query=PAGES, answers={200: Answer("newest first", type(page), page=page)}
     )
 
 
@@ -97,8 +97,8 @@ def _before(query: Mapping[str, str]) -> UUID | None:
     path=IN_PATH,
     query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many transfers", default=100)},
     answers={
-        200: answer("the item", answers.ItemWithHistory),
-        400: answer("invalid id or parameter", InvalidPayload, Refusal),
+        200: Answer("the item", answers.ItemWithHistory),
+        400: Answer("invalid id or parameter", InvalidPayload, Refusal),
         404: "no such item",
     },
 )
@@ -132,7 +132,7 @@ def uuid(text: str, name: str) -> UUID:
     return UUID(text)
 
 
-@Operation(origins="any", detailed=True, answers={200: answer("the overview", answers.TransfersOverview)})
+@Operation(origins="any", detailed=True, answers={200: Answer("the overview", answers.TransfersOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the newest items, transfers, owners and base items.
 

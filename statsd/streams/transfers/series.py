@@ -20,7 +20,7 @@ from statsd.stream import View
 from statsd.streams.transfers.answers import WHEN, Bin
 from statsd.web.answers import json_response
 from statsd.web.asked import limit, parameters
-from statsd.web.operation import Operation, Parameter, answer
+from statsd.web.operation import Answer, Operation, Parameter
 from statsd.web.times import DATE_TIME, INSTANT_RULE, instant, iso
 
 UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
@@ -45,7 +45,7 @@ STREAMING = Operation(
     },
     headers={"Last-Event-ID": Parameter(str, "the id of the client's last event, which is not sent again")},
     answers={
-        200: answer(
+        200: Answer(
             "the newest bins, without empty ones, newest first",
             list[Bin],
             texts={"text/event-stream": sse.event(b'[{"time":"2026-11-21T10:30:00.000Z","count":3}]').decode()},

@@ -20,7 +20,7 @@ from statsd.streams.usage.event import DECODER, Click, NewClick, row
 from statsd.streams.usage.features import FEATURES
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import PlainError, Refusal, json_response, struct_of
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 MANY = list[StoredClick | PlainError]
@@ -37,12 +37,12 @@ MANY = list[StoredClick | PlainError]
     guards=session.GUARDS,
     answers={
         **session.ANSWERS,
-        200: answer("already stored under this key", StoredClick, one=CLICK),
-        201: answer("stored", StoredClick, MANY, one=CLICK),
-        202: answer("on disk until the database is back", StoredClick, MANY, one=CLICK),
-        400: answer("invalid click, or no valid click in the batch", PlainError, RefusedClicks, Refusal),
+        200: Answer("already stored under this key", StoredClick, one=CLICK),
+        201: Answer("stored", StoredClick, MANY, one=CLICK),
+        202: Answer("on disk until the database is back", StoredClick, MANY, one=CLICK),
+        400: Answer("invalid click, or no valid click in the batch", PlainError, RefusedClicks, Refusal),
         403: "a page of another site may not do this",
-        422: answer("the key was used with another event", Refusal, RefusedClicks),
+        422: Answer("the key was used with another event", Refusal, RefusedClicks),
     },
 )
 async def post_track(request: web.Request) -> web.Response:

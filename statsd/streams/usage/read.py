@@ -21,7 +21,7 @@ from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import json_response
 from statsd.web.asked import day, parameters
 from statsd.web.decode import PRINTABLE
-from statsd.web.operation import Operation, Parameter, answer
+from statsd.web.operation import Answer, Operation, Parameter
 
 AGE_GROUPS = ("<18", "18-40", ">40")
 FIRST_DAY, LAST_DAY = date(1969, 12, 30), date(2100, 1, 2)  # outside the days of all clicks, in every time zone
@@ -42,7 +42,7 @@ QUERIES = sql.load("usage")
         "tz": Parameter(str, "the IANA name of the time zone in which days begin and end", default="UTC"),
     },
     guards=session.GUARDS,
-    answers={**session.ANSWERS, 200: answer("both charts", Analytics)},
+    answers={**session.ANSWERS, 200: Answer("both charts", Analytics)},
 )
 async def get_analytics(request: web.Request) -> web.Response:
     """Get the clicks of all users per feature, and per day.
@@ -95,7 +95,7 @@ async def _zone(request: web.Request, query: Mapping[str, str]) -> str:
     return zone
 
 
-@Operation(origins="session", answers={200: answer("the overview", UsageOverview)})
+@Operation(origins="session", answers={200: Answer("the overview", UsageOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the number of all clicks, and of today's clicks.
 

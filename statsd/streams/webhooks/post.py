@@ -20,7 +20,7 @@ from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import Success, json_response
 from statsd.web.asked import JSON_TYPES
 from statsd.web.decode import parse
-from statsd.web.operation import Operation, Parameter, answer
+from statsd.web.operation import Answer, Operation, Parameter
 from statsd.web.times import iso
 
 TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
@@ -40,7 +40,7 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
     },
     guards=senders.GUARDS,
     answers={
-        200: answer(
+        200: Answer(
             "stored, or on disk until the database is back",
             Success[answers.Receipt],
             Success[answers.BatchReceipt],

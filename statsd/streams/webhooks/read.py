@@ -23,7 +23,7 @@ from statsd.streams.webhooks.export import EXPORTS, File, csv_line
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import Success, json_response, tagged_response
 from statsd.web.asked import LINES, limit, parameters
-from statsd.web.operation import Operation, Parameter, answer
+from statsd.web.operation import Answer, Operation, Parameter
 from statsd.web.times import iso, utc
 
 MOST_EVENTS = 1_000  # of a page
@@ -41,7 +41,7 @@ FILTER = {"filter": Parameter(Literal["hour", "day", "week"], "the window, by th
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many events", default=100),
         "cursor": Parameter(str, "the `nextCursor` of the previous page"),
     },
-    answers={200: answer("newest first", Success[answers.EventPage], page=Success(data=answers.PAGE))},
+    answers={200: Answer("newest first", Success[answers.EventPage], page=Success(data=answers.PAGE))},
 )
 async def get_events(request: web.Request) -> web.Response:
     """List the events of the last hour, day or week, newest first.
@@ -108,7 +108,7 @@ def _cursor(position: Any) -> str:
     origins="any",
     query=FILTER,
     tagged=True,
-    answers={200: answer("the counts of the window", Success[answers.EventCounts])},
+    answers={200: Answer("the counts of the window", Success[answers.EventCounts])},
 )
 async def get_stats(request: web.Request) -> web.Response:
     """Count the events of a window by type.
@@ -132,14 +132,14 @@ CSV = f'{CSV_HEAD}"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
 NDJSON = f"{msgspec.json.encode(answers.STORED).decode()}\n"
 
 
-@Operation(origins="any", query=FILTER, answers={200: answer("a file", texts={"text/csv": CSV})})
+@Operation(origins="any", query=FILTER, answers={200: Answer("a file", texts={"text/csv": CSV})})
 async def export_csv(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as CSV, newest first."""
     file = File(lambda rows: "".join([csv_line(_cells(row)) for row in rows]).encode(), CSV_HEAD.encode())
     return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: file)
 
 
-@Operation(origins="any", query=FILTER, answers={200: answer("a file", Success[answers.EventFile])})
+@Operation(origins="any", query=FILTER, answers={200: Answer("a file", Success[answers.EventFile])})
 async def export_json(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as one JSON document, newest first."""
     return await _export(request, "json", "application/json", _document)
@@ -156,7 +156,7 @@ def _document(name: str, now: datetime) -> File:
     )
 
 
-@Operation(origins="any", query=FILTER, answers={200: answer("a file", texts={LINES[0]: NDJSON})})
+@Operation(origins="any", query=FILTER, answers={200: Answer("a file", texts={LINES[0]: NDJSON})})
 async def export_ndjson(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as one JSON object per line, newest first."""
     file = File(lambda rows: ENCODER.encode_lines([stored_event(row) for row in rows]))
@@ -182,7 +182,7 @@ async def _export(
 
 @Operation(
     origins="any",
-    answers={200: answer("all 60 minutes, 24 hours and 7 days, empty ones included", answers.WebhooksOverview)},
+    answers={200: Answer("all 60 minutes, 24 hours and 7 days, empty ones included", answers.WebhooksOverview)},
 )
 async def get_overview(request: web.Request) -> web.Response:
     """Get the counts of webhook events, and the bins and largest types of the three windows.

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from statsd.live.websocket import HANDSHAKE_ERRORS, Contract, converse
 from statsd.streams.webhooks.answers import WebhooksOverview
-from statsd.web.operation import Operation, answer
+from statsd.web.operation import Answer, Operation
 
 
 def stats(payload: bytes) -> bytes:
@@ -24,7 +24,7 @@ class StatsFrame(msgspec.Struct):
     stats: WebhooksOverview
 
 
-@Operation(answers={101: answer("a WebSocket; the first frame comes at once", StatsFrame), **HANDSHAKE_ERRORS})
+@Operation(answers={101: Answer("a WebSocket; the first frame comes at once", StatsFrame), **HANDSHAKE_ERRORS})
 async def get_events_socket(request: web.Request) -> web.WebSocketResponse:
     """Open a WebSocket for the statistics of webhook events.
 
