@@ -48,19 +48,29 @@ class ItemWithHistory(msgspec.Struct):
     history: list[Move]
 
 
-class Owner(msgspec.Struct):
+class OverviewOwner(msgspec.Struct):
     """An owner of items."""
 
     id: UUID
     name: str | None
+
+
+class Owner(OverviewOwner):
+    """An owner of items, and when it was added."""
+
     created_at: Instant
 
 
-class BaseItem(msgspec.Struct):
+class OverviewBaseItem(msgspec.Struct):
     """A kind of item."""
 
     id: UUID
     description: str
+
+
+class BaseItem(OverviewBaseItem):
+    """A kind of item, and when it was added."""
+
     created_at: Instant
 
 
@@ -102,20 +112,6 @@ class OverviewTransfer(msgspec.Struct):
     owner_id: UUID
     owner_name: str | None
     timestamp: Instant
-
-
-class OverviewOwner(msgspec.Struct):
-    """An owner."""
-
-    id: UUID
-    name: str | None
-
-
-class OverviewBaseItem(msgspec.Struct):
-    """A base item."""
-
-    id: UUID
-    description: str
 
 
 class TransfersOverview(msgspec.Struct, rename="camel"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -74,21 +74,15 @@ async def _page(request: web.Request, name: str, page: str, find: str) -> tuple[
     """Return the rows of a page, and the `before` of the next page if there is one."""
     query = parameters(request, "limit", "before")
     size = limit(query, 50, MOST_ROWS)
-    before = _before(query)
+    try:
+        before = uuid(query["before"], "before") if "before" in query else None
+    except InvalidEvent as error:
+        raise BadRequest(400, str(error)) from None
     pool = request.app[POOL]
     rows = await ask(name, pool.fetch(page, size + 1, before))
     if before and not rows and not await ask(name, pool.fetchrow(find, before)):
         raise BadRequest(400, "before: must be the `next` of a previous page")
     return rows[:size], rows[size - 1]["id"] if len(rows) > size else None
-
-
-def _before(query: Mapping[str, str]) -> UUID | None:
-    if "before" not in query:
-        return None
-    try:
-        return uuid(query["before"], "before")
-    except InvalidEvent as error:
-        raise BadRequest(400, str(error)) from None
 
 
 @Operation(
@@ -108,7 +102,7 @@ async def get_item(request: web.Request) -> web.Response:
     The owner is that of the newest transfer. If another program inserted that transfer, lists of items show the new
     owner only after the next aggregation.
     """
-    id = item_id(request)
+    id = uuid(request.match_info["item"], ITEM_ID)
     size = limit(parameters(request, "limit"), 100, MOST_ROWS)
     rows = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, size))
     if not rows:
@@ -118,11 +112,6 @@ async def get_item(request: web.Request) -> web.Response:
     ]
     item = {**rows[0], "owned_since": rows[0]["timestamp"], "history": history}
     return json_response(struct_of(answers.ItemWithHistory, item))
-
-
-def item_id(request: web.Request) -> UUID:
-    """Return the id in the path. Raises InvalidEvent unless it is a UUID."""
-    return uuid(request.match_info["item"], ITEM_ID)
 
 
 def uuid(text: str, name: str) -> UUID:
