@@ -11,10 +11,9 @@ import os
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -31,8 +30,6 @@ NICENESS = 10  # events and frames have priority
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 # Verified if there is no such user, so the answer takes as long as for a user who exists.
 _DUMMY_HASH = _HASHER.hash(os.urandom(32))
-
-T = TypeVar("T")
 
 
 def fault(password: object) -> str | None:
@@ -84,11 +81,11 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """Return the hash with its parameters, in the PHC string format."""
-        return await self._run(lambda: _HASHER.hash(_canonical(password)))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _HASHER.hash, _canonical(password))
 
     async def verify(self, hashed: str | None, password: str) -> bool:
         """Whether the password matches the hash. Without a hash: False, after the same time."""
-        return await self._run(lambda: _verify(hashed, password))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _verify, hashed, password)
 
     def is_outdated(self, hashed: str) -> bool:
         """Whether the hash was made with other parameters than today's."""
@@ -97,6 +94,3 @@ class Passwords:
     def close(self) -> None:
         """Finish the running hashes and end the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
