@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 from typing import Any
 
@@ -32,3 +34,8 @@ async def events(client: Any, query: str = "filter=hour") -> dict[str, Any]:
     response = await client.get(f"/events?{query}")
     assert response.status == 200, await response.text()
     return dict((await response.json())["data"])
+
+
+def sign(key: bytes, id: str, timestamp: int, body: bytes) -> str:
+    """The `webhook-signature` of a message, as a sender makes it."""
+    return f"v1,{base64.b64encode(hmac.digest(key, f'{id}.{timestamp}.'.encode() + body, 'sha256')).decode()}"

@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from deliveries import CLOUD, EVENT, events, post, stats
+from deliveries import CLOUD, EVENT, events, post, sign, stats
 
 from statsd.settings import webhook_secret
-from statsd.streams.webhooks import senders
 
 KEY = webhook_secret("whsec_plJ3nmyCDGBKInavdOK15jsl")
 
@@ -21,7 +20,7 @@ Start = Callable[..., Awaitable[Any]]
 
 def signed(body: bytes, id: str = "msg_1", moment: float | None = None, key: bytes = KEY) -> dict[str, str]:
     at = int(time.time() if moment is None else moment)
-    signature = senders.sign(key, id, at, body)
+    signature = sign(key, id, at, body)
     return {"webhook_id": id, "webhook_timestamp": str(at), "webhook_signature": signature}
 
 
