@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from statsd.errors import BadRequest, InvalidEvent
-from statsd.web.times import instant
+from statsd.web.times import DATE_TIME, INSTANT_RULE, instant
 
 EVENT_BYTES = 1 << 20
 BATCH_EVENTS = 10_000
@@ -37,6 +37,8 @@ _BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _ANY = msgspec.json.Decoder(float_hook=float)
 
 _LONG_FRACTION = re.compile(rb":\d\d:\d\d[.,]\d{10}")  # msgspec accepts more than nine digits, our grammar does not
+
+When = Annotated[datetime, msgspec.Meta(description=INSTANT_RULE, extra_json_schema=DATE_TIME)]
 
 
 def text(longest: int) -> msgspec.Meta:

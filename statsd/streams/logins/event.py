@@ -9,14 +9,13 @@ from uuid import UUID
 import msgspec
 
 from statsd.stream import Row
-from statsd.web.decode import Decoder, text
-from statsd.web.times import DATE_TIME, INSTANT_RULE, LAST_INSTANT, utc
+from statsd.web.decode import Decoder, When, text
+from statsd.web.times import INSTANT_RULE, LAST_INSTANT, utc
 
 LONGEST_SESSION = 315_576_000  # ten years, in seconds
 
 Whole = msgspec.Meta(ge=-(2**31), le=2**31 - 1, description="an integer of 32 bits")
 Seconds = msgspec.Meta(ge=0, le=LONGEST_SESSION, description=f"an integer from 0 to {LONGEST_SESSION} (seconds)")
-When = msgspec.Meta(description=INSTANT_RULE, extra_json_schema=DATE_TIME)
 DEVICES = {"desktop": "Desktop", "mobile": "Mobile", "tablet": "Tablet"}
 
 
@@ -24,8 +23,8 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     """A login as clients send it; instants without a zone are UTC."""
 
     user_id: Annotated[int, Whole]
-    login_time: Annotated[datetime, When] | None = None
-    logout_time: Annotated[datetime, When] | None = None
+    login_time: When | None = None
+    logout_time: When | None = None
     session_duration_seconds: Annotated[int, Seconds] | None = None
     ip_address: Annotated[str, text(64)]
     region: Annotated[str, text(100)]

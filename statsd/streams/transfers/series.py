@@ -6,7 +6,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -20,13 +19,13 @@ from statsd.stream import View
 from statsd.streams.transfers.answers import WHEN, Bin
 from statsd.web.answers import json_response
 from statsd.web.asked import limit, parameters
+from statsd.web.decode import When
 from statsd.web.operation import Answer, Operation, Parameter
-from statsd.web.times import DATE_TIME, INSTANT_RULE, instant, iso
+from statsd.web.times import INSTANT_RULE, instant, iso
 
 UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 MOST_BINS = 1_000
 SINCE_RULE = f"{INSTANT_RULE}; write + as %2B"
-SINCE = msgspec.Meta(extra_json_schema=DATE_TIME)
 CREATIONS, TRANSFERS = "item-creation", "transfers"
 
 
@@ -41,7 +40,7 @@ STREAMING = Operation(
     path={"unit": Parameter(Literal[UNITS], "the unit of time", example="minute")},
     query={
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_BINS)], "how many bins", default=MOST_BINS),
-        "since": Parameter(Annotated[datetime, SINCE], "only bins that begin at this instant or later"),
+        "since": Parameter(When, "only bins that begin at this instant or later"),
     },
     headers={"Last-Event-ID": Parameter(str, "the id of the client's last event, which is not sent again")},
     answers={

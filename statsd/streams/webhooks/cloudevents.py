@@ -13,7 +13,6 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
@@ -23,8 +22,7 @@ from multidict import CIMultiDictProxy
 from statsd.errors import InvalidEvent
 from statsd.streams.webhooks.answers import Fault
 from statsd.streams.webhooks.event import TYPE_CHARACTERS, USER_CHARACTERS, KeyedEvent, WebhookEvent
-from statsd.web.decode import NOT_BLANK_NO_CONTROLS, bounded, parse, raised, single, text
-from statsd.web.times import DATE_TIME
+from statsd.web.decode import NOT_BLANK_NO_CONTROLS, When, bounded, parse, raised, single, text
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -58,7 +56,7 @@ class CloudEvent(msgspec.Struct):
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_CHARACTERS)]
     source: Annotated[str, text(KEY_CHARACTERS)]
     type: Annotated[str, text(TYPE_CHARACTERS)]
-    time: Annotated[datetime, msgspec.Meta(extra_json_schema=DATE_TIME)] | None = None
+    time: When | None = None
     data: Any = None
 
 

@@ -15,13 +15,12 @@ from statsd.settings import Settings
 from statsd.stream import Row
 from statsd.streams.webhooks import metadata
 from statsd.streams.webhooks.answers import Fault
-from statsd.web.decode import Decoder, text
-from statsd.web.times import DATE_TIME, INSTANT_RULE, utc
+from statsd.web.decode import Decoder, When, text
+from statsd.web.times import INSTANT_RULE, utc
 
 TYPE_CHARACTERS = 50
 USER_CHARACTERS = 100
 
-When = msgspec.Meta(description=INSTANT_RULE, extra_json_schema=DATE_TIME)
 Metadata = msgspec.Meta(description=metadata.RULE)
 
 
@@ -30,7 +29,7 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     eventType: Annotated[str, text(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
     userId: Annotated[str, text(USER_CHARACTERS)]  # noqa: N815
-    timestamp: Annotated[datetime, When] | None = None
+    timestamp: When | None = None
     metadata: Annotated[dict[str, Any], Metadata] | None = None
 
 
