@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from aiohttp import web
 
 from statsd import HOME
@@ -13,32 +10,32 @@ from statsd.web.answers import tagged_response
 from statsd.web.origins import HEADERS
 
 STATIC = HOME / "static"
-ASSETS = {str(path.relative_to(STATIC / "assets")): path for path in (STATIC / "assets").rglob("*") if path.is_file()}
-DOCS = {path.name: path for path in (STATIC / "docs").glob("*.html")}
+FILES = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
+"""Only files that existed at the start are served, so no path can leave the folder."""
 REVALIDATE = {"Cache-Control": "no-cache"}
 DOCS_POLICY = HEADERS["Content-Security-Policy"] + "; img-src 'self' data:"
 """Swagger UI's stylesheet contains its icons as `data:` URLs."""
 
 
+def _file(name: str) -> web.FileResponse:
+    if name not in FILES:
+        raise web.HTTPNotFound
+    return web.FileResponse(FILES[name], headers=REVALIDATE)
+
+
 async def dashboard(_: web.Request) -> web.FileResponse:
     """The dashboard."""
-    return web.FileResponse(STATIC / "index.html", headers=REVALIDATE)
+    return _file("index.html")
 
 
 async def favicon(_: web.Request) -> web.FileResponse:
     """The icon. Browsers request `/favicon.ico` before they have read the page."""
-    return web.FileResponse(STATIC / "favicon.svg", headers=REVALIDATE)
+    return _file("favicon.svg")
 
 
 async def asset(request: web.Request) -> web.FileResponse:
-    """A file of the page. Only files that existed at the start are served, so no path can leave the folder."""
-    return _file(ASSETS, request.match_info["name"])
-
-
-def _file(files: Mapping[str, Path], name: str) -> web.FileResponse:
-    if name not in files:
-        raise web.HTTPNotFound
-    return web.FileResponse(files[name], headers=REVALIDATE)
+    """A file of the page."""
+    return _file(f"assets/{request.match_info['name']}")
 
 
 async def tracker(_: web.Request) -> web.FileResponse:
@@ -58,7 +55,7 @@ async def docs_page(_: web.Request) -> web.FileResponse:
 
 async def docs_article(request: web.Request) -> web.FileResponse:
     """One of the longer articles, such as that on outages."""
-    return _file(DOCS, request.match_info["name"])
+    return _file(f"docs/{request.match_info['name']}")
 
 
 async def openapi(request: web.Request) -> web.Response:
