@@ -58,7 +58,10 @@ def claims(request: web.Request) -> Claims:
 
     Raises Unauthenticated (401), and BadRequest (403) for a request from another site's page that may change something.
     """
-    token = _bearer(request)
+    headers = request.headers.getall("Authorization", [])
+    if len(headers) > 1:
+        raise Unauthenticated(INVALID)
+    token = _token(headers[0]) if headers else None
     if token is None:
         token = request.cookies.get(AUTH, "")
         if token and request.method not in SAFE_METHODS:
@@ -83,15 +86,8 @@ def all_claims(request: web.Request) -> list[Claims]:
     return claims_of_tokens
 
 
-def _bearer(request: web.Request) -> str | None:
-    """Return the token of the Authorization header; None without a header or with another scheme than Bearer."""
-    headers = request.headers.getall("Authorization", [])
-    if len(headers) > 1:
-        raise Unauthenticated(INVALID)
-    return _token(headers[0]) if headers else None
-
-
 def _token(header: str) -> str | None:
+    """Return the token of an Authorization header; None with another scheme than Bearer."""
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

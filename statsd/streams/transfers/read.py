@@ -42,30 +42,21 @@ def _pages(page: msgspec.Struct) -> Operation:
 
 @_pages(answers.ItemPage([answers.OWNED], answers.ITEM))
 async def get_items(request: web.Request) -> web.Response:
-    """List the newest items with their owners.
-
-    For the next page, send the answer's `next` as `before`.
-    """
+    """List the newest items with their owners."""
     rows, next_id = await _page(request, "items", ITEM_QUERIES["page"], ITEM_QUERIES["find"])
     return json_response(answers.ItemPage([struct_of(answers.ListedItem, row) for row in rows], next_id))
 
 
 @_pages(answers.OwnerPage([answers.ADA], answers.ADA.id))
 async def get_owners(request: web.Request) -> web.Response:
-    """List the newest owners.
-
-    For the next page, send the answer's `next` as `before`.
-    """
+    """List the newest owners."""
     rows, next_id = await _page(request, "owners", QUERIES["owners"], QUERIES["owner"])
     return json_response(answers.OwnerPage([struct_of(answers.Owner, row) for row in rows], next_id))
 
 
 @_pages(answers.BaseItemPage([answers.BIKE], answers.BIKE.id))
 async def get_base_items(request: web.Request) -> web.Response:
-    """List the newest base items.
-
-    For the next page, send the answer's `next` as `before`.
-    """
+    """List the newest base items."""
     rows, next_id = await _page(request, "base_items", QUERIES["base_items"], QUERIES["base_item"])
     return json_response(answers.BaseItemPage([struct_of(answers.BaseItem, row) for row in rows], next_id))
 

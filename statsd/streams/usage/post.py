@@ -68,13 +68,8 @@ def _row(user: User, sent: NewClick, key: str | None, index: int | None) -> Row:
     if key and index is not None:
         raise BadRequest(400, "Idempotency-Key: names a single click; in a batch, each click may have an event_id")
     now = datetime.now(UTC)
-    click = Click(
-        user_id=user.id,
-        feature_name=sent.name,
-        timestamp=now.replace(microsecond=now.microsecond // 1000 * 1000),  # answers show milliseconds
-        age=user.age,
-        gender=user.gender,
-    )
+    when = now.replace(microsecond=now.microsecond // 1000 * 1000)  # answers show milliseconds
+    click = Click(user_id=user.id, feature_name=sent.name, timestamp=when, age=user.age, gender=user.gender)
     key = key or sent.event_id
     return row(click, id_of_key(STREAM.name, f"{user.id}\n{key}") if key else new_id())
 

@@ -58,17 +58,10 @@ class Exports:
         """
         if self.running >= MOST_EXPORTS:
             raise Overloaded(f"{MOST_EXPORTS} exports are running: try again when one has ended", retry_after=10)
+        connection = None
         self.running += 1
         try:
-            return await self._send(request, headers, file, query, arguments)
-        finally:
-            self.running -= 1
-
-    async def _send(
-        self, request: web.Request, headers: dict[str, str], file: File, query: str, arguments: Sequence[Any]
-    ) -> web.StreamResponse:
-        connection = await connect(self._dsn)
-        try:
+            connection = await connect(self._dsn)
             async with aclosing(_steps(connection, query, arguments)) as steps:
                 with reaching("the export"):
                     rows: Rows = await anext(steps, [])
@@ -79,7 +72,9 @@ class Exports:
                     await _write(request, response, _encoded(file, rows, steps))
                 return response
         finally:
-            connection.terminate()
+            self.running -= 1
+            if connection:
+                connection.terminate()
 
 
 def _keep_short(transport: asyncio.Transport | None) -> None:
