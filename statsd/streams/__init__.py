@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from statsd.database.pool import DSN, POOL
+from statsd.database.pool import DSN
 from statsd.settings import SETTINGS
 from statsd.stream import Stream
 from statsd.streams import logins, pageviews, transfers, usage, webhooks
@@ -22,6 +22,6 @@ async def resources(app: web.Application) -> AsyncIterator[None]:
     """Make what the handlers keep between requests."""
     app[webhooks.event.DECODER] = webhooks.event.decoder(app[SETTINGS])
     app[webhooks.export.EXPORTS] = webhooks.export.Exports(app[DSN])
-    app[usage.features.FEATURES] = usage.features.Features(app[POOL])
+    app[usage.features.FEATURES] = set()
     app[usage.read.ZONES] = set()
     yield

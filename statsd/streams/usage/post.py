@@ -17,7 +17,7 @@ from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
 from statsd.streams.usage.answers import CLICK, EXAMPLE, RefusedClicks, StoredClick
 from statsd.streams.usage.event import DECODER, Click, NewClick, row
-from statsd.streams.usage.features import FEATURES
+from statsd.streams.usage.features import admit
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import PlainError, Refusal, json_response, struct_of
 from statsd.web.operation import Answer, Operation
@@ -56,8 +56,7 @@ async def post_track(request: web.Request) -> web.Response:
     """
     user = await request.app[ACCOUNTS].user_seen(session.claims(request))
     session.require_json(request)
-    row = partial(_row, user)
-    verdict = await accept.events(request, STREAM, DECODER, row, admit=request.app[FEATURES].admit)
+    verdict = await accept.events(request, STREAM, DECODER, partial(_row, user), admit=partial(admit, request))
     if isinstance(verdict, list):
         return _answer_many(verdict)
     return json_response(_body(verdict), STATUSES[verdict.state])
