@@ -26,9 +26,7 @@ from statsd.web.origins import is_named, is_own
 TOKENS: web.AppKey[Tokens] = web.AppKey("tokens")
 
 AUTH, USER = "auth_token", "user_data"
-MISSING = "No token provided"
 JSON = ("application/json", *LINES)
-SAFE_METHODS = ("GET", "HEAD")
 GUARDS = (
     Guard("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
     Guard("cookie", {"type": "apiKey", "in": "cookie", "name": AUTH}),
@@ -64,10 +62,10 @@ def claims(request: web.Request) -> Claims:
     token = _token(headers[0]) if headers else None
     if token is None:
         token = request.cookies.get(AUTH, "")
-        if token and request.method not in SAFE_METHODS:
+        if token and request.method not in ("GET", "HEAD"):
             refuse_other_sites(request)
     if not token:
-        raise Unauthenticated(MISSING)
+        raise Unauthenticated("No token provided")
     return request.app[TOKENS].read(token)
 
 

@@ -47,8 +47,11 @@ DOCUMENT: web.AppKey[bytes] = web.AppKey("document")
 
 def encoded(app: web.Application) -> bytes:
     """Return the document of all operations of an application. HEAD is left out, because it follows from GET."""
-    routes = [route for route in app.router.routes() if route.method != "HEAD" and _is_operation(route)]
-    return _encoded(tuple((address(route), route.method, route.handler) for route in routes))
+    return _encoded(tuple(
+        (address(route), route.method, route.handler)
+        for route in app.router.routes()
+        if route.method != "HEAD" and declared(route.handler) is not UNDECLARED
+    ))  # fmt: skip
 
 
 @lru_cache(maxsize=1)  # tests make the application many times
@@ -78,10 +81,6 @@ def address(route: web.AbstractRoute) -> str:
     """Return the path of a route, such as `/jobs/{job}`."""
     assert route.resource
     return route.resource.canonical
-
-
-def _is_operation(route: web.AbstractRoute) -> bool:
-    return declared(route.handler) is not UNDECLARED
 
 
 # Operations are grouped by package. The first line of a package's docstring names and describes the group.
@@ -138,22 +137,18 @@ def _parameters(operation: Operation, in_path: Sequence[str]) -> list[Schema]:
         "header": {**operation.headers, **dict.fromkeys(operation.keys, KEY), **tag},
     }
     return [
-        _parameter(location, name, parameter)
+        filled({
+            "name": name,
+            "in": location,
+            "description": sentence(parameter.about),
+            "required": parameter.required or location == "path",
+            "schema": portable(msgspec.json.schema(parameter.kind))
+            | ({} if parameter.default is None else {"default": parameter.default}),
+            "example": parameter.example,
+        })
         for location, parameters in by_location.items()
         for name, parameter in parameters.items()
-    ]
-
-
-def _parameter(location: str, name: str, parameter: Parameter) -> Schema:
-    default = {} if parameter.default is None else {"default": parameter.default}
-    return filled({
-        "name": name,
-        "in": location,
-        "description": sentence(parameter.about),
-        "required": parameter.required or location == "path",
-        "schema": portable(msgspec.json.schema(parameter.kind)) | default,
-        "example": parameter.example,
-    })  # fmt: skip
+    ]  # fmt: skip
 
 
 def _request(operation: Operation, schemas: Schemas) -> Schema:

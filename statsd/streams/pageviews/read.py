@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from aiohttp import web
 from msgspec import UNSET
@@ -44,7 +43,7 @@ async def get_job(request: web.Request) -> web.Response:
     # The spool before the database: an event that moves between the two checks is then in at least one of them.
     if await request.app[OUTAGE].spool.contains(f'"{id}"'.encode()):
         return json_response(Job(id, "spooled"))
-    record = await _fetchrow(request, "receipt", id)
+    record = await ask("page views", request.app[POOL].fetchrow(QUERIES["receipt"], id))
     if record is None:
         raise web.HTTPNotFound
     return json_response(Job(id, record["state"], record["since"].isoformat(), record["reason"] or UNSET))
@@ -69,7 +68,8 @@ async def get_stats(request: web.Request) -> web.Response:
     query = parameters(request, "site_id", "date", "from", "to", "limit")
     site = _site(query)
     first, last = _span(query)
-    record = await _fetchrow(request, "report", site, first, last, limit(query, 10, MOST_PATHS))
+    report = request.app[POOL].fetchrow(QUERIES["report"], site, first, last, limit(query, 10, MOST_PATHS))
+    record = await ask("page views", report)
     assert record is not None  # the query always returns one row
     paths = msgspec.json.decode(record["top_paths"], type=list[PathViews])
     totals = (record["total_views"], record["unique_users"], paths)
@@ -100,10 +100,6 @@ def _span(query: Mapping[str, str]) -> tuple[date, date]:
     if not 0 <= (last - first).days < MOST_DAYS:
         raise BadRequest(400, f"from must not be after to, and the report must have at most {MOST_DAYS} days")
     return first, last
-
-
-async def _fetchrow(request: web.Request, name: str, *arguments: Any) -> asyncpg.Record | None:
-    return await ask("page views", request.app[POOL].fetchrow(QUERIES[name], *arguments))
 
 
 @Operation(answers={200: Answer("the overview", PageviewsOverview)})

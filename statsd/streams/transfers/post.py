@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from aiohttp import web
 
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
@@ -87,9 +85,13 @@ async def put_ownership(request: web.Request) -> web.Response:
     try:
         verdict = await accept.events(request, TRANSFERS, decoder, _transfer_row)
     except InvalidEvent as error:
-        if error.rule != "transfer_of_known_item" or not await _is_spooled(request, decoder.transfer.item_id):
+        outage, is_unknown = request.app[OUTAGE], error.rule == "transfer_of_known_item"
+        if not is_unknown or not await outage.spool.contains(f'["{ITEMS.name}","{decoder.transfer.item_id}"'.encode()):
             raise refusal(error) from error
-        verdict = await _spool(request, decoder.transfer)
+        # The item is in the spool itself: its transfer follows it there.
+        row = event.transfer_as_spooled(_transfer_row(decoder.transfer, accept.idempotency_key(request), None))
+        await outage.spool_rows(TRANSFERS.name, [row])
+        verdict = Verdict("spooled", row)
     match verdict:
         case Verdict(state="spooled", row=(id, _, owner, item)):
             return json_response(answers.SpooledTransfer(id, item, owner), 202)
@@ -127,14 +129,3 @@ class _TransferDecoder:
 
 def _transfer_row(transfer: event.Transfer, key: str | None, _: int | None) -> Row:
     return event.transfer_row(transfer, id_of_key(TRANSFERS.name, key) if key else new_id())
-
-
-async def _is_spooled(request: web.Request, item: UUID) -> bool:
-    return await request.app[OUTAGE].spool.contains(f'["{ITEMS.name}","{item}"'.encode())
-
-
-async def _spool(request: web.Request, transfer: event.Transfer) -> Verdict:
-    """Spool the transfer of an item that is still in the spool itself."""
-    row = event.transfer_as_spooled(_transfer_row(transfer, accept.idempotency_key(request), None))
-    await request.app[OUTAGE].spool_rows(TRANSFERS.name, [row])
-    return Verdict("spooled", row)

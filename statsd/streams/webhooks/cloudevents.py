@@ -23,10 +23,10 @@ from statsd.errors import InvalidEvent
 from statsd.streams.webhooks.answers import Fault
 from statsd.streams.webhooks.event import TYPE_CHARACTERS, USER_CHARACTERS, KeyedEvent, WebhookEvent
 from statsd.web.decode import NOT_BLANK_NO_CONTROLS, When, bounded, parse, raised, single, text
+from statsd.web.operation import Parameter
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-VERSION = "1.0"
 REQUIRED = ("specversion", "id", "source", "type")
 MAPPED = frozenset({"specversion", "id", "type", "time"})  # attributes that do not go into the metadata
 ATTRIBUTES = {"eventType": "type", "userId": "source", "timestamp": "time", "metadata": "data"}
@@ -38,15 +38,17 @@ _USER = re.compile(rf"(?=.{{1,{USER_CHARACTERS}}}\Z){NOT_BLANK_NO_CONTROLS}")
 Convert = Callable[[Any], WebhookEvent | InvalidEvent]
 """Converts the JSON object of a webhook event."""
 
-IN_HEADERS = {
-    "specversion": "`1.0`: a CloudEvent in binary mode, whose data is the body; refused if signatures are required",
-    "id": "the id of the CloudEvent; with the source it is the idempotency key",
-    "source": "the source of the CloudEvent; kept in the metadata, like every other attribute",
-    "type": "becomes `eventType`",
-    "time": "becomes `timestamp`",
-    "subject": "becomes `userId`, unless the data or `ce-userid` has one",
+HEADERS = {
+    "ce-specversion": Parameter(
+        str, "`1.0`: a CloudEvent in binary mode, whose data is the body; refused if signatures are required"
+    ),
+    "ce-id": Parameter(str, "the id of the CloudEvent; with the source it is the idempotency key"),
+    "ce-source": Parameter(str, "the source of the CloudEvent; kept in the metadata, like every other attribute"),
+    "ce-type": Parameter(str, "becomes `eventType`"),
+    "ce-time": Parameter(str, "becomes `timestamp`"),
+    "ce-subject": Parameter(str, "becomes `userId`, unless the data or `ce-userid` has one"),
 }
-"""The attributes of the binary mode, for the OpenAPI document."""
+"""The attributes in the binary mode."""
 
 
 class CloudEvent(msgspec.Struct):
@@ -137,8 +139,8 @@ def _faults(attributes: Mapping[str, Any]) -> list[Fault]:
         value = attributes.get(name)
         if value is None:
             faults.append(Fault.of(name, "any.required", "is required"))
-        elif name == "specversion" and value != VERSION:
-            faults.append(Fault.of(name, "any.invalid", f"must be {VERSION}"))
+        elif name == "specversion" and value != "1.0":
+            faults.append(Fault.of(name, "any.invalid", "must be 1.0"))
         elif not (isinstance(value, str) and 1 <= len(value) <= KEY_CHARACTERS):
             must = f"must be a non-empty string of at most {KEY_CHARACTERS} characters"
             faults.append(Fault.of(name, "any.invalid", must))

@@ -20,7 +20,7 @@ from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import Success, json_response
 from statsd.web.asked import JSON_TYPES
 from statsd.web.decode import parse
-from statsd.web.operation import Answer, Operation, Parameter
+from statsd.web.operation import Answer, Operation
 from statsd.web.times import iso
 
 TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
@@ -34,10 +34,7 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
     example=answers.EXAMPLE,
     media={cloudevents.STRUCTURED: cloudevents.CloudEvent, cloudevents.BATCH: list[cloudevents.CloudEvent]},
     keys=["webhook-id", "Idempotency-Key"],
-    headers={
-        **senders.HEADERS,
-        **{f"ce-{name}": Parameter(str, about) for name, about in cloudevents.IN_HEADERS.items()},
-    },
+    headers={**senders.HEADERS, **cloudevents.HEADERS},
     guards=senders.GUARDS,
     answers={
         200: Answer(
