@@ -13,7 +13,7 @@ from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.web.addresses import client_address
 from statsd.web.answers import PlainError, json_response, refusal
 from statsd.web.asked import read_body
-from statsd.web.decode import json_object
+from statsd.web.decode import parse
 from statsd.web.operation import Answer, Operation
 
 BODY_BYTES = 64 * 1024
@@ -122,7 +122,10 @@ async def post_logout(request: web.Request) -> web.Response:
 async def _read(request: web.Request) -> dict[str, object]:
     session.refuse_other_sites(request)
     session.require_json(request)
-    return json_object(await read_body(request, BODY_BYTES))
+    value = parse(await read_body(request, BODY_BYTES))
+    if not isinstance(value, dict):
+        raise InvalidEvent(["the body must be a JSON object"])
+    return value
 
 
 def _begin(request: web.Request, user: User, status: int) -> web.Response:

@@ -83,7 +83,8 @@ def address(route: web.AbstractRoute) -> str:
     return route.resource.canonical
 
 
-# Operations are grouped by package. The first line of a package's docstring names and describes the group.
+# Operations are grouped by package. The first line of its docstring, such as `Logins: who logged in from where`, names
+# and describes the group.
 
 
 def _package(handler: Handler) -> str:
@@ -93,16 +94,12 @@ def _package(handler: Handler) -> str:
 def _tags(packages: Sequence[str]) -> list[Schema]:
     """Return the tags: the streams in their order, then the other packages."""
     order = sorted(dict.fromkeys(packages), key=lambda name: "" if name.startswith(STREAMS) else name)
-    return [dict(zip(("name", "description"), _title(name), strict=True)) for name in order]
+    return [_tag(name) for name in order]
 
 
-def _title(package: str) -> tuple[str, str]:
-    """Return the name and description of a package; its docstring begins such as `Logins: who logged in from where`."""
+def _tag(package: str) -> Schema:
     name, _, about = (sys.modules[package].__doc__ or "").partition("\n")[0].partition(": ")
-    return name, sentence(about)
-
-
-# One operation.
+    return {"name": name, "description": sentence(about)}
 
 
 def _operation(path: str, method: str, handler: Handler, schemas: Schemas) -> Schema:
@@ -110,7 +107,7 @@ def _operation(path: str, method: str, handler: Handler, schemas: Schemas) -> Sc
     summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
     return filled({
         "operationId": "_".join([method.lower(), *(re.findall(r"\w+", path) or ["root"])]),
-        "tags": [_title(_package(handler))[0]],
+        "tags": [_tag(_package(handler))["name"]],
         "summary": summary.rstrip("."),
         "description": "\n\n".join(" ".join(paragraph.split()) for paragraph in description.strip().split("\n\n")),
         "parameters": _parameters(operation, re.findall(r"{(\w+)}", path)),

@@ -55,10 +55,7 @@ def portable(schema: Any) -> Any:
         return [portable(element) for element in schema]
     if not isinstance(schema, dict):
         return schema
-    fields = {name: portable(value) if name != "pattern" else _ecma(value) for name, value in schema.items()}
+    fields = {name: portable(value) for name, value in schema.items()}
+    if isinstance(pattern := schema.get("pattern"), str):
+        fields["pattern"] = pattern.replace(r"\A", "^").replace(r"\Z", "$")
     return {"type": "string", **fields} if isinstance(schema.get("enum"), list) else fields
-
-
-def _ecma(pattern: str) -> str:
-    """Return a pattern with ECMAScript's anchors in place of Python's."""
-    return pattern.replace(r"\A", "^").replace(r"\Z", "$")

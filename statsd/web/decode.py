@@ -59,14 +59,6 @@ def parse(body: bytes | str) -> Any:
         raise InvalidEvent(["the body must be valid JSON in UTF-8"]) from error
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body. Raises InvalidEvent for anything else."""
-    value = parse(body)
-    if not isinstance(value, dict):
-        raise InvalidEvent(["the body must be a JSON object"])
-    return value
-
-
 def bounded(events: list[Any]) -> list[Any]:
     """Return the events of a batch as they are. Raises BadRequest (413) for more than 10,000."""
     if len(events) > BATCH_EVENTS:

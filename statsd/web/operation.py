@@ -112,15 +112,14 @@ class Operation:
     answers: Mapping[int, Answer | str] = field(default_factory=dict)
 
     def __call__(self, handler: Handler) -> Handler:
-        vars(handler)[_KEPT] = self
+        vars(handler)["operation"] = self
         return handler
 
 
-_KEPT = "operation"
 UNDECLARED = Operation()
 
 
 def declared(handler: Callable[..., Any]) -> Operation:
     """Return the declaration of a handler; without one, an empty declaration."""
-    operation: Operation = getattr(handler, _KEPT, UNDECLARED)
+    operation: Operation = getattr(handler, "operation", UNDECLARED)
     return operation

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
-from statsd.live.topics import Framing
 from statsd.live.websocket import CONTRACTS, HANDSHAKE_ERRORS, Contract, converse
 from statsd.web.operation import Operation, Parameter
 from statsd.web.times import iso
@@ -28,11 +26,9 @@ def stats_update_object(payload: bytes) -> bytes:
     return stats_update(msgspec.json.encode(stats))
 
 
-def _framing(parameters: Mapping[str, Any]) -> Framing:
-    return stats_update_object if parameters.get("session_stats") == "object" else stats_update
-
-
-CONTRACT = Contract("logins", _framing)
+CONTRACT = Contract(
+    "logins", lambda query: stats_update_object if query.get("session_stats") == "object" else stats_update
+)
 
 
 @Operation(

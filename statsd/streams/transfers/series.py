@@ -80,7 +80,8 @@ async def _statistics(request: web.Request, topic: str) -> web.StreamResponse:
     if unit not in UNITS:
         raise BadRequest(400, f"unit: must be one of {', '.join(UNITS)}")
     bins = _slice(parameters(request, "limit", "since"))
-    if _wants_json(request):
+    accepted = sse.accepted(request)
+    if "application/json" in accepted and "text/event-stream" not in accepted:
         snapshot = await request.app[HUB].topics[f"{topic}/{unit}"].snapshot()
         return json_response(bins.of(snapshot.payload), headers={"Vary": "Accept"})
     return await sse.respond(request, f"{topic}/{unit}", sse.event if bins == ALL_BINS else bins)
@@ -94,11 +95,6 @@ def _slice(query: Mapping[str, str]) -> Slice:
         return Slice(most, iso(instant(query["since"])))
     except ValueError:
         raise BadRequest(400, f"since: must be {SINCE_RULE}") from None
-
-
-def _wants_json(request: web.Request) -> bool:
-    accepted = sse.accepted(request)
-    return "application/json" in accepted and "text/event-stream" not in accepted
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,9 @@ async def get_analytics(request: web.Request) -> web.Response:
     """
     await request.app[ACCOUNTS].user_of(session.claims(request))
     query = parameters(request, "startDate", "endDate", "ageGroup", "gender", "feature", "tz")
-    first, last = _span(query)
+    first, last = day(query, "startDate", FIRST_DAY), day(query, "endDate", LAST_DAY)
+    if first > last:
+        raise BadRequest(400, "startDate must not be after endDate")
     gender = _choice(query, "gender", GENDERS)
     group = _choice(query, "ageGroup", AGE_GROUPS)
     feature = _feature(query)
@@ -60,13 +62,6 @@ async def get_analytics(request: web.Request) -> web.Response:
     edge_days = 0 if zone in UTC_NAMES else 1  # by how many days a local day may differ from the UTC day
     charts = request.app[POOL].fetchval(QUERIES["analytics"], first, last, gender, group, feature, zone, edge_days)
     return json_response(compact(await ask("usage", charts)))
-
-
-def _span(query: Mapping[str, str]) -> tuple[date, date]:
-    first, last = day(query, "startDate", FIRST_DAY), day(query, "endDate", LAST_DAY)
-    if first > last:
-        raise BadRequest(400, "startDate must not be after endDate")
-    return first, last
 
 
 def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
