@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("statsd.database")
 
-_queries: set[asyncio.Task[Any]] = set()  # the event loop holds only weak references to tasks
+_queries: set[asyncio.Task[Any]] = set()
 _pooled: set[str] = set()  # URLs known to lead through a pooler
 
 
@@ -78,23 +78,28 @@ async def again(run: Callable[[], Awaitable[T]]) -> T:
 
 
 async def ask(what: str, query: Coroutine[Any, Any, T], patience: float = PATIENCE_SECONDS) -> T:
-    """Return the result of a query. Raises DatabaseAway as `reaching` does, and after `patience` seconds.
+    """Return the result of a query. Raises DatabaseAway as `reaching` does, and after `patience` seconds."""
+    with reaching(what):
+        return await in_time(query, patience, _queries)
+
+
+async def in_time(query: Coroutine[Any, Any, T], patience: float, running: set[asyncio.Task[Any]]) -> T:
+    """Return the result of a query, which is in `running` until it ends. Raises TimeoutError after `patience` seconds.
 
     A late query is not cancelled: with a frozen server, asyncpg's cancel takes as long as the query.
     """
+
+    def forget(task: asyncio.Task[Any]) -> None:
+        running.discard(task)
+        if not task.cancelled():
+            task.exception()  # mark it as retrieved: it was raised already, or its caller has gone
+
     task = asyncio.create_task(query)
-    _queries.add(task)
-    task.add_done_callback(_forget)
-    with reaching(what):
-        if not (await asyncio.wait((task,), timeout=patience))[0]:
-            raise TimeoutError
-        return task.result()
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    _queries.discard(task)
-    if not task.cancelled():
-        task.exception()  # mark it as retrieved: it was raised already, or its caller has gone
+    running.add(task)  # the event loop holds only weak references to tasks
+    task.add_done_callback(forget)
+    if not (await asyncio.wait((task,), timeout=patience))[0]:
+        raise TimeoutError(f"no answer within {patience:g} s")
+    return task.result()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import AWAY_SECONDS, again, is_bad_data, is_late
+from statsd.database.pool import AWAY_SECONDS, again, in_time, is_bad_data, is_late
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest.dead_letters import keep_dead, reason
 from statsd.ingest.outage import Outage
@@ -56,7 +56,7 @@ class Writer:
         self._pool = pool
         self._committed = committed
         self._outage = outage
-        self._late: set[asyncio.Task[list[asyncpg.Record]]] = set()
+        self._statements: set[asyncio.Task[Any]] = set()  # between two batches: those that are late
         self._waiting: deque[Submission] = deque()
         self._rows = 0
         self._wake = asyncio.Event()
@@ -126,7 +126,7 @@ class Writer:
 
     async def _write(self, rows: Sequence[Row]) -> list[Verdict]:
         """Store the rows in one statement, or spool them. Raises only if PostgreSQL refuses the values."""
-        if self._outage is not None and (self._outage.away or len(self._late) >= MOST_LATE):
+        if self._outage is not None and (self._outage.away or len(self._statements) >= MOST_LATE):
             return await self._spool(rows, self._outage)
         try:
             stored = await self._execute_in_time(rows)
@@ -211,18 +211,9 @@ class Writer:
 
     async def _execute_in_time(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         """Run the statement. Raises TimeoutError if it is late: it may still commit, and the replay skips known ids."""
-        task = asyncio.create_task(self._execute(rows))
-        patience = AWAY_SECONDS + AWAY_SECONDS_PER_ROW * len(rows)
-        if self._outage is None or (await asyncio.wait((task,), timeout=patience))[0]:
-            return await task
-        self._late.add(task)
-        task.add_done_callback(self._forget)
-        raise TimeoutError(f"no commit within {patience:g} s")
-
-    def _forget(self, task: asyncio.Task[list[asyncpg.Record]]) -> None:
-        self._late.discard(task)
-        if not task.cancelled():
-            task.exception()  # the timeout was reported instead
+        if self._outage is None:
+            return await self._execute(rows)
+        return await in_time(self._execute(rows), AWAY_SECONDS + AWAY_SECONDS_PER_ROW * len(rows), self._statements)
 
     async def _execute(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         columns = [list(column) for column in zip(*rows, strict=True)]
