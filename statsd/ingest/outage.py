@@ -98,19 +98,15 @@ class Outage:
     async def run(self, deliver: Mapping[str, Deliver]) -> None:
         """Probe while the database is away, and replay the spool with the `deliver` of each stream, until cancelled."""
         try:
-            await self._run(deliver)
+            while True:
+                if not self.away and not self.spool.rows:
+                    self._wake.clear()
+                    await self._wake.wait()
+                if not await (self._replay(deliver) if self.spool.rows and not self.prepare else self._probe()):
+                    await asyncio.sleep(PAUSE_SECONDS)
         finally:
             if self._examining is not None:
                 self._examining.cancel()
-
-    async def _run(self, deliver: Mapping[str, Deliver]) -> None:
-        while True:
-            if not self.away and not self.spool.rows:
-                self._wake.clear()
-                await self._wake.wait()
-            delivered = await (self._replay(deliver) if self.spool.rows and not self.prepare else self._probe())
-            if not delivered:
-                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _probe(self) -> bool:
         try:

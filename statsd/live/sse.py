@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from weakref import WeakSet
@@ -124,15 +124,11 @@ class Connections:
         connections = set(self.open)
         for connection in connections:
             connection.client.end()
-        await _all_ended(connections)
+        if connections:
+            await asyncio.wait([connection.ended for connection in connections], timeout=CLOSE_SECONDS)
         for connection in connections:
             if not connection.ended.done():
                 connection.abort()
-
-
-async def _all_ended(connections: Iterable[Connection]) -> None:
-    if endings := [connection.ended for connection in connections]:
-        await asyncio.wait(endings, timeout=CLOSE_SECONDS)
 
 
 CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections")

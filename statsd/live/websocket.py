@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -110,11 +110,6 @@ class Conversation:
         self._contract = contract
         self._contracts, self._initial = request.app[CONTRACTS], request.app[INITIAL]
         self._query = dict(request.query)
-        self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
-            "ping": self._ping,
-            "request_initial_data": self._request_initial_data,
-            "subscribe": self._subscribe,
-        }
 
     async def run(self) -> None:
         """Run until the peer leaves or stalls. Cancels both tasks: an aborted socket does not wake its reader."""
@@ -152,19 +147,20 @@ class Conversation:
 
     async def _answer(self, text: str | None) -> None:
         try:
-            message = parse(text) if text is not None else None
+            message: Any = parse(text) if text is not None else None
         except InvalidEvent:
             return await self._send(_error("a message must be JSON"))
-        kind = message.get("type") if isinstance(message, dict) else None
-        if not isinstance(message, dict) or not isinstance(kind, str):
-            return await self._send(_error('a message must be a JSON object in a text frame, such as {"type":"ping"}'))
-        answer = self._answers.get(kind)
-        if answer is None:
-            return await self._send(_error(f"unknown type {kind[:64]!r}: must be one of {', '.join(TYPES)}"))
-        await answer(message)
-
-    async def _ping(self, _: dict[str, Any]) -> None:
-        await self._send(PONG)
+        match message:
+            case {"type": "ping"}:
+                await self._send(PONG)
+            case {"type": "request_initial_data"}:
+                await self._request_initial_data(message)
+            case {"type": "subscribe"}:
+                await self._subscribe(message)
+            case {"type": str(kind)}:
+                await self._send(_error(f"unknown type {kind[:64]!r}: must be one of {', '.join(TYPES)}"))
+            case _:
+                await self._send(_error('a message must be a JSON object in a text frame, such as {"type":"ping"}'))
 
     async def _request_initial_data(self, message: dict[str, Any]) -> None:
         try:
