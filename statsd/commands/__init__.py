@@ -1,1 +1,1 @@
-"""The commands: each file defines the arguments of one in `add` and runs it in `run`."""
+"""The commands: each file has what one is about, an example, its own arguments in `add`, and its work in `run`."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
 
-from statsd.commands.arguments import add_command, add_json
+from statsd.commands.arguments import add_json
 from statsd.commands.connection import connected
 from statsd.ingest import aggregate
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
+ABOUT = "count rows that other programs inserted"
+EXAMPLE = "aggregate --rebuild"
 
-def add(commands: Any, name: str) -> None:
-    parser = add_command(commands, name, "count rows that other programs inserted", "aggregate --rebuild")
+
+def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rebuild", action="store_true", help="rebuild all totals from the raw rows")
     add_json(parser)
 

@@ -1,29 +1,10 @@
-"""What all commands share on the command line: the format of the help, flags for settings, exit codes."""
+"""Arguments that several commands have: flags for settings, and `--json`."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from statsd import settings
-
-EXIT_CODES = """exit codes:
-  0 success, or stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
-  4 database unavailable             5 database newer than the program   130 Ctrl-C"""
-
-
-def add_command(commands: Any, name: str, about: str, example: str) -> argparse.ArgumentParser:
-    """Return the parser of a new command, with the flags that every command has."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=about,
-        description=f"{about[0].upper()}{about[1:]}.",
-        epilog=f"example:\n  python -m statsd {example}\n\n{EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=name)
-    add_settings(parser, "database_url", "data_dir")
-    return parser
 
 
 def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
-from statsd.commands.arguments import add_command
 from statsd.commands.connection import connected
 from statsd.ingest import dead_letters
 from statsd.ingest.writer import Writer
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
+ABOUT = "list, retry or drop accepted events that PostgreSQL refused"
+EXAMPLE = "dead-letters retry all"
 
-def add(commands: Any, name: str) -> None:
-    about = "list, retry or drop accepted events that PostgreSQL refused"
-    parser = add_command(commands, name, about, "dead-letters retry all")
+
+def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["list", "retry", "drop"], help="list prints one JSON object per line")
     parser.add_argument("id", nargs="*", help="ids of events, or: all")
 

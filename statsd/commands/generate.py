@@ -6,9 +6,8 @@ import argparse
 import asyncio
 import json
 import logging
-from typing import Any
 
-from statsd.commands.arguments import add_command, add_json
+from statsd.commands.arguments import add_json
 from statsd.commands.connection import connected
 from statsd.commands.progress import Progress
 from statsd.ingest import generator
@@ -17,11 +16,13 @@ from statsd.ingest.writer import Writer
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
+ABOUT = "store realistic synthetic events"
+EXAMPLE = "generate --rate 5"
+
 DEFAULT_RATE = 5.0
 
 
-def add(commands: Any, name: str) -> None:
-    parser = add_command(commands, name, "store realistic synthetic events", "generate --rate 5")
+def add(parser: argparse.ArgumentParser) -> None:
     streams = [stream.name for stream in STREAMS if not stream.part_of]
     parser.add_argument(
         "--stream", choices=streams, default=streams[0], help="stream to generate (default %(default)s)"

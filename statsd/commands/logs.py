@@ -46,12 +46,10 @@ class _Json(logging.Formatter):
         return json.dumps(line)
 
 
-class _NoBadHttp(logging.Filter):
-    """Drops aiohttp's tracebacks for malformed requests and broken gzip: any client could flood the log with them."""
-
-    def filter(self, record: LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, (HttpProcessingError, RequestPayloadError))
+def _is_ours(record: LogRecord) -> bool:
+    """Keep out aiohttp's tracebacks for malformed requests and broken gzip: any client could flood the log."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (HttpProcessingError, RequestPayloadError))
 
 
 def configure(settings: Settings) -> None:
@@ -59,6 +57,6 @@ def configure(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     colour = sys.stderr.isatty() and not settings.no_color
     handler.setFormatter(_Json() if settings.log_format == "json" else _Text(colour))
-    handler.addFilter(_NoBadHttp())
+    handler.addFilter(_is_ours)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.root.level))

@@ -1,4 +1,4 @@
-"""The command line. Data goes to stdout, messages go to stderr; `arguments.EXIT_CODES` lists the exit codes."""
+"""The command line. Data goes to stdout, messages go to stderr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import uvloop
 
 from statsd import __version__, settings
 from statsd.commands import aggregate, database_url, dead_letters, generate, logs, openapi, seed, serve, sql, user
-from statsd.commands.arguments import EXIT_CODES
+from statsd.commands.arguments import add_settings
 from statsd.errors import SettingsError, StatsError
 
 COMMANDS = {
@@ -30,7 +30,10 @@ COMMANDS = {
     "sql": sql,
     "openapi": openapi,
 }
-"""By name, in the order of the help. Each has `add`, which adds its arguments, and `run`."""
+"""By name, in the order of the help."""
+EXIT_CODES = """exit codes:
+  0 success, or stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
+  4 database unavailable             5 database newer than the program   130 Ctrl-C"""
 
 log = logging.getLogger("statsd")
 
@@ -49,51 +52,51 @@ def main(words: list[str] | None = None) -> int:
         log.warning("%s", sentence)
     try:
         return _run(COMMANDS[arguments.command].run(arguments, loaded_settings))
-    except StatsError as error:
+    except (StatsError, OSError) as error:
         print(f"statsd: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"statsd: {error}", file=sys.stderr)
-        return 1
+        return error.exit_code if isinstance(error, StatsError) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m statsd",
-        description="Statistics you can believe, live.",
-        epilog=f"example:\n  python -m statsd serve --generate 5\n\n{EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    about = _help("statistics you can believe, live", "serve --generate 5")
+    parser = argparse.ArgumentParser(prog="python -m statsd", **about)
     parser.add_argument("--version", action="version", version=f"statsd-live {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, command in COMMANDS.items():
-        command.add(commands, name)
+        command_parser = commands.add_parser(name, help=command.ABOUT, **_help(command.ABOUT, command.EXAMPLE))
+        add_settings(command_parser, "database_url", "data_dir")
+        if hasattr(command, "add"):
+            command.add(command_parser)
     return parser
+
+
+def _help(about: str, example: str) -> dict[str, Any]:
+    return {
+        "description": f"{about[0].upper()}{about[1:]}.",
+        "epilog": f"example:\n  python -m statsd {example}\n\n{EXIT_CODES}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
 
 
 def _run(command: Coroutine[Any, Any, None]) -> int:
     """Run until the command ends. A first signal cancels it; a second one ends the process at once."""
-    received: list[signal.Signals] = []
+    exit_codes: list[int] = []
 
     async def until_signal() -> None:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(command)
 
-        def stop(number: signal.Signals) -> None:
-            if received:
-                os._exit(_exit_code(received[0]))
-            received.append(number)
+        def stop(exit_code: int) -> None:
+            if exit_codes:
+                os._exit(exit_codes[0])
+            exit_codes.append(exit_code)
             task.cancel()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
+        loop.add_signal_handler(signal.SIGINT, stop, 130)
+        loop.add_signal_handler(signal.SIGTERM, stop, 0)
         with suppress(asyncio.CancelledError):
             await task
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_signal())
-    return _exit_code(received[0]) if received else 0
-
-
-def _exit_code(number: signal.Signals) -> int:
-    return 130 if number is signal.SIGINT else 0
+    return exit_codes[0] if exit_codes else 0

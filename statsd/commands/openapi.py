@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
 import msgspec
 
 from statsd import app
-from statsd.commands.arguments import add_command
 from statsd.settings import Settings
 from statsd.site import docs
 
-
-def add(commands: Any, name: str) -> None:
-    about = "print the OpenAPI 3.1 document of the HTTP API"
-    add_command(commands, name, about, "openapi > openapi.json")
+ABOUT = "print the OpenAPI 3.1 document of the HTTP API"
+EXAMPLE = "openapi > openapi.json"
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

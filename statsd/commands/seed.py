@@ -12,7 +12,6 @@ import asyncpg
 
 from statsd import HOME
 from statsd.accounts.passwords import Passwords
-from statsd.commands.arguments import add_command
 from statsd.commands.connection import connected
 from statsd.database import sql
 from statsd.ingest import aggregate
@@ -20,13 +19,15 @@ from statsd.settings import Settings
 from statsd.streams import STREAMS
 from statsd.streams.usage.sample import FEATURES, PEOPLE
 
+ABOUT = "store sample data: the logins of sample_data.sql"
+EXAMPLE = "seed"
+
 PASSWORD = "password123"  # noqa: S105 - public: `serve` warns of accounts that have it
 
 log = logging.getLogger("statsd")
 
 
-def add(commands: Any, name: str) -> None:
-    parser = add_command(commands, name, "store sample data: the logins of sample_data.sql", "seed")
+def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--usage", action="store_true", help="ten sample users with 100 clicks instead")
     parser.add_argument("--transfers", action="store_true", help="base items, owners and items with fixed ids instead")
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from typing import Any
 
 from statsd import __version__, app
-from statsd.commands.arguments import add_command, add_settings
+from statsd.commands.arguments import add_settings
 from statsd.settings import Settings
 from statsd.web.addresses import is_loopback
+
+ABOUT = "accept events and show live statistics"
+EXAMPLE = "serve --port 8080 --generate 5"
 
 log = logging.getLogger("statsd")
 
 
-def add(commands: Any, name: str) -> None:
-    parser = add_command(commands, name, "accept events and show live statistics", "serve --port 8080 --generate 5")
+def add(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, "host", "port", "generate_rate")
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
-from statsd.commands.arguments import add_command
 from statsd.database import sql
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
+ABOUT = "print the SQL statements of a stream, for psql and explain"
+EXAMPLE = "sql logins"
 
-def add(commands: Any, name: str) -> None:
-    about = "print the SQL statements of a stream, for psql and explain"
-    parser = add_command(commands, name, about, "sql logins")
+
+def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stream", choices=[stream.name for stream in STREAMS], help="name of the stream")
 
 

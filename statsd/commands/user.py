@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from typing import Any
 
 from statsd.accounts.users import GENDERS, open_accounts, registration
-from statsd.commands.arguments import add_command
 from statsd.commands.connection import connected
 from statsd.errors import StatsError
 from statsd.settings import Settings
 
+ABOUT = "add or remove an account, or change its password; the password is read from a prompt or stdin"
+EXAMPLE = "user add anna --age 34 --gender Female"
 
-def add(commands: Any, name: str) -> None:
-    about = "add or remove an account, or change its password; the password is read from a prompt or stdin"
-    parser = add_command(commands, name, about, "user add anna --age 34 --gender Female")
+
+def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["add", "passwd", "remove"], help="passwd logs the user out everywhere")
     parser.add_argument("name", help="name of the user")
     parser.add_argument("--age", metavar="N", help="for add: 0 to 150")
