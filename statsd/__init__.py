@@ -9,12 +9,6 @@ __version__ = "0.1.0"
 
 DISTRIBUTION = "statsd-live"  # PyPI's `statsd` is another program under the same import name
 
-
-def _home() -> Path:
-    here = Path(__file__).resolve().parent
-    installed = here / "data"
-    return installed if (installed / "sql").is_dir() else here.parent
-
-
-HOME = _home()
+_HERE = Path(__file__).resolve().parent
+HOME = _HERE / "data" if (_HERE / "data" / "sql").is_dir() else _HERE.parent
 """The folder that holds `sql/`, `static/` and `sample_data.sql`: the checkout, or `data/` inside an installed wheel."""

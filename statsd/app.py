@@ -69,7 +69,6 @@ def make_app(settings: Settings) -> web.Application:
             the_database,
             the_spool,
             the_schema,
-            the_channel,
             the_accounts,
             streams.resources,
             refusal_counts,
@@ -109,6 +108,7 @@ async def the_database(app: web.Application) -> AsyncIterator[None]:
     async with open_server(app[SETTINGS]) as dsn:
         app[DSN] = dsn
         app[POOL] = pool = await open_pool(dsn)
+        app[CHANNEL] = Channel(app[SETTINGS].listen_url or dsn, pool)
         yield
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -144,11 +144,6 @@ async def the_schema(app: web.Application) -> AsyncIterator[None]:
         app[OUTAGE].begin(str(error))
     else:
         durable.replace(served, digest)
-    yield
-
-
-async def the_channel(app: web.Application) -> AsyncIterator[None]:
-    app[CHANNEL] = Channel(app[SETTINGS].listen_url or app[DSN], app[POOL])
     yield
 
 

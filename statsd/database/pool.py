@@ -60,19 +60,12 @@ def is_late(error: BaseException) -> bool:
     return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in ("57014", "55P03")
 
 
-def is_conflict(error: BaseException) -> bool:
-    """Whether the transaction lost against another (deadlock, serialization failure) and may run again."""
-    return getattr(error, "sqlstate", None) in ("40001", "40P01")
-
-
 async def again(run: Callable[[], Awaitable[T]]) -> T:
-    """Return the result of `run`, which is called again after a conflict, at most five times in all."""
+    """Return the result of `run`, which runs again if its transaction lost a conflict, at most five times in all."""
     for _ in range(ATTEMPTS - 1):
         try:
             return await run()
-        except asyncpg.PostgresError as error:
-            if not is_conflict(error):
-                raise
+        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
             log.info("retry after a conflict: %s", error)
     return await run()
 

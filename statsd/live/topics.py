@@ -97,11 +97,11 @@ class Client:
 
 
 class Topic:
-    """A view of a stream under a name (default: its `snapshot`), and the clients that subscribe to it."""
+    """A view of a stream under a name, and the clients that subscribe to it."""
 
-    def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record], view: View | None = None) -> None:
+    def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record], view: View) -> None:
         self.name = name
-        self.view = view or View(name)
+        self.view = view
         self.clients: WeakSet[Client] = WeakSet()
         self._query = sql.load(self.view.file or self.view.stream)[self.view.query]
         self._pool = pool
@@ -146,13 +146,10 @@ class Topic:
         """Broadcast a new snapshot; return whether there was one."""
         try:
             self.broadcast(await self.snapshot())
-        except DatabaseAway as error:
-            log.log(logging.DEBUG if self._failing else logging.WARNING, "%s: %s", self.name, error)
-            self._failing = True
-        except Exception:  # a query that fails on some row must not stop the program, which stores the rows
-            log.log(
-                logging.DEBUG if self._failing else logging.ERROR, "%s: the snapshot failed", self.name, exc_info=True
-            )
+        except Exception as error:  # a query that fails on some row must not stop the program, which stores the rows
+            away = isinstance(error, DatabaseAway)
+            level = logging.DEBUG if self._failing else logging.WARNING if away else logging.ERROR
+            log.log(level, "%s: the snapshot failed: %s", self.name, error, exc_info=not away)
             self._failing = True
         else:
             self._failing = False

@@ -17,6 +17,7 @@ from waiting import until
 from statsd.database.pool import POOL
 from statsd.live import topics
 from statsd.live.topics import HUB, Client, Snapshot, Topic
+from statsd.stream import View
 
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
 LISTENS = "datname = current_database() and query like 'LISTEN%'"
@@ -79,7 +80,7 @@ async def test_client_is_offered_only_what_it_listens_to() -> None:
 
 async def test_a_hundred_askers_share_two_queries_and_see_what_was_stored_before(pool: Any) -> None:
     """One query runs when the others ask; they share the next, which began after their asking."""
-    topic = Topic("logins", pool)
+    topic = Topic("logins", pool, View("logins"))
     before = await pool.fetchval("select count(*) from pg_stat_activity")  # the pool is connected
     assert before
     first = asyncio.create_task(topic.snapshot())
