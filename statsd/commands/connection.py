@@ -6,17 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
-
 from statsd.database.embedded import open_server
 from statsd.database.migrations import migrate
-from statsd.database.pool import open_pool
+from statsd.database.pool import Pool, open_pool
 from statsd.live.channel import Channel
 from statsd.settings import Settings
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[tuple[asyncpg.Pool[asyncpg.Record], Channel]]:
+async def connected(settings: Settings) -> AsyncIterator[tuple[Pool, Channel]]:
     """Yield a pool, and a channel that announces changes but does not listen. Raises DatabaseError."""
     async with open_server(settings) as dsn:
         await migrate(dsn)

@@ -8,12 +8,11 @@ import sys
 from contextlib import closing
 from typing import Any
 
-import asyncpg
-
 from statsd import HOME
 from statsd.accounts.passwords import Passwords
 from statsd.commands.connection import connected
 from statsd.database import sql
+from statsd.database.pool import Pool
 from statsd.ingest import aggregate
 from statsd.settings import Settings
 from statsd.streams import STREAMS
@@ -46,7 +45,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
         print(f"the sample accounts, user1 to user10, log in with {PASSWORD}", file=sys.stderr)
 
 
-async def store(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> None:
+async def store(pool: Pool, stream: str) -> None:
     """Store the missing samples of a stream; the next sweep counts them."""
     query = (HOME / "sample_data.sql").read_text() if stream == "logins" else sql.load(stream)["seed"]
     values = await _sample_accounts() if stream == "usage" else ()

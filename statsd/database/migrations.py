@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from statsd.database import sql
-from statsd.database.pool import connect
+from statsd.database.pool import Connection, connect
 from statsd.errors import DatabaseAway, DatabaseError, SchemaTooNew
 
 OLDEST_VERSION = 15
@@ -73,7 +73,7 @@ async def migrate(dsn: str) -> list[str]:
     return names
 
 
-async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> str | None:
+async def _apply_next(connection: Connection) -> str | None:
     """Apply the first missing migration and return its name, or None.
 
     The lock belongs to the transaction: behind a pooler a session's lock would stay with a session of other clients.
@@ -98,7 +98,7 @@ async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> str | N
         return missing.name
 
 
-async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> set[int]:
+async def _applied(connection: Connection) -> set[int]:
     """Return the numbers of the applied migrations, once each has been compared with its file."""
     await connection.execute("""
         create table if not exists schema_migrations (

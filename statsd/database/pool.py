@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
@@ -32,10 +32,11 @@ SESSION = {
     "citus.override_table_visibility": "off",
 }
 
-POOL: web.AppKey[asyncpg.Pool[asyncpg.Record]] = web.AppKey("pool")
-DSN: web.AppKey[str] = web.AppKey("dsn")
-
 T = TypeVar("T")
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+POOL: web.AppKey[Pool] = web.AppKey("pool")
+DSN: web.AppKey[str] = web.AppKey("dsn")
 
 log = logging.getLogger("statsd.database")
 
@@ -113,7 +114,7 @@ async def _keep_session(_: Any) -> None:
     """Replace asyncpg's reset, which costs a round trip: no query here changes a session."""
 
 
-async def connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Record]:
+async def connect(dsn: str, **overrides: str) -> Connection:
     """Return a connection outside the pool; `overrides` are session settings. Raises DatabaseAway or DatabaseError."""
     try:
         return await _connect(dsn, **overrides)
@@ -125,7 +126,7 @@ async def connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Reco
         raise DatabaseAway(f"PostgreSQL cannot be reached: {str(error) or type(error).__name__}") from error
 
 
-async def _connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Record]:
+async def _connect(dsn: str, **overrides: str) -> Connection:
     """Return a direct connection to PostgreSQL, or a `Pooled` one if a pooler is in between."""
     settings = {**SESSION, **overrides}
     if dsn not in _pooled:
@@ -145,7 +146,7 @@ async def _connect(dsn: str, **overrides: str) -> asyncpg.Connection[asyncpg.Rec
     return await pooler.connect(dsn, settings, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
 
 
-async def _is_pooled(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
+async def _is_pooled(connection: Connection) -> bool:
     """Whether the connection leads through a pooler. It is closed if it does, or if the check fails."""
     direct = False
     try:
@@ -156,7 +157,7 @@ async def _is_pooled(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
     return not direct
 
 
-async def open_pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
+async def open_pool(dsn: str) -> Pool:
     """Return a pool that connects on first use: it can be opened, and lives on, while the database is away."""
     return await asyncpg.create_pool(
         dsn, min_size=0, max_size=POOL_SIZE, connect=lambda *_, **__: _connect(dsn), reset=_keep_session

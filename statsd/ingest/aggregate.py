@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import asyncpg
-
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import again
+from statsd.database.pool import Pool, again
 from statsd.settings import Settings
 
 SWEEP_ROWS = 10_000  # the limit in every `sweep`
@@ -21,7 +19,7 @@ REBUILD_SECONDS = 86_400.0  # one day; with None asyncpg uses the connection's t
 log = logging.getLogger("statsd.aggregate")
 
 
-async def sweep(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
+async def sweep(pool: Pool, stream: str) -> int:
     """Fold the rows of a stream that are not folded yet, 10,000 at a time; return their number."""
     fold = partial(pool.fetchval, sql.load(stream)["sweep"])
     total = 0
@@ -33,7 +31,7 @@ async def sweep(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
             return total
 
 
-async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
+async def rebuild(pool: Pool, stream: str) -> int:
     """Rebuild the totals of a stream from its raw rows, in one transaction; return the number of rows.
 
     Writers wait meanwhile; readers see the old totals until the commit.
@@ -50,7 +48,7 @@ async def rebuild(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     return rows
 
 
-async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> int:
+async def prune(pool: Pool, stream: str, days: int) -> int:
     """Delete the raw rows of a stream received over `days` days ago, in small steps; return their number.
 
     A stream without the query `prune` keeps its rows, as `days` = 0 does. The totals stay, and a rebuild keeps them.
@@ -66,7 +64,7 @@ async def prune(pool: asyncpg.Pool[asyncpg.Record], stream: str, days: int) -> i
     return total
 
 
-async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
+async def expire(pool: Pool, stream: str) -> int:
     """Delete the totals of a stream in time bins past their retention, in small steps; return their number."""
     total = 0
     for query, *arguments in ((sql.load("bins")["expire"], stream), (sql.load(stream).get("expire"),)):
@@ -75,17 +73,13 @@ async def expire(pool: asyncpg.Pool[asyncpg.Record], stream: str) -> int:
     return total
 
 
-async def claim(pool: asyncpg.Pool[asyncpg.Record], seconds: float) -> bool:
+async def claim(pool: Pool, seconds: float) -> bool:
     """Claim this round for this server; return False if a server on the database began one less than `seconds` ago."""
     return await pool.fetchval(sql.load("aggregation")["claim"], seconds) is not None
 
 
 async def run(
-    pool: asyncpg.Pool[asyncpg.Record],
-    streams: Sequence[str],
-    settings: Settings,
-    swept: Callable[[str], None],
-    done: Callable[[], None],
+    pool: Pool, streams: Sequence[str], settings: Settings, swept: Callable[[str], None], done: Callable[[], None]
 ) -> None:
     """Every `aggregate_seconds` sweep and prune all streams and expire their bins, until cancelled.
 

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from statsd.database import sql
+from statsd.database.pool import Pool
 from statsd.stream import Row, Stream
 
 QUERIES = sql.load("dead_letters")
@@ -22,9 +23,7 @@ Deliver = Callable[[Sequence[Row]], Awaitable[None]]
 log = logging.getLogger("statsd.dead_letters")
 
 
-async def keep_dead(
-    pool: asyncpg.Pool[asyncpg.Record], id: UUID, stream: str, payload: bytes, error: Exception
-) -> None:
+async def keep_dead(pool: Pool, id: UUID, stream: str, payload: bytes, error: Exception) -> None:
     """Keep a payload as a dead letter, with the reason; one that is kept already counts a further attempt."""
     state = getattr(error, "sqlstate", None) or ""
     await pool.execute(QUERIES["keep_dead"], id, stream, payload, state, reason(error)[:REASON_CHARACTERS])
@@ -39,10 +38,7 @@ def reason(error: BaseException) -> str:
 
 
 async def retry(
-    pool: asyncpg.Pool[asyncpg.Record],
-    letters: Sequence[asyncpg.Record],
-    streams: Sequence[Stream],
-    deliver: Mapping[str, Deliver],
+    pool: Pool, letters: Sequence[asyncpg.Record], streams: Sequence[Stream], deliver: Mapping[str, Deliver]
 ) -> list[asyncpg.Record]:
     """Deliver letters again, in the order of `streams`, and return those that were stored.
 
@@ -58,9 +54,7 @@ async def retry(
     return stored
 
 
-async def retry_orphans(
-    pool: asyncpg.Pool[asyncpg.Record], streams: Sequence[Stream], deliver: Mapping[str, Deliver]
-) -> None:
+async def retry_orphans(pool: Pool, streams: Sequence[Stream], deliver: Mapping[str, Deliver]) -> None:
     """Deliver letters that referred to a missing row (SQLSTATE 23503) again, until none can be stored."""
     while letters := await pool.fetch(QUERIES["orphans"]):
         stored = await retry(pool, letters, streams, deliver)

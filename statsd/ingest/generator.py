@@ -7,9 +7,8 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-import asyncpg
-
 from statsd.database import sql
+from statsd.database.pool import Pool
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest.ids import new_id
 from statsd.ingest.writer import BATCH_ROWS, Writer
@@ -21,7 +20,7 @@ PART_SHARE = 0.2  # of the events, for each part
 BULK_IN_FLIGHT = 2  # one batch is generated while the other commits
 
 
-async def store_fixtures(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
+async def store_fixtures(pool: Pool, stream: Stream) -> None:
     """Store the rows that samples of a stream refer to, if its SQL has any; may run any number of times."""
     if query := sql.load(stream.name).get("fixtures"):
         await pool.execute(query)

@@ -15,12 +15,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-import asyncpg
 import msgspec
 from aiohttp import web
 
 from statsd import metrics
-from statsd.database.pool import ask, is_late
+from statsd.database.pool import Pool, ask, is_late
 from statsd.errors import SchemaTooNew
 from statsd.ingest.dead_letters import Deliver, keep_dead, retry_orphans, type_of
 from statsd.ingest.spool import Spool, SpoolFull
@@ -39,7 +38,7 @@ log = logging.getLogger("statsd.outage")
 class Outage:
     """Knows whether the database is away, spools meanwhile and replays afterwards. `run` is its task."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], spool: Spool, streams: Sequence[Stream]) -> None:
+    def __init__(self, pool: Pool, spool: Spool, streams: Sequence[Stream]) -> None:
         self.spool = spool
         self.away = False
         self.prepare: Callable[[], Awaitable[Any]] | None = None

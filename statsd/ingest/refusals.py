@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-import asyncpg
 from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import AWAY_SECONDS
+from statsd.database.pool import AWAY_SECONDS, Pool
 
 RETRY_SECONDS = 1.0
 
@@ -29,7 +28,7 @@ class Refusals:
     Counts at least once: if the connection is lost before PostgreSQL answers, the same refusals are counted again.
     """
 
-    def __init__(self, stream: str, pool: asyncpg.Pool[asyncpg.Record], changed: Callable[[str], None]) -> None:
+    def __init__(self, stream: str, pool: Pool, changed: Callable[[str], None]) -> None:
         self._stream = stream
         self._pool = pool
         self._changed = changed

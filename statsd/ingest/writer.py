@@ -20,7 +20,7 @@ from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import AWAY_SECONDS, again, in_time, is_bad_data, is_late
+from statsd.database.pool import AWAY_SECONDS, Pool, again, in_time, is_bad_data, is_late
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest.dead_letters import keep_dead, reason
 from statsd.ingest.outage import Outage
@@ -47,7 +47,7 @@ class Writer:
     def __init__(
         self,
         stream: Stream,
-        pool: asyncpg.Pool[asyncpg.Record],
+        pool: Pool,
         committed: Callable[[str], None] = lambda stream: None,
         outage: Outage | None = None,
     ) -> None:

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
-import asyncpg
 from aiohttp import web
 
-from statsd.database.pool import ask, connect
+from statsd.database.pool import Pool, ask, connect
 
 NAME = "statsd"
 PACE_SECONDS = 0.25  # NOTIFY takes a database-wide lock at commit: keep it rare, and out of the insert
@@ -37,7 +36,7 @@ log = logging.getLogger("statsd.channel")
 class Channel:
     """Announces changes of streams, and reports those that any server announces."""
 
-    def __init__(self, dsn: str, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, dsn: str, pool: Pool) -> None:
         self._dsn = dsn
         self._pool = pool
         self._changed: set[str] = set()

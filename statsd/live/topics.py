@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from weakref import WeakSet
 
-import asyncpg
 from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import ask, compact
+from statsd.database.pool import Pool, ask, compact
 from statsd.errors import DatabaseAway
 from statsd.stream import View
 
@@ -99,7 +98,7 @@ class Client:
 class Topic:
     """A view of a stream under a name, and the clients that subscribe to it."""
 
-    def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record], view: View) -> None:
+    def __init__(self, name: str, pool: Pool, view: View) -> None:
         self.name = name
         self.view = view
         self.clients: WeakSet[Client] = WeakSet()
