@@ -1,7 +1,5 @@
 """The command line: `python -m statsd COMMAND`."""
 
-from __future__ import annotations
-
 import sys
 
 import statsd

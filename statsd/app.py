@@ -1,7 +1,5 @@
 """The application: how its parts are wired, and in which order they start and stop."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import hashlib

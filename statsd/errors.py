@@ -18,8 +18,6 @@ A message says what is wrong, then what would be right. The HTTP statuses are as
 ends with the `exit_code` (`commands/main.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

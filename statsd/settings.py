@@ -4,8 +4,6 @@ Each setting is one field of `Settings`. The metadata of the field holds its nam
 command line, for `load`, and for the test that compares README and `.env.example` with it.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import dataclasses

@@ -4,8 +4,6 @@ Its statements stand in `sql/<name>/`: `store.sql` has `insert`, `sweep`, `rebui
 `read.sql` has `snapshot`.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

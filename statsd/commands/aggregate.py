@@ -1,7 +1,5 @@
 """`aggregate`: count rows that other programs inserted, or rebuild all totals."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

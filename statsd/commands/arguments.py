@@ -1,7 +1,5 @@
 """Arguments that several commands have: flags for settings, and `--json`."""
 
-from __future__ import annotations
-
 import argparse
 
 from statsd import settings

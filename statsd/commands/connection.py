@@ -1,7 +1,5 @@
 """The database for a command: its schema is up to date, and running servers are notified of changes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

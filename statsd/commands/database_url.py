@@ -1,7 +1,5 @@
 """`database-url`: print the URL of the database, for psql and other programs."""
 
-from __future__ import annotations
-
 import argparse
 
 from statsd.database import embedded

@@ -1,7 +1,5 @@
 """`dead-letters`: list, retry or drop the accepted events that PostgreSQL refused."""
 
-from __future__ import annotations
-
 import argparse
 import json
 

@@ -1,7 +1,5 @@
 """`generate`: store realistic synthetic events."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

@@ -1,7 +1,5 @@
 """Logging to stderr, one line per message, as text or JSON. Never log bodies, tokens, passwords or user ids."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

@@ -1,7 +1,5 @@
 """The command line. Data goes to stdout, messages go to stderr."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import logging

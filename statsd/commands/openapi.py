@@ -1,7 +1,5 @@
 """`openapi`: print the OpenAPI 3.1 document of the HTTP API."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -1,7 +1,5 @@
 """Progress of long work on stderr: one line, redrawn on a terminal; elsewhere a new line every 5 s."""
 
-from __future__ import annotations
-
 import sys
 import time
 

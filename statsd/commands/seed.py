@@ -1,7 +1,5 @@
 """`seed`: store sample logins, sample accounts with their clicks, or items and owners with fixed ids; each once."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import sys

@@ -1,7 +1,5 @@
 """`serve`: accept events and show live statistics."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import sys

@@ -1,7 +1,5 @@
 """`sql`: print the SQL statements of a stream, for psql and `explain`."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

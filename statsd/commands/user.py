@@ -1,7 +1,5 @@
 """`user`: add or remove an account, or change its password."""
 
-from __future__ import annotations
-
 import argparse
 import getpass
 import sys

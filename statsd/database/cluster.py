@@ -4,8 +4,6 @@ Two rules: a cluster is made beside its place and then renamed, so it is always 
 keeps its owner and its permissions. `embedded.py` calls this module while it holds the lock.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

@@ -3,8 +3,6 @@
 A file is written beside its place, synced, and then moved there. Only its owner may read it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import tempfile

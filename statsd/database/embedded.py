@@ -7,8 +7,6 @@ used by the next start, and stopped with it. A process is signalled only if its 
 server of this folder.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import fcntl

@@ -1,7 +1,5 @@
 """The schema: each migration is applied once and in order, even if several servers start at the same time."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

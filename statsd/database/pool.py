@@ -1,7 +1,5 @@
 """Connections to PostgreSQL: the pool, how long a query may take, and what its errors mean."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator

@@ -4,8 +4,6 @@ The statements that fold rows into a stream's totals differ only in where the ro
 They are written in parts, each at a line `-- part: <name>`, which are joined here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cache

@@ -4,8 +4,6 @@ No permissions are widened for that user. If it cannot enter the data folder, th
 cannot run the wheel's binaries, they are copied. Both are tested by running a program as that user.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.metadata

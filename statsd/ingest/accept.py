@@ -4,8 +4,6 @@ An event whose id is known is a repeat, or another event under a used key. The s
 the stored row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 

@@ -1,7 +1,5 @@
 """The aggregation: fold rows that other programs inserted, rebuild totals, delete what is too old."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Sequence

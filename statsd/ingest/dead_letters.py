@@ -1,7 +1,5 @@
 """Dead letters: accepted rows that PostgreSQL refused at their replay. Each is kept with the reason, for a retry."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any

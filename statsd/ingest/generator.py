@@ -1,7 +1,5 @@
 """Synthetic events for any stream: at a rate, or as fast as the writer stores them."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

@@ -1,7 +1,5 @@
 """Ids of events: new ones are ordered by time, and an idempotency key always gives the same id."""
 
-from __future__ import annotations
-
 import random
 import time
 from uuid import UUID, uuid5

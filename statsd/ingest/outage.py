@@ -4,8 +4,6 @@ An outage begins when a batch cannot be committed in time, and ends when a probe
 order while new events go straight to the database. A row that was committed before has a known id and counts once.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

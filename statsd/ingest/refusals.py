@@ -3,8 +3,6 @@
 Counts are grouped as events are: the refusals that arrive while one statement runs are counted by the next.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Mapping

@@ -6,8 +6,6 @@
 ASCII cannot contain the mark A5 5A, so a reader finds the record after a damaged one by searching for the mark.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import struct

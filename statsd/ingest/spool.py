@@ -9,8 +9,6 @@ starts its file again, which is harmless because records have the ids of their e
 The folders keep the name that earlier versions gave them: events may wait in them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import fcntl

@@ -1,7 +1,5 @@
 """Counts of what became of the events of a stream, logged once a second."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import Counter

@@ -1,7 +1,5 @@
 """What became of one row."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import asyncpg

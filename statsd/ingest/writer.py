@@ -4,8 +4,6 @@ One task per stream takes all rows that wait, without a timer: while one batch c
 get their verdicts after the commit.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque

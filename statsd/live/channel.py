@@ -4,8 +4,6 @@ Through a pooler, LISTEN succeeds but no notification arrives. So the channel co
 its own heartbeat.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

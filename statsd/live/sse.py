@@ -8,8 +8,6 @@ A browser's EventSource does not reconnect after an error status. When there are
 the time after which to try again (`retry`).
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import Counter

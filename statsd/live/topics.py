@@ -4,8 +4,6 @@ Frames are snapshots, so the latest wins: a slow client skips the ones in betwee
 waits for another: each has an outbox, and a task of its own that empties it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable

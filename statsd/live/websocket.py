@@ -7,8 +7,6 @@ change and every aggregation. A malformed message gets an `error` frame, and the
 after every change. Messages are answered as on `/ws`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
