@@ -61,21 +61,8 @@ def make_app(settings: Settings) -> web.Application:
     app.add_routes([*site.ROUTES, *signin.ROUTES, *streams.ROUTES])
     app[docs.DOCUMENT] = docs.encoded(app)
     # Started in this order, stopped in reverse.
-    app.cleanup_ctx.extend(
-        [
-            failure_watch,
-            the_database,
-            the_spool,
-            the_schema,
-            the_accounts,
-            streams.resources,
-            refusal_counts,
-            live_topics,
-            writers,
-            aggregation,
-            synthetic_logins,
-        ]
-    )
+    app.cleanup_ctx.extend((failure_watch, the_database, the_spool, the_schema, the_accounts, streams.resources))
+    app.cleanup_ctx.extend((refusal_counts, live_topics, writers, aggregation, synthetic_logins))
     app.on_shutdown.append(close_clients)
     return app
 

@@ -1,1 +1,4 @@
-"""The commands: each file has what one is about, an example, its own arguments in `add`, and its work in `run`."""
+"""The commands: each file has what one is about, an example, and its work in `run`.
+
+Some have `SETTINGS`, the fields of `Settings` that get a flag, or `add`, which adds arguments of their own.
+"""

@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 
-from statsd.commands.arguments import add_json
 from statsd.commands.connection import connected
 from statsd.ingest import aggregate
 from statsd.settings import Settings
@@ -16,7 +15,7 @@ EXAMPLE = "aggregate --rebuild"
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rebuild", action="store_true", help="rebuild all totals from the raw rows")
-    add_json(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -5,7 +5,6 @@ import asyncio
 import json
 import logging
 
-from statsd.commands.arguments import add_json
 from statsd.commands.connection import connected
 from statsd.commands.progress import Progress
 from statsd.ingest import generator
@@ -31,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the random numbers: the same events every time")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    add_json(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -14,7 +14,6 @@ import uvloop
 
 from statsd import __version__, settings
 from statsd.commands import aggregate, database_url, dead_letters, generate, logs, openapi, seed, serve, sql, user
-from statsd.commands.arguments import add_settings
 from statsd.errors import SettingsError, StatsError
 
 COMMANDS = {
@@ -62,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, command in COMMANDS.items():
         command_parser = commands.add_parser(name, help=command.ABOUT, **_help(command.ABOUT, command.EXAMPLE))
-        add_settings(command_parser, "database_url", "data_dir")
+        for field in ("database_url", "data_dir", *getattr(command, "SETTINGS", ())):
+            _add_setting(command_parser, field)
         if hasattr(command, "add"):
             command.add(command_parser)
     return parser
@@ -74,6 +74,13 @@ def _help(about: str, example: str) -> dict[str, Any]:
         "epilog": f"example:\n  python -m statsd {example}\n\n{EXIT_CODES}",
         "formatter_class": argparse.RawDescriptionHelpFormatter,
     }
+
+
+def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
+    field = settings.fields()[name]
+    default = "" if field.default is None else f", default {field.default}"
+    about = f"{field.metadata['about']} ({field.metadata['names'][0]}{default})"
+    parser.add_argument(field.metadata["flag"], dest=name, metavar=name.upper().split("_")[-1], help=about)
 
 
 def _run(command: Coroutine[Any, Any, None]) -> int:

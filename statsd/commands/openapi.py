@@ -1,7 +1,6 @@
 """`openapi`: print the OpenAPI 3.1 document of the HTTP API."""
 
 import argparse
-import sys
 
 import msgspec
 
@@ -15,4 +14,4 @@ EXAMPLE = "openapi > openapi.json"
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     document = app.make_app(Settings())[docs.DOCUMENT]  # it is the same under all settings
-    sys.stdout.write(msgspec.json.format(document, indent=2).decode() + "\n")
+    print(msgspec.json.format(document, indent=2).decode())

@@ -5,18 +5,14 @@ import logging
 import sys
 
 from statsd import __version__, app
-from statsd.commands.arguments import add_settings
 from statsd.settings import Settings
 from statsd.web.addresses import is_loopback
 
 ABOUT = "accept events and show live statistics"
 EXAMPLE = "serve --port 8080 --generate 5"
+SETTINGS = ("host", "port", "generate_rate")
 
 log = logging.getLogger("statsd")
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    add_settings(parser, "host", "port", "generate_rate")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

