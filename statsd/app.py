@@ -198,9 +198,8 @@ async def aggregation(app: web.Application) -> AsyncIterator[None]:
 
 
 async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
-    rate = app[SETTINGS].generate_rate
-    source = Generator([app[WRITERS][logins.STREAM.name]])
-    async with background(app, {"generator": source.at_rate(rate)} if rate else {}):
+    rate, writer = app[SETTINGS].generate_rate, app[WRITERS][logins.STREAM.name]
+    async with background(app, {"generator": Generator([writer]).at_rate(rate)} if rate else {}):
         yield
 
 

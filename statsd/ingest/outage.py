@@ -49,6 +49,10 @@ class Outage:
         self._warned = -WARNING_SECONDS
         self._wake = asyncio.Event()
         self._examining: asyncio.Task[None] | None = None
+        metrics.SPOOL_ROWS.set_function(lambda: spool.rows)
+        metrics.SPOOL_BYTES.set_function(lambda: spool.size)
+        metrics.SPOOL_OLDEST_SECONDS.set_function(lambda: spool.oldest_seconds)
+        metrics.SPOOL_CORRUPT.set_function(lambda: spool.corrupt)
 
     @property
     def state(self) -> str:
@@ -89,7 +93,6 @@ class Outage:
             self._full = True
             raise
         self._full = False
-        self._measure()
         self._wake.set()
 
     async def run(self, deliver: Mapping[str, Deliver]) -> None:
@@ -139,8 +142,6 @@ class Outage:
             self.begin(f"{type(error).__name__}: {error}")
             self._warn(error)
             return False
-        finally:
-            self._measure()
         if count > requeued:
             log.warning("%d events were replayed from disk into the database", count - requeued)
         return not self.spool.rows
@@ -182,12 +183,6 @@ class Outage:
             percent = 100 * self.spool.size / self.spool.max_bytes
             reason = str(error) or type(error).__name__
             log.warning("%d events wait on disk (the spool is %.0f %% full): %s", self.spool.rows, percent, reason)
-
-    def _measure(self) -> None:
-        metrics.SPOOL_ROWS.set(self.spool.rows)
-        metrics.SPOOL_BYTES.set(self.spool.size)
-        metrics.SPOOL_OLDEST_SECONDS.set(self.spool.oldest_seconds)
-        metrics.SPOOL_CORRUPT.set(self.spool.corrupt)
 
 
 def _encode(stream: str, row: Row) -> bytes:
