@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 Row = tuple[Any, ...]
 """The values of one event, in the order of its stream's columns."""
 
@@ -38,8 +36,6 @@ class Stream:
     """The name of its SQL folder and of its live topic, and its NOTIFY payload."""
     table: str
     """The raw table, append-only."""
-    event: type[msgspec.Struct]
-    """A decoded event, as a client sends it."""
     columns: Mapping[str, Any]
     """The columns of a row and their types, in the order of the parameters of `insert`; the first is `id`."""
     row: Callable[[Any, UUID], Row]

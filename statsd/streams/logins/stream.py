@@ -6,13 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from statsd.stream import Stream
-from statsd.streams.logins.event import Login, as_spooled, row
+from statsd.streams.logins.event import as_spooled, row
 from statsd.streams.logins.sample import sample
 
 STREAM = Stream(
     name="logins",
     table="user_logins",
-    event=Login,
     columns={
         "id": UUID,
         "user_id": int,

@@ -6,14 +6,20 @@ from datetime import datetime
 from uuid import UUID
 
 from statsd.stream import Stream
-from statsd.streams.pageviews.event import PageEvent, row
+from statsd.streams.pageviews.event import row
 from statsd.streams.pageviews.sample import sample
 
 STREAM = Stream(
     name="pageviews",
     table="page_events",
-    event=PageEvent,
-    columns={"id": UUID, "site_id": str, "event_type": str, "path": str, "user_id": str | None, "timestamp": datetime},
+    columns={
+        "id": UUID,
+        "site_id": str,
+        "event_type": str,
+        "path": str,
+        "user_id": str | None,
+        "timestamp": datetime,
+    },
     row=row,
     sample=sample,
 )

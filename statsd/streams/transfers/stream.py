@@ -7,14 +7,13 @@ from uuid import UUID
 
 from statsd.stream import Stream
 from statsd.streams.transfers import series
-from statsd.streams.transfers.event import Item, Transfer, item_row, transfer_as_spooled, transfer_row
+from statsd.streams.transfers.event import item_row, transfer_as_spooled, transfer_row
 from statsd.streams.transfers.sample import sample_item, sample_transfer
 
 ITEMS = Stream(
     name="items",
     part_of="transfers",
     table="items",
-    event=Item,
     columns={"id": UUID, "base_item_id": UUID, "created_at": datetime},
     row=item_row,
     sample=sample_item,
@@ -23,7 +22,6 @@ ITEMS = Stream(
 TRANSFERS = Stream(
     name="transfers",
     table="transfers",
-    event=Transfer,
     columns={"id": UUID, "timestamp": datetime | None, "owner_id": UUID, "item_id": UUID},
     row=transfer_row,
     as_spooled=transfer_as_spooled,

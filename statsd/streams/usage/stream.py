@@ -6,14 +6,20 @@ from datetime import datetime
 from uuid import UUID
 
 from statsd.stream import Stream
-from statsd.streams.usage.event import Click, row
+from statsd.streams.usage.event import row
 from statsd.streams.usage.sample import sample
 
 STREAM = Stream(
     name="usage",
     table="feature_clicks",
-    event=Click,
-    columns={"id": UUID, "user_id": int | None, "feature_name": str, "timestamp": datetime, "age": int, "gender": str},
+    columns={
+        "id": UUID,
+        "user_id": int | None,
+        "feature_name": str,
+        "timestamp": datetime,
+        "age": int,
+        "gender": str,
+    },
     row=row,
     sample=sample,
 )

@@ -6,13 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from statsd.stream import Stream
-from statsd.streams.webhooks.event import WebhookEvent, row
+from statsd.streams.webhooks.event import row
 from statsd.streams.webhooks.sample import sample
 
 STREAM = Stream(
     name="webhooks",
     table="webhook_events",
-    event=WebhookEvent,
     columns={
         "id": UUID,
         "event_type": str,
