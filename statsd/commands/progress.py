@@ -30,7 +30,11 @@ class Progress:
         if now - self._window_start > 2:  # the rate of the last seconds, not of the whole run
             self._window_start, self._window_total = now, total
         self._drawn = now
-        self._print(f"{self._bar(total)}{total:,} {self._stream}  {rate:,.1f}/s", "" if self._terminal else "\n")
+        bar = ""
+        if self._goal is not None:
+            full = round(BAR * total / self._goal)
+            bar = f"[{'#' * full}{'.' * (BAR - full)}] {total / self._goal:4.0%}  "
+        self._print(f"{bar}{total:,} {self._stream}  {rate:,.1f}/s", "" if self._terminal else "\n")
 
     def finish(self, total: int) -> None:
         """End the line with the total, the time and the mean rate."""
@@ -40,9 +44,3 @@ class Progress:
     def _print(self, line: str, end: str) -> None:
         if not self._quiet:
             print(f"\r\033[K{line}" if self._terminal else line, end=end, file=sys.stderr, flush=True)
-
-    def _bar(self, total: int) -> str:
-        if self._goal is None:
-            return ""
-        full = round(BAR * total / self._goal)
-        return f"[{'#' * full}{'.' * (BAR - full)}] {total / self._goal:4.0%}  "

@@ -15,7 +15,6 @@ from statsd.errors import DatabaseAway, DatabaseError
 
 CONNECT_SECONDS = 3.0
 COMMAND_SECONDS = 10.0  # the client ends a statement after this time
-STATEMENT_SECONDS = 5  # PostgreSQL ends it sooner, unless it hangs
 PATIENCE_SECONDS = 3.0  # a reader waits this long before the answer is "database away"
 AWAY_SECONDS = 0.75  # the same for an event: then it goes to the spool
 POOL_SIZE = 10
@@ -25,7 +24,7 @@ SESSION = {
     "application_name": "statsd-live",
     "timezone": "UTC",
     "synchronous_commit": "on",  # overrides the role and the database: acknowledged means durable
-    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "statement_timeout": "5s",  # PostgreSQL ends a statement before COMMAND_SECONDS, unless it hangs
     "jit": "off",  # compiling a fold takes longer than running it
     "citus.override_table_visibility": "off",
 }

@@ -7,7 +7,6 @@ They are written in parts, each at a line `-- part: <name>`, which are joined he
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 
 from statsd import HOME
@@ -33,7 +32,8 @@ def load(name: str) -> Mapping[str, str]:
     Raises FileNotFoundError, and ValueError for a name used twice.
     """
     texts: dict[str, dict[str, str]] = {"part": {}, "name": {}}
-    for file in _files(name):
+    folder = FOLDER / name
+    for file in (folder / "store.sql", folder / "read.sql") if folder.is_dir() else (FOLDER / f"{name}.sql",):
         _, *pieces = _MARK.split(file.read_text())
         for mark, piece, text in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True):
             if piece in texts["part"] or piece in texts["name"]:
@@ -48,8 +48,3 @@ def load(name: str) -> Mapping[str, str]:
 def text(name: str) -> str:
     """Return the statements of `load(name)` as one text for psql, each below its name."""
     return "\n".join(f"-- {statement}\n{text};\n" for statement, text in load(name).items())
-
-
-def _files(name: str) -> list[Path]:
-    folder = FOLDER / name
-    return [folder / "store.sql", folder / "read.sql"] if folder.is_dir() else [FOLDER / f"{name}.sql"]

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from statsd.database import sql
 from statsd.database.pool import POOL, ask
-from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused, StatsError
+from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
@@ -126,9 +126,9 @@ async def _known(request: web.Request, stream: Stream, rows: Sequence[Row]) -> l
                 raise
         else:
             records = {record["number"]: record for record in matches}
-    return [_verdict_on_known(row, records.get(number)) for number, row in enumerate(rows, 1)]
-
-
-def _verdict_on_known(row: Row, record: asyncpg.Record | None) -> Verdict:
-    reused: StatsError | None = KeyReused(f"this key {REUSED}") if record and not record["same"] else None
-    return Verdict("refused" if reused else "known", row, record, reused)
+    verdicts = []
+    for number, row in enumerate(rows, 1):
+        record = records.get(number)
+        reused = KeyReused(f"this key {REUSED}") if record and not record["same"] else None
+        verdicts.append(Verdict("refused" if reused else "known", row, record, reused))
+    return verdicts

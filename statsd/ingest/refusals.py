@@ -57,18 +57,16 @@ class Refusals:
         """Count the pending refusals, after any count that is under way; return whether that succeeded."""
         async with self._flushing:
             self._wake.clear()
-            number, self._pending = self._pending, 0
+            number = self._pending
             counted, self._counted = self._counted, asyncio.Event()
             try:
                 if number:
                     await self._pool.execute(self._query, datetime.now(UTC).date(), number)
-            except BaseException as error:  # a cancellation, too, keeps them pending
-                self._pending += number
+            except Exception as error:
                 self._wake.set()
-                if not isinstance(error, Exception):
-                    raise
                 log.warning("%s: %d refused events wait to be counted: %s", self._stream, number, error)
                 return False
+            self._pending -= number
         counted.set()
         if number:
             self._changed(self._stream)

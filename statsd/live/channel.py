@@ -105,7 +105,13 @@ class Channel:
             connection.add_termination_listener(on_loss)
             await connection.add_listener(NAME, lambda _c, _pid, _channel, payload: self._receive(str(payload)))
             while not lost.is_set() and await self._receives_heartbeat(lost):
-                self._mark_listening(missed)
+                if not self.listening.is_set():
+                    self.listening.set()
+                    if missed:
+                        self._on_change(None)
+                    if self._problem:
+                        log.warning("listening for changes again")
+                        self._problem = ""
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await lost.wait()
@@ -136,16 +142,6 @@ class Channel:
             self._warn(POOLED)
             return False
         return not lost.is_set()
-
-    def _mark_listening(self, missed: bool) -> None:
-        if self.listening.is_set():
-            return
-        self.listening.set()
-        if missed:
-            self._on_change(None)
-        if self._problem:
-            log.warning("listening for changes again")
-            self._problem = ""
 
     def _warn(self, problem: str) -> None:
         """Log a problem at most once a minute; a wrong setting only once, because it does not change."""

@@ -9,7 +9,6 @@ the time after which to try again (`retry`).
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from aiohttp import web
 
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway
-from statsd.live.topics import HUB, STALL_SECONDS, Client, Framing
+from statsd.live.topics import HUB, Client, Framing
 from statsd.settings import Network
 from statsd.web.addresses import client_address, client_network, is_within
 from statsd.web.asked import weights
@@ -40,8 +39,6 @@ HEADERS = {
 }
 ID = b"id: "
 ID_CHARACTERS = 16
-
-log = logging.getLogger("statsd.sse")
 
 
 def event(payload: bytes) -> bytes:
@@ -154,8 +151,6 @@ async def respond(request: web.Request, topic: str, framing: Framing = event) ->
         await connection.response.write(RETRY)
         await _stream(request, connection, topic, framing)
     except TimeoutError:
-        log.warning("a client took nothing for %g s and was dropped", STALL_SECONDS)
-        metrics.CLIENTS_DROPPED.labels("stalled").inc()
         connection.abort()
     except ConnectionResetError:
         pass  # the client left

@@ -86,8 +86,13 @@ class Client:
             while self._pending:
                 topic = next(iter(self._pending))
                 frame = self._pending.pop(topic)
-                async with asyncio.timeout(STALL_SECONDS):
-                    await self._send(frame)
+                try:
+                    async with asyncio.timeout(STALL_SECONDS):
+                        await self._send(frame)
+                except TimeoutError:
+                    log.warning("a client took nothing for %g s and was dropped", STALL_SECONDS)
+                    metrics.CLIENTS_DROPPED.labels("stalled").inc()
+                    raise
                 metrics.FRAMES.labels(topic).inc()
             if not self._ending:
                 self._ready.clear()
@@ -104,7 +109,7 @@ class Topic:
         self._pool = pool
         self._running: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
-        self._changed = asyncio.Event()
+        self.changed = asyncio.Event()  # set when the snapshot may have changed: `run` broadcasts a new one
         self._failing = False  # the failure is logged; repeats are logged as debug until a query succeeds
 
     async def snapshot(self) -> Snapshot:
@@ -125,17 +130,13 @@ class Topic:
         text: str = await ask("statistics", self._pool.fetchval(self._query, *arguments))
         return Snapshot(compact(text))
 
-    def changed(self) -> None:
-        """Report that the snapshot may have changed; `run` broadcasts a new one."""
-        self._changed.set()
-
     async def run(self) -> None:
         """Broadcast after every change, at most once in 0.25 s, until cancelled; the last change is never dropped."""
         while True:
-            await self._changed.wait()
-            self._changed.clear()
+            await self.changed.wait()
+            self.changed.clear()
             if self.clients and not await self._broadcast_new():
-                self._changed.set()
+                self.changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(PACE_SECONDS)
 
@@ -169,7 +170,7 @@ class Hub:
         """Report that a stream may have changed, or (None) that any may have; unknown names are ignored."""
         for topic in self.topics.values():
             if stream is None or stream == topic.view.stream or stream in topic.view.follows:
-                topic.changed()
+                topic.changed.set()
 
     def subscribe(self, client: Client, framings: dict[str, Framing]) -> None:
         """Replace the client's subscriptions: topic name → framing."""

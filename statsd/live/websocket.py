@@ -20,7 +20,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
-from statsd.live.topics import HUB, STALL_SECONDS, Client, Framing, Hub
+from statsd.live.topics import HUB, Client, Framing, Hub
 from statsd.settings import SETTINGS
 from statsd.web.decode import parse
 from statsd.web.origins import is_own
@@ -124,7 +124,9 @@ class Conversation:
             sending.cancel()
             ends = await asyncio.gather(reading, sending, return_exceptions=True)
         if any(isinstance(end, TimeoutError) for end in ends):
-            await self._drop()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow", drain=False)
         for end in ends:
             if isinstance(end, Exception) and not isinstance(end, (TimeoutError, ConnectionResetError)):
                 raise end
@@ -132,13 +134,6 @@ class Conversation:
     async def _read(self) -> None:
         async for message in self._socket:
             await self._answer(message.data if message.type is WSMsgType.TEXT else None)
-
-    async def _drop(self) -> None:
-        log.warning("a client took nothing for %g s and was dropped", STALL_SECONDS)
-        metrics.CLIENTS_DROPPED.labels("stalled").inc()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow", drain=False)
 
     async def _send(self, frame: bytes) -> None:
         await self._socket.send_frame(frame, WSMsgType.TEXT)
