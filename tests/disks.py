@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from statsd.database import durable
 from statsd.ingest import segments, spool
 
 READING = {"open", "read", "close", "stat", "statvfs", "scandir", "listdir"}
@@ -28,7 +29,7 @@ class Disk:
 
 def give(monkeypatch: pytest.MonkeyPatch, disk: Any) -> None:
     """Let the spool and its file format work on this disk."""
-    for module in (segments, spool):
+    for module in (segments, spool, durable):
         monkeypatch.setattr(module, "os", disk)
 
 

@@ -15,8 +15,6 @@ _COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRIT
 
 
 class _Text(logging.Formatter):
-    converter = staticmethod(time.gmtime)
-
     def __init__(self, colour: bool) -> None:
         super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
         self._colour = colour
@@ -30,8 +28,6 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    converter = staticmethod(time.gmtime)
-
     def format(self, record: LogRecord) -> str:
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z",
@@ -52,6 +48,7 @@ def _is_ours(record: LogRecord) -> bool:
 
 def configure(settings: Settings) -> None:
     """Log to stderr in the configured format and from the configured level."""
+    logging.Formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     colour = sys.stderr.isatty() and not settings.no_color
     handler.setFormatter(_Json() if settings.log_format == "json" else _Text(colour))

@@ -23,6 +23,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TypeVar
 
+from statsd.database import durable
 from statsd.errors import Overloaded
 from statsd.ingest import segments
 
@@ -303,11 +304,7 @@ def _make(folder: Path) -> None:
     if not os.path.isdir(folder):
         _make(folder.parent)
         os.mkdir(folder, 0o700)
-    parent = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        segments.close(parent)
+    durable.sync_folder(folder.parent)
 
 
 def _lock(slot: Path) -> int:

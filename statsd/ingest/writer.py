@@ -126,8 +126,11 @@ class Writer:
         """Store the rows in one statement, or spool them. Raises only if PostgreSQL refuses the values."""
         if self._outage is not None and (self._outage.away or len(self._statements) >= MOST_LATE):
             return await self._spool(rows, self._outage)
+        execution = self._execute(rows)
+        if self._outage is not None:  # a late statement may still commit: the replay skips known ids
+            execution = in_time(execution, AWAY_SECONDS + AWAY_SECONDS_PER_ROW * len(rows), self._statements)
         try:
-            stored = await self._execute_in_time(rows)
+            stored = await execution
         except Exception as error:
             if is_bad_data(error):
                 raise
@@ -206,12 +209,6 @@ class Writer:
             *await self._halving(rows[:middle], store, refuse),
             *await self._halving(rows[middle:], store, refuse),
         ]
-
-    async def _execute_in_time(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
-        """Run the statement. Raises TimeoutError if it is late: it may still commit, and the replay skips known ids."""
-        if self._outage is None:
-            return await self._execute(rows)
-        return await in_time(self._execute(rows), AWAY_SECONDS + AWAY_SECONDS_PER_ROW * len(rows), self._statements)
 
     async def _execute(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         columns = [list(column) for column in zip(*rows, strict=True)]
