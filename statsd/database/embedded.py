@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 from statsd.database import unprivileged
 from statsd.database.cluster import POLL_SECONDS, PORT, Cluster, explain_os_errors, make_data_dir, open_private, prepare
@@ -61,17 +62,15 @@ _children: dict[tuple[Path, int], subprocess.Popen[bytes]] = {}  # to reap; a ch
 class Server:
     """The server of a data folder while this process uses it. `dsn` stays the same after a restart."""
 
-    def __init__(self, cluster: Cluster, attached_lock: int, pid: int) -> None:
+    def __init__(self, cluster: Cluster, pid: int) -> None:
         self.dsn = cluster.dsn
         self._cluster = cluster
-        self._attached_lock = attached_lock
         self._pid = pid
 
     async def ensure(self) -> None:
         """Return when the server is ready, after a restart if it died. Raises EmbeddedServerError."""
-        with explain_os_errors(self._cluster.data_dir):
-            async with _exclusive(self._cluster.data_dir):
-                old_pid, self._pid = self._pid, await _start_if_needed(self._cluster)
+        async with _exclusive(self._cluster.data_dir):
+            old_pid, self._pid = self._pid, await _start_if_needed(self._cluster)
         if self._pid != old_pid:
             log.warning("PostgreSQL (pid %d) died and runs again (pid %d)", old_pid, self._pid)
 
@@ -91,15 +90,6 @@ class Server:
             except EmbeddedServerError as error:
                 log.error("PostgreSQL (pid %d) died and cannot be started yet: %s", self._pid, error)
 
-    async def _leave(self) -> None:
-        try:
-            with explain_os_errors(self._cluster.data_dir):
-                async with _exclusive(self._cluster.data_dir):
-                    if _lock(self._attached_lock, fcntl.LOCK_EX):
-                        await _stop(self._cluster)
-        finally:
-            os.close(self._attached_lock)
-
 
 @contextlib.asynccontextmanager
 async def running(data_dir: Path) -> AsyncIterator[Server]:
@@ -108,14 +98,24 @@ async def running(data_dir: Path) -> AsyncIterator[Server]:
     While the block runs, a server that dies is restarted, with growing pauses if it keeps dying.
     Raises EmbeddedServerError with one sentence for the user.
     """
-    server = await _attach(data_dir.resolve())
-    watch = asyncio.create_task(server._watch(), name="postgres watch")
-    try:
-        yield server
-    finally:
-        watch.cancel()
-        await asyncio.wait((watch,))
-        await server._leave()
+    data_dir = data_dir.resolve()
+    with explain_os_errors(data_dir):
+        make_data_dir(data_dir)
+        attached = _open_lock(data_dir / "attached.lock")
+    with attached:
+        async with _exclusive(data_dir):
+            _lock(attached, fcntl.LOCK_SH)  # never refused: an exclusive lock is only taken inside _exclusive
+            cluster = await prepare(data_dir)
+            server = Server(cluster, await _start_if_needed(cluster))
+        watch = asyncio.create_task(server._watch(), name="postgres watch")
+        try:
+            yield server
+        finally:
+            watch.cancel()
+            await asyncio.wait((watch,))
+            async with _exclusive(data_dir):
+                if _lock(attached, fcntl.LOCK_EX):
+                    await _stop(cluster)
 
 
 def dsn(data_dir: Path) -> str:
@@ -146,43 +146,29 @@ async def open_server(settings: Settings) -> AsyncIterator[str]:
             yield server.dsn
 
 
-async def _attach(data_dir: Path) -> Server:
-    with explain_os_errors(data_dir):
-        make_data_dir(data_dir)
-        async with _exclusive(data_dir):
-            attached_lock = _open_lock(data_dir / "attached.lock")
-            try:
-                _lock(attached_lock, fcntl.LOCK_SH)  # never refused: an exclusive lock is only taken inside _exclusive
-                cluster = await prepare(data_dir)
-                return Server(cluster, attached_lock, await _start_if_needed(cluster))
-            except BaseException:
-                os.close(attached_lock)
-                raise
-
-
 @contextlib.asynccontextmanager
 async def _exclusive(data_dir: Path) -> AsyncIterator[None]:
-    """Hold `postgres.lock`: only one process at a time starts or stops the server of a folder."""
+    """Hold `postgres.lock`: only one process at a time starts or stops the server of a folder.
+
+    Raises an OSError of the block as EmbeddedServerError.
+    """
     path = data_dir / "postgres.lock"
-    fd = _open_lock(path)
-    try:
+    with explain_os_errors(data_dir), _open_lock(path) as file:
         deadline = time.monotonic() + START_SECONDS
-        while not _lock(fd, fcntl.LOCK_EX):
+        while not _lock(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(f"another process has held {path} for {START_SECONDS} s: end it, try again")
             await asyncio.sleep(POLL_SECONDS)
         yield
-    finally:
-        os.close(fd)
 
 
-def _open_lock(path: Path) -> int:
-    return open_private(str(path), os.O_RDWR | os.O_CREAT)
+def _open_lock(path: Path) -> IO[str]:
+    return open(path, "a+", opener=open_private)
 
 
-def _lock(fd: int, kind: int) -> bool:
+def _lock(file: IO[str], kind: int) -> bool:
     try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
