@@ -46,13 +46,9 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
 async def store(pool: Pool, stream: str) -> None:
     """Store the missing samples of a stream; the next sweep counts them."""
     query = (HOME / "sample_data.sql").read_text() if stream == "logins" else sql.load(stream)["seed"]
-    values = await _sample_accounts() if stream == "usage" else ()
+    values: tuple[Any, ...] = ()
+    if stream == "usage":
+        with closing(Passwords()) as passwords:
+            values = (await passwords.hash(PASSWORD), *zip(*PEOPLE, strict=True), FEATURES)
     for taken in await pool.fetch(query, *values):
         log.warning("%s is somebody's own account: it is not changed and gets no sample clicks", taken["name"])
-
-
-async def _sample_accounts() -> tuple[Any, ...]:
-    with closing(Passwords()) as passwords:
-        hashed = await passwords.hash(PASSWORD)
-    names, ages, genders = zip(*PEOPLE, strict=True)
-    return hashed, names, ages, genders, FEATURES

@@ -32,11 +32,6 @@ class Migration:
     def checksum(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    @property
-    def statements(self) -> list[str]:
-        """The statements one by one: distributed PostgreSQL accepts one DDL statement at a time."""
-        return [part for part in re.split(r";[ \t]*\n", self.text + "\n") if part.strip()]
-
 
 def migrations() -> list[Migration]:
     """Return the program's migrations in order."""
@@ -89,7 +84,8 @@ async def _apply_next(connection: Connection) -> str | None:
         missing = next((migration for migration in migrations() if migration.number not in applied), None)
         if missing is None:
             return None
-        for statement in missing.statements:
+        # Distributed PostgreSQL accepts one DDL statement at a time.
+        for statement in filter(str.strip, re.split(r";[ \t]*\n", missing.text + "\n")):
             await connection.execute(statement, timeout=MIGRATION_SECONDS)
         insert = "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)"
         await connection.execute(insert, missing.number, missing.name, missing.checksum)

@@ -7,6 +7,7 @@ and a statement outside a transaction gets one of its own.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -36,9 +37,7 @@ def _in_transaction(method: Callable[..., Awaitable[Any]]) -> Any:
 
     @functools.wraps(method)
     async def run(self: Pooled, *arguments: Any, **options: Any) -> Any:
-        if self.is_in_transaction():
-            return await method(self, *arguments, **options)
-        async with self.transaction():
+        async with contextlib.nullcontext() if self.is_in_transaction() else self.transaction():
             return await method(self, *arguments, **options)
 
     return run

@@ -18,8 +18,7 @@ class Tally:
         self._stream = stream
         self._counts: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
-        self.last_error = ""
-        """Why the latest rows were not stored."""
+        self.last_error = ""  # why the latest rows were not stored
 
     def add(self, **counts: int) -> None:
         """Count `stored`, `duplicate`, `refused`, `spooled`, `replayed`, `dead` or `failed` events."""

@@ -59,8 +59,7 @@ class Writer:
         self._rows = 0
         self._wake = asyncio.Event()
         self._closing = False
-        self.stored = 0
-        """Rows stored so far, with or without a caller still waiting for them."""
+        self.stored = 0  # rows so far, with or without a caller still waiting for them
         self._tally = Tally(stream.name)
         self._commit_seconds = metrics.COMMIT_SECONDS.labels(stream.name)
         self._batch_rows = metrics.BATCH_ROWS.labels(stream.name)

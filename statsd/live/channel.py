@@ -42,11 +42,9 @@ class Channel:
         self._on_change: Callable[[str | None], None] = lambda stream: None  # commands only announce
         self._token = ""
         self._beat = asyncio.Event()
-        self._problem = ""
-        """Why it is not listening; empty while it is."""
+        self._problem = ""  # why it is not listening
         self._warned = -WARNING_SECONDS
-        self.listening = asyncio.Event()
-        """Set while announcements arrive."""
+        self.listening = asyncio.Event()  # set while announcements arrive
 
     def announce(self, stream: str) -> None:
         """Tell every server soon that a stream changed. Never waits."""
@@ -113,8 +111,7 @@ class Channel:
                         log.warning("listening for changes again")
                         self._problem = ""
                 try:
-                    async with asyncio.timeout(HEARTBEAT_SECONDS):
-                        await lost.wait()
+                    await asyncio.wait_for(lost.wait(), HEARTBEAT_SECONDS)
                 except TimeoutError:
                     await connection.execute("select 1", timeout=5)
         finally:
@@ -136,8 +133,7 @@ class Channel:
             log.debug("the heartbeat was not sent: %s", error)
             return not lost.is_set()
         try:
-            async with asyncio.timeout(ARRIVAL_SECONDS):
-                await self._beat.wait()
+            await asyncio.wait_for(self._beat.wait(), ARRIVAL_SECONDS)
         except TimeoutError:
             self._warn(POOLED)
             return False

@@ -7,8 +7,8 @@ waits for another: each has an outbox, and a task of its own that empties it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from weakref import WeakSet
 
 from aiohttp import web
@@ -30,20 +30,15 @@ Framing = Callable[[bytes], bytes]
 log = logging.getLogger("statsd.live")
 
 
-@dataclass(slots=True, eq=False)
 class Snapshot:
-    """The encoded payload of a topic at one moment, and the frames made of it so far."""
+    """The encoded payload of a topic at one moment.
 
-    payload: bytes
-    _frames: dict[Framing, bytes] = field(default_factory=dict)
+    `frame` wraps it: the same bytes for every client with this framing, while they are cached.
+    """
 
-    def frame(self, framing: Framing) -> bytes:
-        """Return the framed payload: the same bytes for every client with this framing, while they are cached."""
-        frame = self._frames.pop(framing, None) or framing(self.payload)
-        self._frames[framing] = frame  # the most recently used stands last
-        if len(self._frames) > MOST_FRAMES:
-            del self._frames[next(iter(self._frames))]
-        return frame
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.frame: Callable[[Framing], bytes] = lru_cache(MOST_FRAMES)(lambda framing: framing(payload))
 
 
 class Client:
@@ -57,8 +52,7 @@ class Client:
         self._pending: dict[str, bytes] = {}
         self._ready = asyncio.Event()
         self._ending = False
-        self.framings: dict[str, Framing] = {}
-        """Its subscriptions: topic name → framing."""
+        self.framings: dict[str, Framing] = {}  # its subscriptions, by topic
 
     def offer(self, topic: str, snapshot: Snapshot) -> None:
         """Queue the snapshot's frame in place of an older one of the same topic. Never waits."""
