@@ -11,7 +11,7 @@ import ipaddress
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -265,7 +265,7 @@ def load(
 
     Raises SettingsError with every wrong setting, each under the name that set it.
     """
-    sources = (environ, {k: v for k, v in dotenv.dotenv_values(dotenv_path).items() if v is not None})
+    sources = (environ, dotenv.dotenv_values(dotenv_path))
     values: dict[str, Any] = {}
     faults: list[str] = []
     for name, field in fields().items():
@@ -295,7 +295,7 @@ def unknown(environ: Mapping[str, str] = os.environ, dotenv_path: Path = Path(".
 
 
 def _look_up(
-    field: dataclasses.Field[Any], flag: str | None, sources: tuple[Mapping[str, str], ...]
+    field: dataclasses.Field[Any], flag: str | None, sources: Sequence[Mapping[str, str | None]]
 ) -> tuple[str, str | None]:
     """Return the name that sets a field, and its text; "" and None if nothing does."""
     if flag is not None:
@@ -307,7 +307,7 @@ def _look_up(
     return "", None
 
 
-def _from_parts(sources: tuple[Mapping[str, str], ...]) -> str | None:
+def _from_parts(sources: Sequence[Mapping[str, str | None]]) -> str | None:
     """Return a URL made from libpq's PG* variables, else from the POSTGRES_* variables of the postgres image."""
     variables = {**sources[1], **sources[0]}
     libpq = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")

@@ -17,11 +17,8 @@ log = logging.getLogger("statsd")
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     if not is_loopback(settings.host):
-        log.warning(
-            "every client that reaches port %d of %s can store events: keep it behind a firewall or a proxy",
-            settings.port,
-            settings.host,
-        )
+        risk = "every client that reaches port %d of %s can store events: keep it behind a firewall or a proxy"
+        log.warning(risk, settings.port, settings.host)
 
     def ready(address: str) -> None:
         database = "DATABASE_URL" if settings.database_url else f"embedded PostgreSQL in {settings.data_dir}"

@@ -131,8 +131,8 @@ async def _connect(dsn: str, **overrides: str) -> Connection:
             connection = await asyncpg.connect(
                 dsn, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings
             )
-        except asyncpg.PostgresError as error:
-            if not pooler.is_refusal(error):
+        except asyncpg.ProtocolViolationError as error:
+            if "unsupported startup parameter" not in str(error):  # PostgreSQL itself accepts all our settings
                 raise
         else:
             if not await _is_pooled(connection):

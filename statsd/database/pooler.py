@@ -17,11 +17,6 @@ import asyncpg
 STARTUP_SETTINGS = ("application_name", "timezone")  # PgBouncer accepts these from a client, and keeps them for it
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether the error can only come from a pooler: PostgreSQL accepts all our settings at the start of a session."""
-    return isinstance(error, asyncpg.ProtocolViolationError) and "unsupported startup parameter" in str(error)
-
-
 async def is_between(connection: asyncpg.Connection[asyncpg.Record], timeout: float) -> bool:
     """Whether a pooler is in between: then the backend's pid differs from the one in the greeting.
 

@@ -24,8 +24,6 @@ log = logging.getLogger("statsd.postgres")
 
 
 class Account(NamedTuple):
-    """A user and its group."""
-
     uid: int
     gid: int
 

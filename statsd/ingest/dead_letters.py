@@ -29,8 +29,7 @@ async def keep_dead(pool: Pool, id: UUID, stream: str, payload: bytes, error: Ex
 
 def reason(error: BaseException) -> str:
     """Return why a row was refused: the constraint it broke, if there is one, and nothing that a client sent."""
-    rule = getattr(error, "constraint_name", None)
-    if rule:
+    if rule := getattr(error, "constraint_name", None):
         return f"breaks the rule {rule}"
     return f"refused by PostgreSQL: {error}" if getattr(error, "sqlstate", None) else f"cannot be read: {error!r}"
 

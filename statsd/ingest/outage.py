@@ -27,7 +27,6 @@ PROBE_SECONDS = 1.0
 PAUSE_SECONDS = 0.25  # between replays that left something in the spool
 PROBE = "insert into dead_letters select * from dead_letters where false"  # a write: a read-only server counts as away
 UNREADABLE = UUID("b0b7a4fd-7a5e-4f35-8ac6-4e7ea9d3c4a5")  # namespace of ids for records that cannot be decoded
-REPLAY_ROWS = 500
 WARNING_SECONDS = 60.0
 
 log = logging.getLogger("statsd.outage")
@@ -136,7 +135,7 @@ class Outage:
             self._end()  # after the first batch: new events need not wait behind the rest
 
         try:
-            count = await self.spool.replay(batch, REPLAY_ROWS)
+            count = await self.spool.replay(batch)
             await retry_orphans(self._pool, self._streams, deliver)  # letters of other servers may refer to our events
         except Exception as error:
             self.begin(f"{type(error).__name__}: {error}")

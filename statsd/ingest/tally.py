@@ -40,7 +40,5 @@ class Tally:
             self.last_error = ""
         if counts:
             rest = "".join(f", {count} {how}" for how, count in sorted(counts.items()) if how != "stored")
-            log.info(
-                "Processing event: %s %d. Event inserted successfully: %d%s",
-                self._stream, counts.total(), counts["stored"], rest,
-            )  # fmt: skip
+            line = "Processing event: %s %d. Event inserted successfully: %d%s"
+            log.info(line, self._stream, counts.total(), counts["stored"], rest)

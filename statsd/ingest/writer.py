@@ -204,10 +204,8 @@ class Writer:
             if len(rows) == 1:
                 return await refuse(rows[0], error)
         middle = len(rows) // 2
-        return [
-            *await self._halving(rows[:middle], store, refuse),
-            *await self._halving(rows[middle:], store, refuse),
-        ]
+        halves = (rows[:middle], rows[middle:])
+        return [result for half in halves for result in await self._halving(half, store, refuse)]
 
     async def _execute(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
         columns = [list(column) for column in zip(*rows, strict=True)]

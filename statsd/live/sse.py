@@ -58,6 +58,7 @@ class Connection:
     def __init__(self, request: web.Request) -> None:
         self.client = Client(self._send)
         self.address = client_address(request)
+        self.network = client_network(self.address)
         self.response = web.StreamResponse(headers=HEADERS)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request = request
@@ -89,22 +90,20 @@ class Connections:
 
     def add(self, connection: Connection) -> None:
         """Count a connection. Raises BadRequest (503) when there are too many, or the server is stopping."""
-        network = client_network(connection.address)
         if self._stopping:
             raise BadRequest(503, "the server is stopping: try again later")
         if len(self.open) >= MOST_CONNECTIONS:
             raise BadRequest(503, f"{MOST_CONNECTIONS} streams are open already: try again later")
-        if self._networks[network] >= MOST_PER_ADDRESS and not is_within(connection.address, self._exempt):
+        if self._networks[connection.network] >= MOST_PER_ADDRESS and not is_within(connection.address, self._exempt):
             raise BadRequest(503, f"{MOST_PER_ADDRESS} streams are open from your address already: close some")
         self.open.add(connection)
-        self._networks[network] += 1
+        self._networks[connection.network] += 1
 
     def discard(self, connection: Connection) -> None:
-        network = client_network(connection.address)
         self.open.discard(connection)
-        self._networks[network] -= 1
-        if not self._networks[network]:
-            del self._networks[network]
+        self._networks[connection.network] -= 1
+        if not self._networks[connection.network]:
+            del self._networks[connection.network]
 
     async def keep_alive(self) -> None:
         """Send every client a comment every 15 s, which also detects clients that are gone; run until cancelled."""

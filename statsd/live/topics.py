@@ -138,13 +138,12 @@ class Topic:
         """Broadcast a new snapshot; return whether there was one."""
         try:
             self.broadcast(await self.snapshot())
+            self._failing = False
         except Exception as error:  # a query that fails on some row must not stop the program, which stores the rows
             away = isinstance(error, DatabaseAway)
             level = logging.DEBUG if self._failing else logging.WARNING if away else logging.ERROR
             log.log(level, "%s: the snapshot failed: %s", self.name, error, exc_info=not away)
             self._failing = True
-        else:
-            self._failing = False
         return not self._failing
 
     def broadcast(self, snapshot: Snapshot) -> None:

@@ -191,9 +191,8 @@ def _check_handshake(request: web.Request) -> None:
     if len(origins) > 1 or len(request.headers.getall("Sec-WebSocket-Key", [])) > 1:
         raise BadRequest(400, "duplicate header")
     if origins and not (is_own(origins[0], request) or origins[0].lower() in request.app[SETTINGS].cors_origins):
-        log.warning(
-            "refused a WebSocket from a page of %r: add the origin to CORS_ORIGINS to allow it", origins[0][:200]
-        )
+        refusal = "refused a WebSocket from a page of %r: add the origin to CORS_ORIGINS to allow it"
+        log.warning(refusal, origins[0][:200])
         raise BadRequest(403, "pages of this origin may not connect: add it to CORS_ORIGINS")
 
 
