@@ -26,7 +26,7 @@ export function written(kind, cell) {
   if (kind === "text" || kind === "name") return String(cell);
   if (kind === "id") return shorten(String(cell), LONGEST_ID);
   if (kind === "json") return shorten(String(cell), LONGEST_JSON);
-  if (kind === "day") return day(String(cell), "short");
+  if (kind === "day") return day(String(cell));
   if (kind === "time") return dayAndTime(String(cell));
   if (kind === "instant") return toTheSecond(String(cell));
   const value = typeof cell === "number" ? cell : null;

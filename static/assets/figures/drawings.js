@@ -1,18 +1,13 @@
 /** Drawings that panels share. Each makes two things out of a card's rows: a figure, and a sentence that says the same. */
 
 import { today } from "./days.js";
-import { count, day, hour, shorten } from "./format.js";
+import { count, day, dayInFull, hour, shorten } from "./format.js";
 import { REST, seriesColour } from "./palette.js";
 import { amount, highest, inWords, largest, number, OTHERS, sum } from "./rows.js";
 
 /** @import { Part, Pick, Row } from "./rows.js" */
 /** @typedef {"line" | "columns" | "bars" | "doughnut"} Kind */
-/**
- * @typedef {object} Series
- * @property {string} name
- * @property {(number | null)[]} values
- * @property {string[]} colours CSS variables, one per value or one for all
- */
+/** @typedef {{name: string, values: (number | null)[], colours: string[]}} Series a colour per value, or one for all */
 /**
  * @typedef {object} Figure what a chart shows
  * @property {string[]} labels one per value, in full: the tooltip's title
@@ -31,12 +26,7 @@ import { amount, highest, inWords, largest, number, OTHERS, sum } from "./rows.j
  * @property {Choice} [choice] makes the values something to pick
  * @property {() => unknown} [entered] the pointer enters the chart
  */
-/**
- * @typedef {object} Choice
- * @property {string} label what is picked
- * @property {(rows: Row[]) => string[]} names one per value
- * @property {Pick} pick
- */
+/** @typedef {{label: string, names: (rows: Row[]) => string[], pick: Pick}} Choice a label for the group, a name per value */
 
 const DAYS_PER_WEEK = 7;
 const MOST_TICKS = 6;
@@ -56,22 +46,18 @@ export function perDay(value, name, ...others) {
     kind: "line",
     legend: lines.length > 1,
     figure: (rows) => ({
-      labels: rows.map(({ date }) => day(String(date), "long") + (date === today() ? ", so far" : "")),
+      labels: rows.map(({ date }) => dayInFull(String(date)) + (date === today() ? ", so far" : "")),
       ticks: rows.map(({ date }, at) => {
         if ((rows.length - 1 - at) % daysPerTick(rows.length)) return "";
         return date === today() ? "Today" : day(String(date));
       }),
-      series: lines.map((line) => ({
-        name: line.name,
-        values: rows.map((row) => number(row[line.value])),
-        colours: [line.colour],
-      })),
+      series: lines.map(({ value, name, colour }) => ({ name, values: rows.map((row) => number(row[value])), colours: [colour] })),
       open: rows.at(-1)?.date === today(),
     }),
     summary: (rows) => {
       const [first, ...further] = lines.map((line) => {
         const peak = highest(rows, line.value);
-        return { ...line, most: `most on ${day(String(peak.date), "long")} with ${count(number(peak[line.value]))}` };
+        return { ...line, most: `most on ${dayInFull(String(peak.date))} with ${count(number(peak[line.value]))}` };
       });
       const rest = further.map((line) => ` ${line.name}: ${line.most}.`).join("");
       return `Line, ${name} per day: ${count(sum(rows, value))} in ${rows.length} days, ${first?.most}.${rest}`;
@@ -89,24 +75,22 @@ function daysPerTick(days) {
  * A column per `hour` of the day; the highest stands out.
  * @param {string} value @param {string} name @returns {Drawing}
  */
-export function perHour(value, name) {
-  return {
-    kind: "columns",
-    figure: (rows) => {
-      const peak = highest(rows, value);
-      const values = rows.map((row) => number(row[value]));
-      return {
-        labels: rows.map((row) => `${hour(number(row.hour))} to ${hour((amount(row, "hour") + 1) % 24)} UTC`),
-        ticks: rows.map((row, at) => (at % HOURS_PER_TICK ? "" : hour(number(row.hour)).slice(0, 2))),
-        series: [{ name, values, colours: rows.map((row) => (row === peak ? "--accent" : "--accent-light")) }],
-      };
-    },
-    summary: (rows) => {
-      const peak = highest(rows, value);
-      return `Columns, ${name} per hour of the day: most from ${hour(number(peak.hour))} UTC with ${count(number(peak[value]))}.`;
-    },
-  };
-}
+export const perHour = (value, name) => ({
+  kind: "columns",
+  figure: (rows) => {
+    const peak = highest(rows, value);
+    const values = rows.map((row) => number(row[value]));
+    return {
+      labels: rows.map((row) => `${hour(number(row.hour))} to ${hour((amount(row, "hour") + 1) % 24)} UTC`),
+      ticks: rows.map((row, at) => (at % HOURS_PER_TICK ? "" : hour(number(row.hour)).slice(0, 2))),
+      series: [{ name, values, colours: rows.map((row) => (row === peak ? "--accent" : "--accent-light")) }],
+    };
+  },
+  summary: (rows) => {
+    const peak = highest(rows, value);
+    return `Columns, ${name} per hour of the day: most from ${hour(number(peak.hour))} UTC with ${count(number(peak[value]))}.`;
+  },
+});
 
 /** @param {string} name @param {Part[]} parts @param {string[]} colours @returns {Figure} */
 function figureOf(name, parts, colours) {
@@ -188,8 +172,10 @@ export function stackedBars(key, piece, value, name, limit) {
     legend: true,
     figure: (rows) => {
       const names = namesOf(rows);
-      const series = byColour(rows, piece).map(({ label, colour, group }) => ({
-        name: label,
+      // In the palette's order, all without a colour together and last.
+      const byColour = [...Map.groupBy(rows, (row) => seriesColour(String(row[piece])))].sort(([a], [b]) => a.localeCompare(b));
+      const series = byColour.map(([colour, group]) => ({
+        name: colour === REST ? OTHERS : String(group[0]?.[piece]),
         values: names.map((bar) => total(group, bar)),
         colours: [colour],
       }));
@@ -200,22 +186,4 @@ export function stackedBars(key, piece, value, name, limit) {
       return `Bars, ${name} per ${key}, split by ${piece}: ${inWords(parts)}.`;
     },
   };
-}
-
-/**
- * @param {Row[]} rows @param {string} piece
- * @returns {{label: string, colour: string, group: Row[]}[]} in the palette's order, all without a colour together and last
- */
-function byColour(rows, piece) {
-  /** @type {Map<string, Row[]>} */
-  const groups = new Map();
-  for (const row of rows) {
-    const colour = seriesColour(String(row[piece]));
-    const group = groups.get(colour) ?? [];
-    group.push(row);
-    groups.set(colour, group);
-  }
-  return [...groups]
-    .sort(([a], [b]) => a.localeCompare(b))
-    .map(([colour, group]) => ({ label: colour === REST ? OTHERS : String(group[0]?.[piece]), colour, group }));
 }

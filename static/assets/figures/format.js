@@ -1,25 +1,6 @@
 /** Formats numbers, times and durations in the language of the page; days and hours are UTC. */
 
 const language = document.documentElement.lang;
-const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
-const tenths = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const short = new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 });
-const share = new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const size = new Intl.NumberFormat(language, { notation: "compact", style: "unit", unit: "byte", unitDisplay: "narrow", maximumFractionDigits: 1 });
-const dayShort = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "short", day: "numeric" });
-const dayMedium = new Intl.DateTimeFormat(language, { timeZone: "UTC", dateStyle: "medium" });
-const dayLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", dateStyle: "full" });
-const dayMinute = new Intl.DateTimeFormat(language, {
-  timeZone: "UTC",
-  month: "short",
-  day: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
-  hourCycle: "h23",
-});
-const monthShort = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "short", year: "numeric" });
-const monthLong = new Intl.DateTimeFormat(language, { timeZone: "UTC", month: "long", year: "numeric" });
-const dayName = new Intl.DateTimeFormat(language, { timeZone: "UTC", weekday: "short" });
 const segmenter = "Segmenter" in Intl ? new Intl.Segmenter(language) : null;
 
 /** UTF-16 units: more than any emoji has. Anything longer is a pile of marks on one letter. */
@@ -28,30 +9,30 @@ const LONGEST_CHARACTER = 32;
 /** Stands in place of a missing number. */
 export const NONE = "–";
 
-/** @param {number | null} value */
-export const count = (value) => (value === null ? NONE : whole.format(value));
+/** @param {Intl.NumberFormatOptions} options @returns {(value: number | null) => string} */
+function numeric(options) {
+  const { format } = new Intl.NumberFormat(language, options);
+  return (value) => (value === null ? NONE : format(value));
+}
 
-/** @param {number | null} value */
-export const decimal = (value) => (value === null ? NONE : tenths.format(value));
-
-/** @param {number | null} value */
-export const bytes = (value) => (value === null ? NONE : size.format(value));
-
-/** @param {number} value written as on chart axes: 12K */
-export const compact = (value) => short.format(value);
+export const count = numeric({ maximumFractionDigits: 0 });
+export const decimal = numeric({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
+export const bytes = numeric({ style: "unit", unit: "byte", unitDisplay: "narrow", notation: "compact", maximumFractionDigits: 1 });
+/** As on chart axes: 12K. */
+export const compact = numeric({ notation: "compact", maximumFractionDigits: 1 });
+const share = numeric({ style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 /** @param {number | null} value 0 to 100 */
-export const percent = (value) => (value === null ? NONE : share.format(value / 100));
+export const percent = (value) => share(value === null ? null : value / 100);
 
 /** @param {number | null} part @param {number | null} total @returns {number | null} 0 to 100, to two decimals */
 export const percentage = (part, total) => (part === null || !total ? null : Math.round((10_000 * part) / total) / 100);
 
 /**
  * A duration in at most three units.
- * @param {number | null} seconds @returns {[string, string][]} value and unit, largest first
+ * @param {number} seconds @returns {[string, string][]} value and unit, largest first
  */
 export function lengthParts(seconds) {
-  if (seconds === null) return [];
   if (seconds > 0 && seconds < 1) return [["<1", "s"]];
   const rounded = Math.round(seconds);
   /** @type {[number, string][]} */
@@ -63,7 +44,7 @@ export function lengthParts(seconds) {
   ];
   const first = parts.findIndex(([value]) => value > 0);
   if (first < 0) return [["0", "s"]];
-  return parts.slice(first, first + 3).map(([value, unit]) => [whole.format(value), unit]);
+  return parts.slice(first, first + 3).map(([value, unit]) => [count(value), unit]);
 }
 
 /** @param {number | null} at milliseconds; written as the time of its day, UTC */
@@ -76,40 +57,26 @@ export const length = (seconds) =>
 /** @param {number | null} value 0 to 23 */
 export const hour = (value) => (value === null ? NONE : `${String(value).padStart(2, "0")}:00`);
 
-/**
- * @param {string} date YYYY-MM-DD, a UTC day
- * @param {"short" | "medium" | "long"} [style] medium has the year, long the weekday too
- */
-export function day(date, style = "short") {
-  const at = new Date(`${date}T00:00:00Z`);
-  if (Number.isNaN(at.getTime())) return date || NONE;
-  return { short: dayShort, medium: dayMedium, long: dayLong }[style].format(at);
-}
-
-/** @param {string} instant @param {(at: Date) => string} write */
-function written(instant, write) {
+/** @param {(at: Date) => string} write @returns {(instant: string) => string} takes ISO 8601: a UTC day, or to the second */
+const written = (write) => (instant) => {
   const at = new Date(instant);
   return Number.isNaN(at.getTime()) ? instant || NONE : write(at);
-}
+};
 
-/** @param {string} instant ISO 8601; all of these write UTC */
-export const time = (instant) => written(instant, (at) => at.toISOString().slice(11, 16));
+/** @param {Intl.DateTimeFormatOptions} options */
+const dated = (options) => written(new Intl.DateTimeFormat(language, { timeZone: "UTC", ...options }).format);
 
-/** @param {string} instant */
-export const weekday = (instant) => written(instant, (at) => dayName.format(at));
-
-/** @param {string} instant to the minute */
-export const dayAndTime = (instant) => written(instant, (at) => dayMinute.format(at));
-
-/** @param {string} instant to the second, always the same width */
-export const toTheSecond = (instant) => written(instant, (at) => at.toISOString().slice(0, 19).replace("T", " "));
-
-/** @param {string} instant */
-export const toTheMillisecond = (instant) => written(instant, (at) => at.toISOString().slice(0, 23).replace("T", " "));
-
-/** @param {string} instant @param {"short" | "long"} [style] */
-export const monthOf = (instant, style = "short") =>
-  written(instant, (at) => (style === "long" ? monthLong : monthShort).format(at));
+export const day = dated({ month: "short", day: "numeric" });
+export const dayWithYear = dated({ dateStyle: "medium" });
+export const dayInFull = dated({ dateStyle: "full" });
+export const dayAndTime = dated({ month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+export const weekday = dated({ weekday: "short" });
+export const month = dated({ month: "short", year: "numeric" });
+export const monthInFull = dated({ month: "long", year: "numeric" });
+export const time = written((at) => at.toISOString().slice(11, 16));
+/** Always of the same width, as is `toTheMillisecond`. */
+export const toTheSecond = written((at) => at.toISOString().slice(0, 19).replace("T", " "));
+export const toTheMillisecond = written((at) => at.toISOString().slice(0, 23).replace("T", " "));
 
 /** A duration in one unit. @param {number} seconds */
 export function about(seconds) {

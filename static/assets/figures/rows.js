@@ -5,10 +5,8 @@ import { count } from "./format.js";
 /** @typedef {string | number | null} Cell */
 /** @typedef {Record<string, Cell>} Row `id` identifies it; `composed`: it sums up others, and has no name of its own */
 /**
- * @typedef {object} Pick
- * @property {(name: string) => void} choose
- * @property {() => string} chosen
- * @property {string} [by] the key of what is chosen, where the cells do not say it themselves
+ * What can be picked; `by` is the key of what is chosen, where the cells do not say it themselves.
+ * @typedef {{choose: (name: string) => void, chosen: () => string, by?: string}} Pick
  */
 /** @typedef {{name: string, value: number, rest?: boolean}} Part `rest`: all that are not among the largest */
 

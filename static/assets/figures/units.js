@@ -3,10 +3,10 @@
  * leaves out empty bins; they are filled in here.
  */
 
-import { count, day, dayAndTime, monthOf, time, toTheMillisecond, toTheSecond } from "./format.js";
+import { count, day, dayAndTime, dayInFull, month, monthInFull, time, toTheMillisecond, toTheSecond } from "./format.js";
 import { amount, highest, number, sum } from "./rows.js";
 
-/** @import { Drawing, Figure } from "./drawings.js" */
+/** @import { Drawing, Kind } from "./drawings.js" */
 /** @import { Row } from "./rows.js" */
 /**
  * @typedef {object} Names
@@ -20,8 +20,10 @@ import { amount, highest, number, sum } from "./rows.js";
  * @property {(at: number) => number} start of the bin with this moment
  * @property {(start: number, bins: number) => number} before the start, so many bins earlier
  */
-/** @typedef {Names & {id: string, bins: number, steps: Steps | null}} Shape the newest `bins` are drawn */
-/** @typedef {Shape & {label: string, words: string}} Unit `words`: the bins drawn, as in a sentence */
+/**
+ * The newest `bins` are drawn; `words` says which these are.
+ * @typedef {{id: string, label: string, words: string, bins: number, steps: Steps | null} & Names} Unit
+ */
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -54,120 +56,76 @@ const yearOf = (from) => from.slice(0, 4);
 const quarterOf = (from) => `Q${Math.ceil(Number(from.slice(5, 7)) / 3)}`;
 
 /** @param {string} from */
-const dayOf = (from) => day(from.slice(0, 10));
+const quarterAndYear = (from) => `${quarterOf(from)} ${yearOf(from)}`;
 
-/** @param {string} from */
-const fullDayOf = (from) => day(from.slice(0, 10), "long");
+/** @param {string} id @param {number} bins @param {Steps | null} steps @param {Names} names @returns {Unit} */
+const unit = (id, bins, steps, names) => ({
+  id,
+  label: id.charAt(0).toUpperCase() + id.slice(1),
+  words: steps ? `the last ${bins} ${id}s` : `the newest ${bins} that are not empty`,
+  bins,
+  steps,
+  ...names,
+});
 
-/** @type {Shape} */
-const year = {
-  id: "year",
-  bins: 10,
-  steps: stepsOfMonths(12),
-  brief: yearOf,
-  full: yearOf,
-  tick: (from, back) => (back % 2 ? "" : yearOf(from)),
-};
-
-/** @type {Shape} */
-const quarter = {
-  id: "quarter",
-  bins: 12,
-  steps: stepsOfMonths(3),
-  brief: (from) => `${quarterOf(from)} ${yearOf(from)}`,
-  full: (from) => `${quarterOf(from)} ${yearOf(from)}`,
-  tick: (from) => (quarterOf(from) === "Q1" ? yearOf(from) : quarterOf(from)),
-};
-
-/** @type {Shape} */
-const month = {
-  id: "month",
-  bins: 24,
-  steps: stepsOfMonths(1),
-  brief: (from) => monthOf(from),
-  full: (from) => monthOf(from, "long"),
-  tick: (from) => {
-    const number = Number(from.slice(5, 7));
-    if (number === 1) return yearOf(from);
-    return number % 3 === 1 ? monthOf(from).slice(0, 3) : "";
-  },
-};
-
-/** @type {Shape} */
-const week = {
-  id: "week",
-  bins: 26,
-  steps: stepsOf(7 * DAY_MS, FIRST_MONDAY),
-  brief: (from) => `Week of ${dayOf(from)}`,
-  full: (from) => `The week from ${fullDayOf(from)}`,
-  tick: (from, back) => (back % 5 ? "" : dayOf(from)),
-};
-
-/** @type {Shape} */
-const days = {
-  id: "day",
-  bins: 30,
-  steps: stepsOf(DAY_MS),
-  brief: dayOf,
-  full: fullDayOf,
-  tick: (from, back) => (back % 7 ? "" : dayOf(from)),
-};
-
-/** @type {Shape} */
-export const hour = {
-  id: "hour",
-  bins: 24,
-  steps: stepsOf(HOUR_MS),
+export const HOUR = unit("hour", 24, stepsOf(HOUR_MS), {
   brief: dayAndTime,
   full: (from) => `${dayAndTime(from)} to ${time(new Date(Date.parse(from) + HOUR_MS).toISOString())} UTC`,
   tick: (from) => {
-    if (time(from) === "00:00") return dayOf(from);
+    if (time(from) === "00:00") return day(from);
     return Number(time(from).slice(0, 2)) % 6 ? "" : time(from);
   },
-};
-
-/** @type {Shape} */
-export const minute = {
-  id: "minute",
-  bins: 60,
-  steps: stepsOf(MINUTE_MS),
-  brief: time,
-  full: (from) => `${dayAndTime(from)} UTC`,
-  tick: (from) => (Number(time(from).slice(3)) % 10 ? "" : time(from)),
-};
-
-/** @type {Shape} */
-const second = {
-  id: "second",
-  bins: 60,
-  steps: stepsOf(SECOND_MS),
-  brief: toTheSecond,
-  full: (from) => `${toTheSecond(from)} UTC`,
-  tick: (from) => (Number(toTheSecond(from).slice(17)) % 15 ? "" : toTheSecond(from).slice(11)),
-};
-
-/** Without empty bins: one second of them is wider than any screen. @type {Shape} */
-const millisecond = {
-  id: "millisecond",
-  bins: 40,
-  steps: null,
-  brief: toTheMillisecond,
-  full: (from) => `${toTheMillisecond(from)} UTC`,
-  tick: (from, back) => (back % 16 === 7 ? toTheMillisecond(from).slice(11) : ""),
-};
-
-/** @param {Shape} shape @returns {Unit} */
-const unit = (shape) => ({
-  ...shape,
-  label: shape.id.charAt(0).toUpperCase() + shape.id.slice(1),
-  words: shape.steps ? `the last ${shape.bins} ${shape.id}s` : `the newest ${shape.bins} that are not empty`,
 });
 
-/** @type {Unit} */
-export const HOUR = unit(hour);
-
 /** @type {[Unit, ...Unit[]]} */
-export const UNITS = [unit(year), ...[quarter, month, week, days].map(unit), HOUR, ...[minute, second, millisecond].map(unit)];
+export const UNITS = [
+  unit("year", 10, stepsOfMonths(12), {
+    brief: yearOf,
+    full: yearOf,
+    tick: (from, back) => (back % 2 ? "" : yearOf(from)),
+  }),
+  unit("quarter", 12, stepsOfMonths(3), {
+    brief: quarterAndYear,
+    full: quarterAndYear,
+    tick: (from) => (quarterOf(from) === "Q1" ? yearOf(from) : quarterOf(from)),
+  }),
+  unit("month", 24, stepsOfMonths(1), {
+    brief: month,
+    full: monthInFull,
+    tick: (from) => {
+      const number = Number(from.slice(5, 7));
+      if (number === 1) return yearOf(from);
+      return number % 3 === 1 ? month(from).slice(0, 3) : "";
+    },
+  }),
+  unit("week", 26, stepsOf(7 * DAY_MS, FIRST_MONDAY), {
+    brief: (from) => `Week of ${day(from)}`,
+    full: (from) => `The week from ${dayInFull(from)}`,
+    tick: (from, back) => (back % 5 ? "" : day(from)),
+  }),
+  unit("day", 30, stepsOf(DAY_MS), {
+    brief: day,
+    full: dayInFull,
+    tick: (from, back) => (back % 7 ? "" : day(from)),
+  }),
+  HOUR,
+  unit("minute", 60, stepsOf(MINUTE_MS), {
+    brief: time,
+    full: (from) => `${dayAndTime(from)} UTC`,
+    tick: (from) => (Number(time(from).slice(3)) % 10 ? "" : time(from)),
+  }),
+  unit("second", 60, stepsOf(SECOND_MS), {
+    brief: toTheSecond,
+    full: (from) => `${toTheSecond(from)} UTC`,
+    tick: (from) => (Number(toTheSecond(from).slice(17)) % 15 ? "" : toTheSecond(from).slice(11)),
+  }),
+  // Without empty bins: one second of them is wider than any screen.
+  unit("millisecond", 40, null, {
+    brief: toTheMillisecond,
+    full: (from) => `${toTheMillisecond(from)} UTC`,
+    tick: (from, back) => (back % 16 === 7 ? toTheMillisecond(from).slice(11) : ""),
+  }),
+];
 
 /** @param {unknown} id */
 export const unitOf = (id) => UNITS.find((unit) => unit.id === id) ?? HOUR;
@@ -189,42 +147,29 @@ export function binsUpTo(unit, counted, moment) {
 }
 
 /**
- * @param {Row[]} rows that begin at `from`, oldest first
- * @param {Names} names @param {string} value @param {string} name @param {string} colour
- * @param {boolean} [open] whether the last bin goes on
- * @returns {Figure}
+ * A drawing of bins that begin at `from`; the last one goes on, but for units that leave out empty bins.
+ * @param {Kind} kind @param {string} value @param {string} name @param {string} colour
+ * @param {(row: Row | undefined) => {unit: Unit, words: string}} spanOf what its bins are, and how many there are in words
+ * @returns {Drawing}
  */
-export function binsFigure(rows, names, value, name, colour, open = true) {
-  const last = rows.length - 1;
-  return {
-    labels: rows.map(({ from }, at) => names.full(String(from)) + (open && at === last ? ", so far" : "")),
-    ticks: rows.map(({ from }, at) => names.tick(String(from), last - at)),
-    series: [{ name, values: rows.map((row) => number(row[value])), colours: [colour] }],
-    open,
-  };
-}
-
-/**
- * @param {Row[]} rows @param {Names} names @param {string} value
- * @returns {string} when it was most, after a comma; empty if all bins are empty
- */
-export function mostIn(rows, names, value) {
-  const peak = highest(rows, value);
-  return amount(peak, value) ? `, most at ${names.full(String(peak.from))} with ${count(amount(peak, value))}` : "";
-}
-
-/**
- * Columns over the bins of `binsUpTo`.
- * @param {string} value @param {string} name @param {string} colour @returns {Drawing}
- */
-export const perUnit = (value, name, colour) => ({
-  kind: "columns",
-  figure: (rows) => {
-    const unit = unitOf(rows[0]?.unit);
-    return binsFigure([...rows].reverse(), unit, value, name, colour, unit.steps !== null);
+export const perBin = (kind, value, name, colour, spanOf) => ({
+  kind,
+  figure(rows) {
+    const { unit } = spanOf(rows[0]);
+    const open = unit.steps !== null;
+    const oldestFirst = [...rows].sort((a, b) => String(a.from).localeCompare(String(b.from)));
+    const last = rows.length - 1;
+    return {
+      labels: oldestFirst.map(({ from }, at) => unit.full(String(from)) + (open && at === last ? ", so far" : "")),
+      ticks: oldestFirst.map(({ from }, at) => unit.tick(String(from), last - at)),
+      series: [{ name, values: oldestFirst.map((row) => number(row[value])), colours: [colour] }],
+      open,
+    };
   },
-  summary: (rows) => {
-    const unit = unitOf(rows[0]?.unit);
-    return `Columns, ${name} per ${unit.id}: ${count(sum(rows, value))} in ${unit.words}${mostIn(rows, unit, value)}.`;
+  summary(rows) {
+    const { unit, words } = spanOf(rows[0]);
+    const peak = highest(rows, value);
+    const most = amount(peak, value) ? `, most at ${unit.full(String(peak.from))} with ${count(amount(peak, value))}` : "";
+    return `${kind === "line" ? "Area" : "Columns"}, ${name} per ${unit.id}: ${count(sum(rows, value))} in ${words}${most}.`;
   },
 });

@@ -6,7 +6,8 @@
 import { count, percent, percentage } from "../figures/format.js";
 import { amount, highest, number, sum } from "../figures/rows.js";
 import { shares } from "../figures/shares.js";
-import { perBin, windowOf, WINDOWS } from "../figures/windows.js";
+import { perBin } from "../figures/units.js";
+import { windowOf, WINDOWS } from "../figures/windows.js";
 import { element } from "../widgets/element.js";
 import { curl, synthetic } from "../widgets/guide.js";
 import { makeMenu } from "../widgets/menu.js";
@@ -74,14 +75,14 @@ const busiest = (payload) => highest(bins(payload), "events");
 const events = {
   id: "events",
   title: "Events",
-  hint: (payload) => `Per ${picked(payload).bin} in ${picked(payload).words}, UTC`,
+  hint: (payload) => `Per ${picked(payload).unit.id} in ${picked(payload).words}, UTC`,
   width: "wide",
   columns: [
     { key: "from", label: "From (UTC)", kind: "time" },
     { key: "events", label: "Events", kind: "count" },
   ],
   rows: bins,
-  drawing: perBin("events", "Events"),
+  drawing: perBin("line", "events", "Events", "--accent", (row) => windowOf(row?.window)),
 };
 
 /** @type {Card<Shown>} */
@@ -148,14 +149,14 @@ const tiles = [
     label: (payload) => picked(payload).label,
     kind: "count",
     value: (payload) => (bins(payload).length ? inWindow(payload) : null),
-    note: (payload) => `since ${picked(payload).brief(bins(payload)[0]?.from ?? "")}`,
+    note: (payload) => `since ${picked(payload).unit.brief(bins(payload)[0]?.from ?? "")}`,
   },
   {
     id: "busiest",
-    label: (payload) => `Busiest ${picked(payload).bin}`,
+    label: (payload) => `Busiest ${picked(payload).unit.id}`,
     kind: "count",
     value: (payload) => amount(busiest(payload), "events") || null,
-    note: (payload) => (busiest(payload).events ? picked(payload).brief(String(busiest(payload).from)) : "no events"),
+    note: (payload) => (busiest(payload).events ? picked(payload).unit.brief(String(busiest(payload).from)) : "no events"),
   },
   {
     id: "top",

@@ -2,7 +2,7 @@
 
 import { daysAfter } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
-import { count, day, percentage } from "../../figures/format.js";
+import { count, day, dayInFull, percentage } from "../../figures/format.js";
 import { highest, sum } from "../../figures/rows.js";
 
 /** @import { Card } from "../../cards/card.js" */
@@ -31,13 +31,13 @@ function dayBefore(payload, key) {
 }
 
 /** @param {Shown} payload */
-export const where = ({ report }) => `${report.site_id}, ${day(report.date, "long")}`;
+export const where = ({ report }) => `${report.site_id}, ${dayInFull(report.date)}`;
 
 /** @type {Card<Shown>} */
 export const days = {
   id: "days",
   title: "Views per day",
-  hint: ({ report }) => `${report.site_id}, ${DAYS} days up to ${day(report.date, "long")}, UTC`,
+  hint: ({ report }) => `${report.site_id}, ${DAYS} days up to ${dayInFull(report.date)}, UTC`,
   width: "wide",
   columns: [
     { key: "date", label: "Day (UTC)", kind: "day" },
@@ -120,5 +120,5 @@ export const tiles = [
 /** @param {Shown} payload */
 export function remark({ report }) {
   if (report.total_views || report.unique_users) return "";
-  return `No events on this day. ${report.site_id} has neither views nor users on ${day(report.date, "long")} (UTC).`;
+  return `No events on this day. ${report.site_id} has neither views nor users on ${dayInFull(report.date)} (UTC).`;
 }

@@ -2,7 +2,7 @@
 
 import { count, day, decimal } from "../../figures/format.js";
 import { amount, number, sum } from "../../figures/rows.js";
-import { binsUpTo, perUnit, unitOf } from "../../figures/units.js";
+import { binsUpTo, perBin, unitOf } from "../../figures/units.js";
 import { ownerOf } from "./item.js";
 
 /** @import { Card } from "../../cards/card.js" */
@@ -42,7 +42,10 @@ const chart = (key, { id, title, name, colour }) => ({
     { key: "count", label: name, kind: "count" },
   ],
   rows: bins(key),
-  drawing: perUnit("count", name, colour),
+  drawing: perBin("columns", "count", name, colour, (row) => {
+    const unit = unitOf(row?.unit);
+    return { unit, words: unit.words };
+  }),
 });
 
 /**
@@ -102,7 +105,7 @@ export const tiles = [
   current("moves", { id: "moved", name: "Moved" }),
   {
     id: "newest",
-    label: (payload) => `Newest, ${latest(payload) ? day(new Date(latest(payload)?.at ?? 0).toISOString().slice(0, 10)) : "UTC"}`,
+    label: (payload) => `Newest, ${latest(payload) ? day(new Date(latest(payload)?.at ?? 0).toISOString()) : "UTC"}`,
     kind: "clock",
     value: (payload) => latest(payload)?.at ?? null,
     note: (payload) => latest(payload)?.words ?? "nothing yet",

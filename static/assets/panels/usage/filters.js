@@ -1,7 +1,7 @@
 /** Which people's clicks, on which days, the reader wants to see. Each user has a cookie that keeps this for a week. */
 
 import { isDay } from "../../figures/days.js";
-import { day } from "../../figures/format.js";
+import { dayWithYear } from "../../figures/format.js";
 import { readCookie, writeCookie } from "../../wire/cookies.js";
 import { FILTERS } from "../../wire/session.js";
 
@@ -51,8 +51,8 @@ export function active(filters) {
 
 /** @type {Record<keyof Filters, (value: string) => string>} */
 const WORDS = {
-  startDate: (value) => `From ${day(value, "medium")}`,
-  endDate: (value) => `Until ${day(value, "medium")}`,
+  startDate: (value) => `From ${dayWithYear(value)}`,
+  endDate: (value) => `Until ${dayWithYear(value)}`,
   ageGroup: (value) => AGE_GROUPS.find(({ id }) => id === value)?.label ?? value,
   gender: (value) => value,
 };

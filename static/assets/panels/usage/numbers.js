@@ -2,7 +2,7 @@
 
 import { everyDay } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
-import { count, day, percentage } from "../../figures/format.js";
+import { count, dayWithYear, percentage } from "../../figures/format.js";
 import { amount, highest, number, sum } from "../../figures/rows.js";
 import { saveCsv } from "../../widgets/csv.js";
 import { active } from "./filters.js";
@@ -122,7 +122,7 @@ export const tiles = [
     value: (payload) => amount(highest(days(payload), "clicks"), "clicks") || null,
     note: (payload) => {
       const peak = highest(days(payload), "clicks");
-      return amount(peak, "clicks") ? day(String(peak.date), "medium") : "";
+      return amount(peak, "clicks") ? dayWithYear(String(peak.date)) : "";
     },
   },
 ];
