@@ -12,9 +12,8 @@ import { cssValue, motionReduced } from "./theme.js";
  * @typedef {object} Tile
  * @property {string} id
  * @property {string | ((payload: Payload) => string)} label
- * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} kind a `clock` is a moment in milliseconds
- * @property {(payload: Payload) => number | null} value
- * @property {(payload: Payload) => string} note a smaller fact beside the number
+ * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} [kind] `count` if there is none; a `clock` is in milliseconds
+ * @property {(payload: Payload) => [value: number | null, note: string]} show the number, and a smaller fact beside it
  */
 
 const FLASH_MS = 900;
@@ -37,8 +36,9 @@ export function makeTiles(tiles) {
       const flash = !motionReduced() && performance.now() - flashedAt > FLASH_PACE_MS;
       for (const { tile, label, value, note } of views) {
         if (typeof tile.label === "function") setText(label, tile.label(payload));
-        const changed = showValue(value, tile.kind, tile.value(payload));
-        setText(note, tile.note(payload));
+        const [number, words] = tile.show(payload);
+        const changed = showValue(value, tile.kind ?? "count", number);
+        setText(note, words);
         if (!changed || !flash) continue;
         value.animate([{ color: cssValue("--accent") }, {}], FLASH_MS);
         flashedAt = performance.now();
@@ -48,7 +48,7 @@ export function makeTiles(tiles) {
 }
 
 /**
- * @param {HTMLElement} node @param {Tile<unknown>["kind"]} kind @param {number | null} value
+ * @param {HTMLElement} node @param {NonNullable<Tile<unknown>["kind"]>} kind @param {number | null} value
  * @returns {boolean} whether it replaced another number
  */
 function showValue(node, kind, value) {

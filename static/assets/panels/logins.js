@@ -11,203 +11,170 @@ import { curl, synthetic } from "../widgets/guide.js";
 /** @import { Tile } from "../cards/tiles.js" */
 /** @import { Row } from "../figures/rows.js" */
 /** @typedef {Payloads["LoginStatistics"]} Statistics */
-/** @typedef {Payloads["SessionStats" | "SessionSummary"]} Durations */
 
 const DEVICES = 5;
 const REGIONS = 8;
 const BROWSERS = 7;
 
-/**
- * The server sends 0 if no session has finished.
- * @param {Durations} stats @param {"minDuration" | "medianDuration" | "averageDuration" | "maxDuration"} key
- */
-const finishedLength = (stats, key) => (stats.totalSessions ? stats[key] : null);
+/** The server sends 0 if no session has finished. @param {Payloads["SessionStats" | "SessionSummary"]} stats */
+const lengthsOf = (stats) =>
+  stats.totalSessions ? stats : { minDuration: null, medianDuration: null, averageDuration: null, maxDuration: null };
 
-/** @param {Row[]} rows */
-function withShare(rows) {
-  const total = sum(rows, "logins");
-  return rows.map((row) => ({ ...row, share: percentage(amount(row, "logins"), total) }));
+/** @param {Payloads["DeviceStats" | "RegionDeviceStats"]} row */
+const deviceRow = (row) => ({
+  ...row,
+  device: row.device_type,
+  average: row.avg_session_duration_seconds || null, // 0 if no session has finished
+});
+
+/** @param {Row[]} rows @param {string} key */
+function withShare(rows, key) {
+  const total = sum(rows, key);
+  return rows.map((row) => ({ ...row, share: percentage(amount(row, key), total) }));
 }
 
-/** @type {Card<Statistics>} */
-const trend = {
-  id: "trend",
-  title: "Logins per day",
-  hint: "Last 30 days including today, UTC",
-  width: "wide",
-  columns: [
-    { key: "date", label: "Day (UTC)", kind: "day" },
-    { key: "logins", label: "Logins", kind: "count" },
-  ],
-  rows: (payload) => payload.loginTrends.map(({ date, loginCount }) => ({ date, logins: loginCount })),
-  drawing: perDay("logins", "Logins"),
-};
-
-/** @type {Card<Statistics>} */
-const devices = {
-  id: "devices",
-  title: "Devices",
-  hint: "Share of all logins",
-  width: "third",
-  columns: [
-    { key: "device", label: "Device", kind: "text" },
-    { key: "logins", label: "Logins", kind: "count" },
-    { key: "share", label: "Share", kind: "percent" },
-    { key: "users", label: "Users", kind: "count" },
-    { key: "average", label: "Average session", kind: "seconds" },
-  ],
-  rows: (payload) =>
-    payload.deviceStats.map((row) => ({
-      device: row.device_type,
-      logins: row.count,
-      share: row.percentage,
-      users: row.unique_users,
-      average: row.avg_session_duration_seconds || null, // 0 if no session has finished
-    })),
-  drawing: ring("device", "logins", "Logins", DEVICES),
-};
-
-/** @type {Card<Statistics>} */
-const regions = {
-  id: "regions",
-  title: "Regions",
-  hint: `The ${REGIONS} largest, by device`,
-  width: "half",
-  columns: [
-    { key: "region", label: "Region", kind: "text" },
-    { key: "device", label: "Device", kind: "text" },
-    { key: "logins", label: "Logins", kind: "count" },
-    { key: "total", label: "Region total", kind: "count" },
-    { key: "average", label: "Average session", kind: "seconds" },
-  ],
-  rows: (payload) =>
-    payload.regionDeviceStats.map((row) => ({
-      region: row.region,
-      device: row.device_type,
-      logins: row.count,
-      total: row.region_total,
-      average: row.avg_session_duration_seconds || null, // 0 if no session has finished
-    })),
-  drawing: stackedBars("region", "device", "logins", "Logins", REGIONS),
-};
-
-/** @type {Card<Statistics>} */
-const hours = {
-  id: "hours",
-  title: "Busiest hours",
-  hint: "Logins by hour of the day, UTC",
-  width: "half",
-  columns: [
-    { key: "hour", label: "Hour (UTC)", kind: "hour" },
-    { key: "logins", label: "Logins", kind: "count" },
-    { key: "share", label: "Share", kind: "percent" },
-  ],
-  rows: (payload) => withShare(payload.peakHours.map(({ hour, loginCount }) => ({ hour, logins: loginCount }))),
-  drawing: perHour("logins", "Logins"),
-};
-
-/** @type {Card<Statistics>} */
-const browsers = {
-  id: "browsers",
-  title: "Browsers",
-  hint: "Logins by browser",
-  width: "third",
-  columns: [
-    { key: "browser", label: "Browser", kind: "text" },
-    { key: "logins", label: "Logins", kind: "count" },
-    { key: "share", label: "Share", kind: "percent" },
-  ],
-  rows: (payload) => withShare(payload.browserStats.map(({ browser, count }) => ({ browser, logins: count }))),
-  drawing: ranking("browser", "logins", "Logins", BROWSERS),
-};
-
-/** @type {Card<Statistics>} */
-const sessions = {
-  id: "sessions",
-  title: "Sessions",
-  hint: "Lengths of finished sessions, per device",
-  width: "wide",
-  footed: true,
-  columns: [
-    { key: "device", label: "Device", kind: "text" },
-    { key: "active", label: "Active", kind: "count" },
-    { key: "finished", label: "Finished", kind: "count" },
-    { key: "shortest", label: "Shortest", kind: "seconds" },
-    { key: "median", label: "Median", kind: "seconds" },
-    { key: "average", label: "Average", kind: "seconds" },
-    { key: "longest", label: "Longest", kind: "seconds" },
-  ],
-  rows: (payload) => [
-    ...payload.sessionStats.map((row) => sessionRow(row.device_type, row, row.active_sessions)),
-    sessionRow("All devices", payload.sessionSummary, payload.sessionSummary.activeSessions),
-  ],
-};
-
-/** @param {string} device @param {Durations} stats @param {number} active @returns {Row} */
-function sessionRow(device, stats, active) {
-  return {
-    device,
-    active,
-    finished: stats.totalSessions,
-    shortest: finishedLength(stats, "minDuration"),
-    median: finishedLength(stats, "medianDuration"),
-    average: finishedLength(stats, "averageDuration"),
-    longest: finishedLength(stats, "maxDuration"),
-  };
-}
-
-/** @param {Statistics} payload */
-const loginsToday = (payload) => payload.loginTrends.find(({ date }) => date === today());
-
-/** @param {Statistics} payload */
-const loginsEach = ({ sessionSummary: { totalLogins, uniqueUsers } }) => (uniqueUsers ? totalLogins / uniqueUsers : null);
-
-/** @param {Statistics} payload */
-const finishedShare = ({ sessionSummary: { totalSessions, totalLogins } }) => percentage(totalSessions, totalLogins);
+/** @type {Card<Statistics>[]} */
+const cards = [
+  {
+    id: "trend",
+    title: "Logins per day",
+    hint: "Last 30 days including today, UTC",
+    width: "wide",
+    columns: [
+      { key: "date", label: "Day (UTC)", kind: "day" },
+      { key: "loginCount", label: "Logins", kind: "count" },
+    ],
+    rows: (payload) => payload.loginTrends,
+    drawing: perDay("loginCount", "Logins"),
+  },
+  {
+    id: "devices",
+    title: "Devices",
+    hint: "Share of all logins",
+    width: "third",
+    columns: [
+      { key: "device", label: "Device", kind: "text" },
+      { key: "count", label: "Logins", kind: "count" },
+      { key: "percentage", label: "Share", kind: "percent" },
+      { key: "unique_users", label: "Users", kind: "count" },
+      { key: "average", label: "Average session", kind: "seconds" },
+    ],
+    rows: (payload) => payload.deviceStats.map(deviceRow),
+    drawing: ring("device", "count", "Logins", DEVICES),
+  },
+  {
+    id: "regions",
+    title: "Regions",
+    hint: `The ${REGIONS} largest, by device`,
+    width: "half",
+    columns: [
+      { key: "region", label: "Region", kind: "text" },
+      { key: "device", label: "Device", kind: "text" },
+      { key: "count", label: "Logins", kind: "count" },
+      { key: "region_total", label: "Region total", kind: "count" },
+      { key: "average", label: "Average session", kind: "seconds" },
+    ],
+    rows: (payload) => payload.regionDeviceStats.map(deviceRow),
+    drawing: stackedBars("region", "device", "count", "Logins", REGIONS),
+  },
+  {
+    id: "hours",
+    title: "Busiest hours",
+    hint: "Logins by hour of the day, UTC",
+    width: "half",
+    columns: [
+      { key: "hour", label: "Hour (UTC)", kind: "hour" },
+      { key: "loginCount", label: "Logins", kind: "count" },
+      { key: "share", label: "Share", kind: "percent" },
+    ],
+    rows: (payload) => withShare(payload.peakHours, "loginCount"),
+    drawing: perHour("loginCount", "Logins"),
+  },
+  {
+    id: "browsers",
+    title: "Browsers",
+    hint: "Logins by browser",
+    width: "third",
+    columns: [
+      { key: "browser", label: "Browser", kind: "text" },
+      { key: "count", label: "Logins", kind: "count" },
+      { key: "share", label: "Share", kind: "percent" },
+    ],
+    rows: (payload) => withShare(payload.browserStats, "count"),
+    drawing: ranking("browser", "count", "Logins", BROWSERS),
+  },
+  {
+    id: "sessions",
+    title: "Sessions",
+    hint: "Lengths of finished sessions, per device",
+    width: "wide",
+    footed: true,
+    columns: [
+      { key: "device", label: "Device", kind: "text" },
+      { key: "active", label: "Active", kind: "count" },
+      { key: "finished", label: "Finished", kind: "count" },
+      { key: "minDuration", label: "Shortest", kind: "seconds" },
+      { key: "medianDuration", label: "Median", kind: "seconds" },
+      { key: "averageDuration", label: "Average", kind: "seconds" },
+      { key: "maxDuration", label: "Longest", kind: "seconds" },
+    ],
+    rows: ({ sessionStats, sessionSummary: all }) => [
+      ...sessionStats.map((row) => ({
+        ...lengthsOf(row),
+        device: row.device_type,
+        active: row.active_sessions,
+        finished: row.totalSessions,
+      })),
+      { ...lengthsOf(all), device: "All devices", active: all.activeSessions, finished: all.totalSessions },
+    ],
+  },
+];
 
 /** @type {Tile<Statistics>[]} */
 const tiles = [
   {
     id: "logins",
     label: "Logins",
-    kind: "count",
-    value: (payload) => payload.sessionSummary.totalLogins,
-    note: (payload) => `${count(loginsToday(payload)?.loginCount ?? null)} today`,
+    show: ({ sessionSummary: { totalLogins }, loginTrends }) => {
+      const ofToday = loginTrends.find(({ date }) => date === today());
+      return [totalLogins, `${count(ofToday?.loginCount ?? null)} today`];
+    },
   },
   {
     id: "users",
     label: "Users",
-    kind: "count",
-    value: (payload) => payload.sessionSummary.uniqueUsers,
-    note: (payload) => `${decimal(loginsEach(payload))} logins each`,
+    show: ({ sessionSummary: { totalLogins, uniqueUsers } }) => {
+      const each = uniqueUsers ? totalLogins / uniqueUsers : null;
+      return [uniqueUsers, `${decimal(each)} logins each`];
+    },
   },
   {
     id: "active",
     label: "Active sessions",
-    kind: "count",
-    value: (payload) => payload.sessionSummary.activeSessions,
-    note: () => "not logged out yet",
+    show: ({ sessionSummary }) => [sessionSummary.activeSessions, "not logged out yet"],
   },
   {
     id: "finished",
     label: "Finished sessions",
-    kind: "count",
-    value: (payload) => payload.sessionSummary.totalSessions,
-    note: (payload) => `${percent(finishedShare(payload))} of all`,
+    show: ({ sessionSummary: { totalSessions, totalLogins } }) => [
+      totalSessions,
+      `${percent(percentage(totalSessions, totalLogins))} of all`,
+    ],
   },
   {
     id: "average",
     label: "Average session",
     kind: "seconds",
-    value: (payload) => finishedLength(payload.sessionSummary, "averageDuration"),
-    note: (payload) => `longest ${length(finishedLength(payload.sessionSummary, "maxDuration"))}`,
+    show: ({ sessionSummary }) => {
+      const { averageDuration, maxDuration } = lengthsOf(sessionSummary);
+      return [averageDuration, `longest ${length(maxDuration)}`];
+    },
   },
   {
     id: "median",
     label: "Median session",
     kind: "seconds",
-    value: (payload) => finishedLength(payload.sessionSummary, "medianDuration"),
-    note: () => "half are shorter",
+    show: ({ sessionSummary }) => [lengthsOf(sessionSummary).medianDuration, "half are shorter"],
   },
 ];
 
@@ -227,7 +194,7 @@ export const makeLogins = () => ({
   hint: "Who signs in, with what, from where, and for how long.",
   source: { topic: "logins", snapshot: "/logins/stats" },
   tiles,
-  cards: [trend, devices, regions, hours, browsers, sessions],
+  cards,
   isEmpty: (payload) => payload.sessionSummary.totalLogins === 0,
   summary: (payload) => {
     const { totalLogins, uniqueUsers, activeSessions } = payload.sessionSummary;

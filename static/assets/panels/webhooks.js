@@ -4,7 +4,7 @@
  */
 
 import { count, percent, percentage } from "../figures/format.js";
-import { amount, highest, number, sum } from "../figures/rows.js";
+import { highest, number, sum } from "../figures/rows.js";
 import { shares } from "../figures/shares.js";
 import { perBin } from "../figures/units.js";
 import { windowOf, WINDOWS } from "../figures/windows.js";
@@ -44,20 +44,17 @@ const bins = (payload) =>
 /** @param {Shown} payload */
 const inWindow = (payload) => sum(bins(payload), "events");
 
-/**
- * The largest types, the rest, and the total of the window. Counts and percentages both add up.
- * @param {Shown} payload @returns {Row[]}
- */
+/** The largest types, the rest, and the total; counts and shares both add up. @param {Shown} payload @returns {Row[]} */
 function types(payload) {
   const total = inWindow(payload);
   if (!total) return [];
-  const rows = payload.segmentedTopEventTypes[payload.window].map((row) => ({ type: row.type, events: row.count }));
-  const rest = total - sum(rows, "events");
-  const all = rest > 0 ? [...rows, { type: COMPOSED.rest, events: rest, composed: "rest" }] : rows;
-  const parts = shares(all.map((row) => amount(row, "events")));
+  const rows = payload.segmentedTopEventTypes[payload.window];
+  const rest = total - sum(rows, "count");
+  const all = rest > 0 ? [...rows, { type: COMPOSED.rest, count: rest, composed: "rest" }] : rows;
+  const parts = shares(all.map((row) => row.count));
   return [
     ...all.map((row, at) => ({ ...row, share: parts[at] ?? null, bar: parts[at] ?? null })),
-    { type: COMPOSED.total, events: total, share: 100, composed: "total" },
+    { type: COMPOSED.total, count: total, share: 100, composed: "total" },
   ];
 }
 
@@ -68,110 +65,98 @@ function types(payload) {
 const received = (payload) =>
   (payload.newest.events ?? []).filter(({ receivedAt }) => receivedAt >= String(bins(payload)[0]?.from));
 
-/** @param {Shown} payload */
-const busiest = (payload) => highest(bins(payload), "events");
-
-/** @type {Card<Shown>} */
-const events = {
-  id: "events",
-  title: "Events",
-  hint: (payload) => `Per ${picked(payload).unit.id} in ${picked(payload).words}, UTC`,
-  width: "wide",
-  columns: [
-    { key: "from", label: "From (UTC)", kind: "time" },
-    { key: "events", label: "Events", kind: "count" },
-  ],
-  rows: bins,
-  drawing: perBin("line", "events", "Events", "--accent", (row) => windowOf(row?.window)),
-};
-
-/** @type {Card<Shown>} */
-const topTypes = {
-  id: "types",
-  title: "Top event types",
-  hint: (payload) => `Share of the events in ${picked(payload).words}`,
-  width: "side",
-  bare: (payload) => `No events in ${picked(payload).words}`,
-  footed: true,
-  columns: [
-    { key: "type", label: "Event type", kind: "name", bar: "bar" },
-    { key: "events", label: "Events", kind: "count" },
-    { key: "share", label: "Share", kind: "percent" },
-  ],
-  rows: types,
-};
-
-/** @type {Card<Shown>} */
-const newest = {
-  id: "newest",
-  title: "Newest events",
-  hint: (payload) => `The last ${NEWEST} received in ${picked(payload).words}; the export has them all`,
-  width: "full",
-  bare: (payload) => {
-    const { of, reason } = payload.newest;
-    return of === payload.window ? `No events in ${picked(payload).words}` : reason || "Loading…";
+/** @type {Card<Shown>[]} */
+const cards = [
+  {
+    id: "events",
+    title: "Events",
+    hint: (payload) => `Per ${picked(payload).unit.id} in ${picked(payload).words}, UTC`,
+    width: "wide",
+    columns: [
+      { key: "from", label: "From (UTC)", kind: "time" },
+      { key: "events", label: "Events", kind: "count" },
+    ],
+    rows: bins,
+    drawing: perBin("line", "events", "Events", "--accent", (row) => windowOf(row?.window)),
   },
-  columns: [
-    { key: "type", label: "Event type", kind: "name" },
-    { key: "user", label: "User", kind: "name" },
-    { key: "received", label: "Received (UTC)", kind: "instant" },
-    { key: "timestamp", label: "Timestamp (UTC)", kind: "instant" },
-    { key: "metadata", label: "Metadata", kind: "json" },
-  ],
-  rows: (payload) =>
-    received(payload).map((row) => ({
-      type: row.eventType,
-      user: row.userId,
-      received: row.receivedAt,
-      timestamp: row.timestamp,
-      metadata: row.metadata ? JSON.stringify(row.metadata) : null,
-    })),
-};
+  {
+    id: "types",
+    title: "Top event types",
+    hint: (payload) => `Share of the events in ${picked(payload).words}`,
+    width: "side",
+    bare: (payload) => `No events in ${picked(payload).words}`,
+    footed: true,
+    columns: [
+      { key: "type", label: "Event type", kind: "name", bar: "bar" },
+      { key: "count", label: "Events", kind: "count" },
+      { key: "share", label: "Share", kind: "percent" },
+    ],
+    rows: types,
+  },
+  {
+    id: "newest",
+    title: "Newest events",
+    hint: (payload) => `The last ${NEWEST} received in ${picked(payload).words}; the export has them all`,
+    width: "full",
+    bare: (payload) => {
+      const { of, reason } = payload.newest;
+      return of === payload.window ? `No events in ${picked(payload).words}` : reason || "Loading…";
+    },
+    columns: [
+      { key: "eventType", label: "Event type", kind: "name" },
+      { key: "userId", label: "User", kind: "name" },
+      { key: "receivedAt", label: "Received (UTC)", kind: "instant" },
+      { key: "timestamp", label: "Timestamp (UTC)", kind: "instant" },
+      { key: "metadata", label: "Metadata", kind: "json" },
+    ],
+    rows: (payload) =>
+      received(payload).map((row) => ({ ...row, metadata: row.metadata ? JSON.stringify(row.metadata) : null })),
+  },
+];
 
 /** @type {Tile<Shown>[]} */
 const tiles = [
-  {
-    id: "total",
-    label: "Total events",
-    kind: "count",
-    value: (payload) => payload.totalEvents,
-    note: () => "all time",
-  },
+  { id: "total", label: "Total events", show: ({ totalEvents }) => [totalEvents, "all time"] },
   {
     id: "minute",
     label: "Events this minute",
-    kind: "count",
-    value: (payload) => payload.eventsThisMinute,
-    note: (payload) => `${count(payload.eventsPerMinute.at(-2)?.count ?? null)} in the one before`,
+    show: ({ eventsThisMinute, eventsPerMinute }) => [
+      eventsThisMinute,
+      `${count(eventsPerMinute.at(-2)?.count ?? null)} in the one before`,
+    ],
   },
   {
     id: "window",
     label: (payload) => picked(payload).label,
-    kind: "count",
-    value: (payload) => (bins(payload).length ? inWindow(payload) : null),
-    note: (payload) => `since ${picked(payload).unit.brief(bins(payload)[0]?.from ?? "")}`,
+    show: (payload) => {
+      const [oldest] = bins(payload);
+      return [oldest ? inWindow(payload) : null, `since ${picked(payload).unit.brief(oldest?.from ?? "")}`];
+    },
   },
   {
     id: "busiest",
     label: (payload) => `Busiest ${picked(payload).unit.id}`,
-    kind: "count",
-    value: (payload) => amount(busiest(payload), "events") || null,
-    note: (payload) => (busiest(payload).events ? picked(payload).unit.brief(String(busiest(payload).from)) : "no events"),
+    show: (payload) => {
+      const { events, from } = highest(bins(payload), "events");
+      return events ? [number(events), picked(payload).unit.brief(String(from))] : [null, "no events"];
+    },
   },
   {
     id: "top",
     label: "Top event type",
     kind: "percent",
-    value: (payload) => number(types(payload)[0]?.share),
-    note: (payload) => String(types(payload)[0]?.type ?? "no events"),
+    show: (payload) => {
+      const [top] = types(payload);
+      return [number(top?.share), String(top?.type ?? "no events")];
+    },
   },
   {
     id: "invalid",
     label: "Invalid events",
-    kind: "count",
-    value: (payload) => payload.invalidEvents,
-    note: ({ invalidEvents, totalEvents }) =>
-      invalidEvents ? `${percent(percentage(invalidEvents, invalidEvents + totalEvents))} of all sent` : "none was refused",
+    show: ({ invalidEvents, totalEvents }) => {
+      const share = percentage(invalidEvents, invalidEvents + totalEvents);
+      return [invalidEvents, invalidEvents ? `${percent(share)} of all sent` : "none was refused"];
+    },
   },
 ];
 
@@ -190,7 +175,7 @@ const ABOUT = {
   hint: "What other services report, by type and time of receipt.",
   source: { topic: "webhooks", snapshot: "/webhooks" },
   tiles,
-  cards: [events, topTypes, newest],
+  cards,
   remark,
   isEmpty: (payload) => payload.totalEvents === 0 && payload.invalidEvents === 0,
   summary: (payload) => {

@@ -36,23 +36,12 @@ const sites = (pick) => ({
   width: "third",
   bare: "No events today",
   columns: [
-    {
-      key: "site",
-      label: "Site",
-      kind: "name",
-      pick,
-    },
+    { key: "site_id", label: "Site", kind: "name", pick },
     { key: "views", label: "Views", kind: "count" },
     { key: "users", label: "Users", kind: "count" },
     { key: "share", label: "Share", kind: "percent" },
   ],
-  rows: (payload) =>
-    payload.sites.map(({ site_id, views, users }) => ({
-      site: site_id,
-      views,
-      users,
-      share: percentage(views, payload.totalViews),
-    })),
+  rows: ({ sites, totalViews }) => sites.map((row) => ({ ...row, share: percentage(row.views, totalViews) })),
 });
 
 const visit = {

@@ -7,11 +7,7 @@ import { highest, sum } from "../../figures/rows.js";
 
 /** @import { Card } from "../../cards/card.js" */
 /** @import { Tile } from "../../cards/tiles.js" */
-/**
- * @typedef {object} Reports
- * @property {Payloads["DayReport"]} report of the picked day
- * @property {Payloads["SpanReport"]} series of days up to it
- */
+/** @typedef {{report: Payloads["DayReport"], series: Payloads["SpanReport"]}} Reports of the picked day, and of the days up to it */
 /** @typedef {Payloads["PageviewsOverview"]} Topic */
 /** @typedef {Topic & Reports & {health?: Partial<Payloads["Health"]>}} Shown `health` has no checks if a proxy answered */
 
@@ -64,56 +60,42 @@ export const paths = {
     { key: "share", label: "Share", kind: "percent" },
   ],
   rows: ({ report: { top_paths, total_views } }) =>
-    top_paths.map(({ path, views }) => ({ path, views, share: percentage(views, total_views) })),
+    top_paths.map((row) => ({ ...row, share: percentage(row.views, total_views) })),
   drawing: topBars("path", "views", "Views", BARS),
 };
 
 /** @type {Tile<Shown>[]} */
 export const tiles = [
-  {
-    id: "views",
-    label: "Views",
-    kind: "count",
-    value: ({ report }) => report.total_views,
-    note: (payload) => dayBefore(payload, "views"),
-  },
-  {
-    id: "users",
-    label: "Users",
-    kind: "count",
-    value: ({ report }) => report.unique_users,
-    note: (payload) => dayBefore(payload, "users"),
-  },
+  { id: "views", label: "Views", show: (payload) => [payload.report.total_views, dayBefore(payload, "views")] },
+  { id: "users", label: "Users", show: (payload) => [payload.report.unique_users, dayBefore(payload, "users")] },
   {
     id: "each",
     label: "Views per user",
     kind: "decimal",
-    value: ({ report }) => (report.unique_users ? report.total_views / report.unique_users : null),
-    note: () => "all views ÷ users",
+    show: ({ report }) => [report.unique_users ? report.total_views / report.unique_users : null, "all views ÷ users"],
   },
   {
     id: "top",
     label: "Top path",
     kind: "percent",
-    value: ({ report }) => percentage(report.top_paths[0]?.views ?? null, report.total_views),
-    note: ({ report }) => report.top_paths[0]?.path ?? "no views",
+    show: ({ report: { top_paths, total_views } }) => {
+      const [top] = top_paths;
+      return [percentage(top?.views ?? null, total_views), top?.path ?? "no views"];
+    },
   },
   {
     id: "days",
     label: `Views in ${DAYS} days`,
-    kind: "count",
-    value: (payload) => sum(series(payload), "views"),
-    note: (payload) => {
-      const peak = highest(series(payload), "views");
-      return peak.views ? `most on ${day(String(peak.date))}` : "";
+    show: (payload) => {
+      const rows = series(payload);
+      const peak = highest(rows, "views");
+      return [sum(rows, "views"), peak.views ? `most on ${day(String(peak.date))}` : ""];
     },
   },
   {
     id: "all",
     label: "All sites today",
-    kind: "count",
-    value: ({ totalViews }) => totalViews,
-    note: ({ siteCount }) => (siteCount === 1 ? "views on 1 site" : `views on ${count(siteCount)} sites`),
+    show: ({ totalViews, siteCount }) => [totalViews, siteCount === 1 ? "views on 1 site" : `views on ${count(siteCount)} sites`],
   },
 ];
 

@@ -22,14 +22,11 @@ const LONGEST_HISTORY = 1_000;
 /** @type {Column[]} */
 const COLUMNS = [
   { key: "owner", label: "Owner", kind: "name" },
-  { key: "since", label: "Since (UTC)", kind: "instant" },
-  { key: "id", label: "Owner id", kind: "id" },
+  { key: "timestamp", label: "Since (UTC)", kind: "instant" },
+  { key: "owner_id", label: "Owner id", kind: "id" },
 ];
 
-/**
- * @param {{owner_id: string | null, owner_name: string | null}} row
- * @returns {string} the owner's name, or the beginning and end of the id; empty without an owner
- */
+/** Empty without an owner. @param {{owner_id: string | null, owner_name: string | null}} row */
 export const ownerOf = (row) => row.owner_name || shorten(row.owner_id ?? "", LONGEST_ID);
 
 /** The card, and the item that it shows. @param {() => void} changed */
@@ -103,7 +100,7 @@ function makeHistory(lengthen) {
     save,
     /** @param {Item["history"]} history @param {number} limit */
     show(history, limit) {
-      rows = history.map((row) => ({ owner: ownerOf(row), since: row.timestamp, id: row.owner_id }));
+      rows = history.map((row) => ({ ...row, owner: ownerOf(row) }));
       node.hidden = !rows.length;
       showTable(rows);
       const isWhole = rows.length < limit;

@@ -22,18 +22,11 @@ export const items = (pick, pager) => ({
   columns: [
     { key: "description", label: "Item", kind: "name", pick: { ...pick, by: "id" } },
     { key: "owner", label: "Owner", kind: "name" },
-    { key: "since", label: "Since (UTC)", kind: "instant" },
-    { key: "created", label: "Made (UTC)", kind: "instant" },
+    { key: "owned_since", label: "Since (UTC)", kind: "instant" },
+    { key: "created_at", label: "Made (UTC)", kind: "instant" },
     { key: "id", label: "Id", kind: "id" },
   ],
-  rows: (payload) =>
-    (payload.page.items ?? []).map((row) => ({
-      description: row.description,
-      owner: ownerOf(row),
-      since: row.owned_since,
-      created: row.created_at,
-      id: row.id,
-    })),
+  rows: (payload) => (payload.page.items ?? []).map((row) => ({ ...row, owner: ownerOf(row) })),
 });
 
 /** @param {Pick} pick @returns {Card<Shown>} */
@@ -44,19 +37,11 @@ export const newest = (pick) => ({
   width: "full",
   bare: "No transfers yet: pick an item, and give it to somebody",
   columns: [
-    { key: "description", label: "Item", kind: "name", pick: { ...pick, by: "item" } },
+    { key: "description", label: "Item", kind: "name", pick: { ...pick, by: "item_id" } },
     { key: "owner", label: "To", kind: "name" },
-    { key: "at", label: "At (UTC)", kind: "instant" },
-    { key: "item", label: "Item id", kind: "id" },
-    { key: "to", label: "Owner id", kind: "id" },
+    { key: "timestamp", label: "At (UTC)", kind: "instant" },
+    { key: "item_id", label: "Item id", kind: "id" },
+    { key: "owner_id", label: "Owner id", kind: "id" },
   ],
-  rows: (payload) =>
-    payload.transfers.map((row) => ({
-      description: row.description,
-      owner: ownerOf(row),
-      at: row.timestamp,
-      item: row.item_id,
-      to: row.owner_id,
-      id: row.id,
-    })),
+  rows: (payload) => payload.transfers.map((row) => ({ ...row, owner: ownerOf(row) })),
 });

@@ -1,7 +1,7 @@
 /** What is counted: items made and transfers per unit of time, and the tiles. */
 
 import { count, day, decimal } from "../../figures/format.js";
-import { amount, number, sum } from "../../figures/rows.js";
+import { number, sum } from "../../figures/rows.js";
 import { binsUpTo, perBin, unitOf } from "../../figures/units.js";
 import { ownerOf } from "./item.js";
 
@@ -48,18 +48,13 @@ const chart = (key, { id, title, name, colour }) => ({
   }),
 });
 
-/**
- * The present unit, beside the one before.
- * @param {Series} key @param {{id: string, name: string}} of @returns {Tile<Shown>}
- */
-const current = (key, { id, name }) => ({
+/** The present unit, beside the one before. @param {Series} key @param {string} id @param {string} name @returns {Tile<Shown>} */
+const current = (key, id, name) => ({
   id,
   label: (payload) => (unit(payload).steps ? `${name} this ${unit(payload).id}` : `${name} in the newest ms`),
-  kind: "count",
-  value: (payload) => number(bins(key)(payload)[0]?.count),
-  note: (payload) => {
-    const before = bins(key)(payload)[1];
-    return before ? `${count(amount(before, "count"))} in the one before` : "";
+  show: (payload) => {
+    const [present, before] = bins(key)(payload);
+    return [number(present?.count), before ? `${count(number(before.count))} in the one before` : ""];
   },
 });
 
@@ -76,39 +71,34 @@ export const tiles = [
   {
     id: "items",
     label: "Items",
-    kind: "count",
-    value: (payload) => payload.itemCount,
-    note: (payload) => {
-      const bases = payload.baseItems.length;
-      if (bases >= CHOICES) return `of ${count(bases)} base items or more`;
-      return bases === 1 ? "of 1 base item" : `of ${count(bases)} base items`;
+    show: ({ itemCount, baseItems: { length: bases } }) => {
+      if (bases >= CHOICES) return [itemCount, `of ${count(bases)} base items or more`];
+      return [itemCount, bases === 1 ? "of 1 base item" : `of ${count(bases)} base items`];
     },
   },
   {
     id: "transfers",
     label: "Transfers",
-    kind: "count",
-    value: (payload) => payload.transferCount,
-    note: ({ itemCount, transferCount }) => (itemCount ? `${decimal(transferCount / itemCount)} per item` : ""),
+    show: ({ itemCount, transferCount }) => [transferCount, itemCount ? `${decimal(transferCount / itemCount)} per item` : ""],
   },
   {
     id: "owners",
     label: "Owners",
-    kind: "count",
-    value: (payload) => payload.ownerCount,
-    note: (payload) => {
-      if (payload.owners.length < CHOICES) return "to transfer to";
-      return payload.ownerCount === null ? "more than 10,000" : `the newest ${CHOICES} are at hand`;
+    show: ({ ownerCount, owners }) => {
+      if (owners.length < CHOICES) return [ownerCount, "to transfer to"];
+      return [ownerCount, ownerCount === null ? "more than 10,000" : `the newest ${CHOICES} are at hand`];
     },
   },
-  current("creations", { id: "created", name: "Made" }),
-  current("moves", { id: "moved", name: "Moved" }),
+  current("creations", "created", "Made"),
+  current("moves", "moved", "Moved"),
   {
     id: "newest",
     label: (payload) => `Newest, ${latest(payload) ? day(new Date(latest(payload)?.at ?? 0).toISOString()) : "UTC"}`,
     kind: "clock",
-    value: (payload) => latest(payload)?.at ?? null,
-    note: (payload) => latest(payload)?.words ?? "nothing yet",
+    show: (payload) => {
+      const last = latest(payload);
+      return last ? [last.at, last.words] : [null, "nothing yet"];
+    },
   },
 ];
 

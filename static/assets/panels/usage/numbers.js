@@ -3,7 +3,7 @@
 import { everyDay } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
 import { count, dayWithYear, percentage } from "../../figures/format.js";
-import { amount, highest, number, sum } from "../../figures/rows.js";
+import { highest, number, sum } from "../../figures/rows.js";
 import { saveCsv } from "../../widgets/csv.js";
 import { active } from "./filters.js";
 
@@ -78,59 +78,39 @@ export const trendCard = (entered) => ({
   drawing: { ...perDay("clicks", "Clicks"), entered },
 });
 
+/** @param {Shown} payload @param {number} all */
+const outOf = (payload, all) => (filtered(payload) ? `of ${count(all)} in total` : "all time");
+
 /** @type {Tile<Shown>[]} */
 export const tiles = [
-  {
-    id: "clicks",
-    label: "Clicks",
-    kind: "count",
-    value: clicks,
-    note: (payload) => (filtered(payload) ? `of ${count(payload.totalClicks)} in total` : "all time"),
-  },
-  {
-    id: "today",
-    label: "Today",
-    kind: "count",
-    value: (payload) => payload.today.totalClicks,
-    note: () => "clicks by all users, UTC",
-  },
-  {
-    id: "features",
-    label: "Features used",
-    kind: "count",
-    value: (payload) => bars(payload).length,
-    note: (payload) => (filtered(payload) ? `of ${count(payload.featureCount)} in total` : "all time"),
-  },
+  { id: "clicks", label: "Clicks", show: (payload) => [clicks(payload), outOf(payload, payload.totalClicks)] },
+  { id: "today", label: "Today", show: (payload) => [payload.today.totalClicks, "clicks by all users, UTC"] },
+  { id: "features", label: "Features used", show: (payload) => [bars(payload).length, outOf(payload, payload.featureCount)] },
   {
     id: "top",
     label: "Most used",
     kind: "percent",
-    value: (payload) => number(bars(payload)[0]?.share),
-    note: (payload) => String(bars(payload)[0]?.feature ?? "no clicks"),
+    show: (payload) => {
+      const [top] = bars(payload);
+      return [number(top?.share), String(top?.feature ?? "no clicks")];
+    },
   },
   {
     id: "picked",
     label: "Picked feature",
-    kind: "count",
-    value: (payload) => (payload.feature ? sum(days(payload), "clicks") : null),
-    note: (payload) => payload.feature || "pick a bar",
+    show: (payload) => (payload.feature ? [sum(days(payload), "clicks"), payload.feature] : [null, "pick a bar"]),
   },
   {
     id: "busiest",
     label: "Its busiest day",
-    kind: "count",
-    value: (payload) => amount(highest(days(payload), "clicks"), "clicks") || null,
-    note: (payload) => {
-      const peak = highest(days(payload), "clicks");
-      return amount(peak, "clicks") ? dayWithYear(String(peak.date)) : "";
+    show: (payload) => {
+      const { clicks, date } = highest(days(payload), "clicks");
+      return clicks ? [number(clicks), dayWithYear(String(date))] : [null, ""];
     },
   },
 ];
 
-/**
- * Saves what is on screen as one file: the features, and the days of the picked one.
- * @param {Shown | undefined} payload
- */
+/** Both charts in one file. @param {Shown | undefined} payload */
 export const saveAll = (payload) =>
   saveCsv("usage", [["Chart", "Feature", "Day (UTC)", "Clicks"], ...(payload ? linesOf(payload) : [])]);
 
