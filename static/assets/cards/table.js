@@ -21,7 +21,7 @@ const LONGEST_JSON = 200;
 export const LONGEST_ID = 13;
 
 /** @param {Column["kind"]} kind @param {Cell} cell @returns {string} */
-export function written(kind, cell) {
+function written(kind, cell) {
   if (cell === null || cell === "") return NONE;
   if (kind === "text" || kind === "name") return String(cell);
   if (kind === "id") return shorten(String(cell), LONGEST_ID);
@@ -33,22 +33,14 @@ export function written(kind, cell) {
   return { count, percent, hour, seconds: length }[kind](value);
 }
 
-/** A table in a box that scrolls. @param {string} title @param {Column[]} columns */
+/** @param {string} title @param {Column[]} columns @returns {{sheet: HTMLElement, show: (rows: Row[]) => void}} */
 export function makeSheet(title, columns) {
-  const { table, show } = makeTable(title, columns);
-  return { sheet: element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": `${title}, table` }, table), show };
-}
-
-/**
- * @param {string} caption @param {Column[]} columns @returns {{table: HTMLTableElement, show: (rows: Row[]) => void}}
- */
-function makeTable(caption, columns) {
   const body = element("tbody");
   const headings = columns.map((column) => element("th", { scope: "col", ...marks(column) }, column.label));
   const table = element(
     "table",
     {},
-    element("caption", { class: "hidden-text" }, caption),
+    element("caption", { class: "hidden-text" }, title),
     element("thead", {}, element("tr", {}, ...headings)),
     body,
   );
@@ -58,7 +50,7 @@ function makeTable(caption, columns) {
   /** @type {Cell[]} */
   let order = [];
   return {
-    table,
+    sheet: element("div", { class: "sheet", tabindex: "0", role: "region", "aria-label": `${title}, table` }, table),
     show(newest) {
       const rows = picked && isPointedAt(table) ? inOrder(newest, identity, order) : newest;
       if (picked) order = rows.map(identity);
@@ -72,7 +64,7 @@ function makeTable(caption, columns) {
 
 /** @param {HTMLElement} cell @param {Column} column @param {Row} row */
 function showCell(cell, { key, kind, write, pick, bar }, row) {
-  const choose = pick ? cell.querySelector("button") : null;
+  const choose = cell.querySelector("button");
   if (bar) cell.style.setProperty("--bar", `${row[bar] ?? 0}%`);
   setText(choose ?? cell, write?.(row) ?? written(kind, row[key] ?? null));
   if (!pick || !choose) return;
@@ -110,10 +102,7 @@ function inOrder(rows, identity, order) {
   return [...rows].sort((a, b) => at(a) - at(b));
 }
 
-/**
- * The table as lines of a CSV file: numbers stay numbers.
- * @param {Column[]} columns @param {Row[]} rows @returns {Cell[][]}
- */
+/** Lines of a CSV file: numbers stay numbers. @param {Column[]} columns @param {Row[]} rows @returns {Cell[][]} */
 export function tableLines(columns, rows) {
   const headings = columns.map(({ label, kind }) => (kind === "seconds" ? `${label} (seconds)` : label));
   return [headings, ...rows.map((row) => columns.map(({ key }) => row[key] ?? null))];

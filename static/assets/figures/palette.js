@@ -1,22 +1,14 @@
 /** Each name has one colour, the same on every chart. */
 
-const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5", "--series-6"];
-
+/** The variables `--series-1` to `--series-6` of theme.css. */
+const COLOURS = 6;
 /** The colour of all further names. */
 export const REST = "--series-rest";
-
-/** @type {Map<string, string>} */
-const taken = new Map([
-  ["Desktop", "--series-1"],
-  ["Mobile", "--series-2"],
-  ["Tablet", "--series-3"],
-]);
+/** Names in the order of their colours. */
+const names = ["Desktop", "Mobile", "Tablet"];
 
 /** A new name gets the next free colour, and keeps it. @param {string} name @returns {string} a CSS variable */
 export function seriesColour(name) {
-  const known = taken.get(name);
-  if (known) return known;
-  const next = SERIES[taken.size] ?? REST;
-  if (next !== REST) taken.set(name, next);
-  return next;
+  if (!names.includes(name) && names.length < COLOURS) names.push(name);
+  return names.includes(name) ? `--series-${names.indexOf(name) + 1}` : REST;
 }

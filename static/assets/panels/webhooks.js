@@ -192,7 +192,7 @@ const ABOUT = {
 /** @type {MakePanel<Shown, Topic>} */
 export function makeWebhooks(store, changed) {
   const picker = makeSwitch("webhooks", "Window", WINDOWS, changed);
-  const menu = makeMenu("Export");
+  const menu = makeMenu("Export", FORMATS);
   const query = new Query(store, changed, {
     name: "webhooks events",
     key: () => picker.chosen().id,
@@ -202,8 +202,7 @@ export function makeWebhooks(store, changed) {
 
   function showMenu() {
     const { id, words } = picker.chosen();
-    const entries = FORMATS.map((format) => ({ ...format, address: `/export/${format.id}?filter=${id}` }));
-    menu.show(`All events of ${words}`, entries);
+    menu.show(`All events of ${words}`, FORMATS.map((format) => `/export/${format.id}?filter=${id}`));
   }
 
   return {

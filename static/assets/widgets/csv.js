@@ -7,11 +7,6 @@ import { button } from "./element.js";
 /** Spreadsheets run a text that begins like this as a formula. */
 const FORMULA = /^[=+\-@\t\r＝＋－＠]/;
 
-/** @param {Line[]} lines the first one has the headings */
-function toCsv(lines) {
-  return lines.map((line) => line.map(field).join(",") + "\r\n").join("");
-}
-
 /** @param {string | number | null} value */
 function field(value) {
   if (value === null) return "";
@@ -20,30 +15,17 @@ function field(value) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/**
- * @param {string} name of the file; the moment and the ending are added
- * @param {Line[]} lines the first one has the headings
- */
+/** @param {string} name of the file, without the moment @param {Line[]} lines the first one has the headings */
 export function saveCsv(name, lines) {
   const moment = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
-  download(`${name}-${moment}Z.csv`, toCsv(lines));
+  const content = lines.map((line) => line.map(field).join(",") + "\r\n");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(content, { type: "text/csv;charset=utf-8" }));
+  link.download = `${name}-${moment}Z.csv`;
+  link.click();
+  window.setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
 }
 
-/**
- * A button that saves the present lines.
- * @param {string} name of the file
- * @param {string} title of the table
- * @param {() => Line[]} lines
- */
+/** @param {string} name of the file @param {string} title of the table @param {() => Line[]} lines the present ones */
 export const makeExport = (name, title, lines) =>
   button({ class: "tool", "data-export": "", "aria-label": `CSV: download ${title}` }, "CSV", () => saveCsv(name, lines()));
-
-/** @param {string} name @param {string} content */
-function download(name, content) {
-  const address = URL.createObjectURL(new Blob([content], { type: "text/csv;charset=utf-8" }));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = name;
-  link.click();
-  window.setTimeout(() => URL.revokeObjectURL(address), 1_000);
-}

@@ -14,8 +14,8 @@ export function makePickers(choice, pick) {
   const site = makeSite(choice, (name) => pick({ site: name }));
   const day = makeDayInput({ "data-day": "", min: FIRST_DAY, required: "" }, () => choice.day, (date) => pick({ day: date }));
   const before = button({ class: "step", "data-day-before": "", "aria-label": "Day before" }, "‹", () => step(-1));
-  const after = button({ class: "step", "data-day-after": "", "aria-label": "Day after" }, "›", () => step(1));
-  const today = button({ class: "step", "data-today": "" }, "Today", () => pick({ day: choice.today }));
+  const after = button({ class: "step", "aria-label": "Day after" }, "›", () => step(1));
+  const today = button({ class: "step" }, "Today", () => pick({ day: choice.today }));
 
   /** @param {number} days */
   function step(days) {
@@ -26,7 +26,7 @@ export function makePickers(choice, pick) {
   return {
     bar: element(
       "div",
-      { class: "pickers", "data-pickers": "" },
+      { class: "pickers" },
       site.field,
       element(
         "div",

@@ -6,7 +6,7 @@ import { session } from "../../wire/session.js";
 /** @returns {{node: HTMLElement, show: () => void}} */
 export function makeWho() {
   const name = element("strong", { "data-username": "" });
-  const person = element("span", { class: "hint", "data-person": "" });
+  const person = element("span", { class: "hint" });
   const fault = element("span", { class: "fault", role: "alert" });
   const leave = button({ class: "action", "data-logout": "" }, "Log out", async () => {
     if (leave.ariaBusy === "true") return;
