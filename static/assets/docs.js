@@ -1,9 +1,6 @@
 /** The page at /docs: Swagger UI over /openapi.json, in the system's colours, with a search over operations. */
 
-/**
- * An operation or a group of them: Immutable.js's maps, of which Swagger UI hands us its own.
- * @typedef {any} Immutable
- */
+/** An operation or a group of them: a map of Immutable.js, which Swagger UI brings along. @typedef {any} Immutable */
 
 /** What the snippets of docs.html ask; on the page they ask the server that it came from. */
 const WRITTEN = "http://127.0.0.1:8080";

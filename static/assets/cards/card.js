@@ -34,18 +34,12 @@ import { makeSheet, tableLines } from "./table.js";
 /** @typedef {{words: string, tone: Tone}} Lead */
 /** @template Payload @typedef {{node: HTMLElement, show: (payload: Payload) => void, tools?: HTMLElement[]}} Content */
 /** @template Payload @typedef {Frame<Payload> & Sheet<Payload>} SheetCard */
-/**
- * @template Payload
- * @typedef {Frame<Payload> & {content: () => Content<Payload>}} ContentCard a card with content of its own instead of rows
- */
+/** @template Payload @typedef {Frame<Payload> & {content: () => Content<Payload>}} ContentCard a card without rows */
 /** @template Payload @typedef {SheetCard<Payload> | ContentCard<Payload>} Card */
 /** @template Payload @typedef {{show: (payload: Payload) => void, discard: () => void}} Shown `discard` removes its charts for good */
 /** @typedef {{section: HTMLElement, body: HTMLElement, tools: HTMLElement}} Parts */
 
-/**
- * @template Payload @param {string} panel the panel's id
- * @param {Card<Payload>} card @returns {Shown<Payload> & {section: HTMLElement}}
- */
+/** @template Payload @param {string} panel @param {Card<Payload>} card @returns {Shown<Payload> & {section: HTMLElement}} */
 export function makeCard(panel, card) {
   const title = `${panel}-${card.id}-title`;
   const hint = element("p", { class: "hint" }, typeof card.hint === "string" ? card.hint : "");
@@ -124,7 +118,7 @@ function fillWithSheet({ section, body, tools }, panel, card) {
 
 /** @param {HTMLElement} body @returns {(leads: Lead[]) => void} */
 function makeLead(body) {
-  const list = element("ul", { class: "lead", "data-lead": "" });
+  const list = element("ul", { class: "lead" });
   body.prepend(list);
   return (leads) =>
     showEach(list, leads, () => element("li"), (item, { words, tone }) => {

@@ -20,8 +20,7 @@ const SHORTEST_TICK = 3;
 const TICK_GAP = 12;
 
 /**
- * @param {HTMLCanvasElement} canvas
- * @param {Kind} kind
+ * @param {HTMLCanvasElement} canvas @param {Kind} kind
  * @param {(index: number) => void} [choose] is called when a value, or its name beside it, is clicked
  * @returns {{show: (figure: Figure) => void, point: (index: number | null) => void, discard: () => void}} `point` highlights
  *   a value as the pointer would; `discard` empties the canvas for good

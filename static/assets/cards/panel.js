@@ -14,13 +14,9 @@ import { makeTiles } from "./tiles.js";
 /** @import { Message } from "./states.js" */
 /** @import { Tile } from "./tiles.js" */
 /**
- * @template Payload what it shows
- * @template [Topic=Payload] what its topic brings
- * @callback MakePanel what a file or folder in panels/ exports
- * @param {Store} store
- * @param {() => void} changed asks for a new drawing
- * @param {() => void} clear removes the numbers on screen at once
- * @returns {Panel<Payload, Topic>}
+ * What a file or folder in panels/ exports. `changed` asks for a new drawing, `clear` removes the numbers on screen at once.
+ * @template Payload what it shows @template [Topic=Payload] what its topic brings
+ * @typedef {(store: Store, changed: () => void, clear: () => void) => Panel<Payload, Topic>} MakePanel
  */
 /**
  * @template Payload
@@ -45,17 +41,12 @@ import { makeTiles } from "./tiles.js";
  * @property {(known: Known<Topic>, now: number) => Known<Payload>} [complete] adds the numbers that it queries itself
  */
 /**
- * @template Payload
- * @typedef {object} Known
- * @property {Link} link
- * @property {Snapshot<Payload> | undefined} snapshot
- * @property {boolean} [turning] these numbers are of the previous choice; those of the present one are on their way
+ * While it is `turning`, its numbers are of the previous choice, and those of the present one are on their way.
+ * @template Payload @typedef {{link: Link, snapshot: Snapshot<Payload> | undefined, turning?: boolean}} Known
  */
 /**
- * @typedef {object} Gate stands in place of the numbers for readers who may not see them yet
- * @property {HTMLElement} node
- * @property {() => boolean} isClosed
- * @property {() => string} sentence for screen readers
+ * Stands in place of the numbers for readers who may not see them yet; the sentence is for screen readers.
+ * @typedef {{node: HTMLElement, isClosed: () => boolean, sentence: () => string}} Gate
  */
 /** @typedef {{snapshot: Snapshot | undefined, sentence: string}} View what is shown, and its state in a sentence */
 
@@ -165,10 +156,7 @@ function makeMessage(retry) {
   };
 }
 
-/**
- * Tiles and cards.
- * @template Payload @param {Panel<Payload, any>} panel @returns {Shown<Payload> & {node: HTMLElement}}
- */
+/** @template Payload @param {Panel<Payload, any>} panel @returns {Shown<Payload> & {node: HTMLElement}} */
 function makeNumbers(panel) {
   const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });
   const tiles = makeTiles(panel.tiles);

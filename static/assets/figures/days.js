@@ -1,7 +1,6 @@
 /** UTC days as YYYY-MM-DD, and counts per day without gaps: the server leaves out days without events, a line must not. */
 
 /** @typedef {{date: string, clicks: number}} Day */
-/** @typedef {{from: string, until: string, today: string}} Span `from` and `until` may be empty: open */
 
 /** The first day that can be picked. */
 export const FIRST_DAY = "1970-01-01";
@@ -27,7 +26,8 @@ export const isDay = (text) =>
  * The days of the span, without gaps. If `from` is open it begins with the first day, if `until` is open it ends today. A
  * single day gets an empty one on each side: a lone point draws no line.
  * @param {Day[]} counted oldest first
- * @param {Span} span @returns {Day[]}
+ * @param {{from: string, until: string, today: string}} span `from` and `until` may be empty: open
+ * @returns {Day[]}
  */
 export function everyDay(counted, { from, until, today }) {
   const [oldest, newest] = [counted[0]?.date, counted.at(-1)?.date];

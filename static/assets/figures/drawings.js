@@ -71,10 +71,7 @@ function daysPerTick(days) {
   return days <= 2 * MOST_TICKS ? 2 : DAYS_PER_WEEK * Math.ceil(days / (MOST_TICKS * DAYS_PER_WEEK));
 }
 
-/**
- * A column per `hour` of the day; the highest stands out.
- * @param {string} value @param {string} name @returns {Drawing}
- */
+/** A column per `hour`; the highest stands out. @param {string} value @param {string} name @returns {Drawing} */
 export const perHour = (value, name) => ({
   kind: "columns",
   figure: (rows) => {
@@ -98,10 +95,7 @@ function figureOf(name, parts, colours) {
   return { labels: names, ticks: names, series: [{ name, values: parts.map((part) => part.value), colours }] };
 }
 
-/**
- * A ring of the largest shares.
- * @param {string} key @param {string} value @param {string} name @param {number} limit @returns {Drawing}
- */
+/** @param {string} key @param {string} value @param {string} name @param {number} limit @returns {Drawing} */
 export const ring = (key, value, name, limit) => ({
   kind: "doughnut",
   legend: true,
@@ -112,10 +106,7 @@ export const ring = (key, value, name, limit) => ({
   summary: (rows) => `Ring, ${name} per ${key}: ${inWords(largest(rows, key, value, limit))}.`,
 });
 
-/**
- * A bar for each of the largest.
- * @param {string} key @param {string} value @param {string} name @param {number} limit @returns {Drawing}
- */
+/** @param {string} key @param {string} value @param {string} name @param {number} limit @returns {Drawing} */
 export const ranking = (key, value, name, limit) => ({
   kind: "bars",
   figure: (rows) => figureOf(name, largest(rows, key, value, limit), ["--accent"]),

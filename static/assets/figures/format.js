@@ -28,10 +28,7 @@ export const percent = (value) => share(value === null ? null : value / 100);
 /** @param {number | null} part @param {number | null} total @returns {number | null} 0 to 100, to two decimals */
 export const percentage = (part, total) => (part === null || !total ? null : Math.round((10_000 * part) / total) / 100);
 
-/**
- * A duration in at most three units.
- * @param {number} seconds @returns {[string, string][]} value and unit, largest first
- */
+/** In at most three units, largest first. @param {number} seconds @returns {[value: string, unit: string][]} */
 export function lengthParts(seconds) {
   if (seconds > 0 && seconds < 1) return [["<1", "s"]];
   const rounded = Math.round(seconds);
@@ -105,10 +102,7 @@ export function cut(words, longest) {
   return all.length > longest ? `${all.slice(0, longest - 1).join("")}…` : words;
 }
 
-/**
- * Cuts out the middle: the beginning and the end say most about a path.
- * @param {string} words @param {number} longest
- */
+/** Cuts out the middle: both ends say most about a path. @param {string} words @param {number} longest */
 export function shorten(words, longest) {
   if (words.length <= longest) return words;
   const room = longest * LONGEST_CHARACTER; // of a much longer text, only the ends are read

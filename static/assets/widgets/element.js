@@ -18,10 +18,7 @@ export function button(attributes, label, act) {
   return node;
 }
 
-/**
- * @param {string} hook a `data-` attribute that one element of the page has, for example `data-tabs`
- * @returns {HTMLElement}
- */
+/** @param {string} hook a `data-` attribute that one element of the page has, for example `data-tabs` */
 export function hooked(hook) {
   const node = document.querySelector(`[${hook}]`);
   if (!(node instanceof HTMLElement)) throw new Error(`index.html: no element has ${hook}`);

@@ -31,10 +31,7 @@ export function onSubmit(form, act, submit) {
   });
 }
 
-/**
- * A form that sends an order.
- * @template Stored @param {OrderForm<Stored>} form @returns {{node: HTMLFormElement, clear: () => void}}
- */
+/** @template Stored @param {OrderForm<Stored>} form @returns {{node: HTMLFormElement, clear: () => void}} */
 export function makeForm({ id, label, fields, order, done }) {
   const result = element("p", { class: "result", role: "status", "data-result": "" });
   const act = element("button", { class: "action", type: "submit" }, label);

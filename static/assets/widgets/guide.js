@@ -23,15 +23,12 @@ export function makeGuide({ title, steps }) {
   );
 }
 
-/**
- * Code with a button that copies it.
- * @param {string} words what it is
- * @returns {{node: HTMLElement, show: (code: string) => void}}
- */
+/** Code with a button that copies it. @param {string} words what it is */
 export function makeCode(words) {
   const block = element("code");
   const copy = button({ class: "tool", "data-copy": "", "aria-label": `Copy: ${words}` }, "Copy", () => copyCode(copy, block));
-  return { node: element("div", { class: "code" }, element("pre", {}, block), copy), show: (code) => setText(block, code) };
+  const node = element("div", { class: "code" }, element("pre", {}, block), copy);
+  return { node, show: (/** @type {string} */ code) => setText(block, code) };
 }
 
 /**

@@ -5,10 +5,8 @@
 
 import { element } from "./element.js";
 
-/** @typedef {{id: string, title: string}} Named */
-
 /**
- * @template {Named} P @param {HTMLElement} where @param {P[]} panels
+ * @template {{id: string, title: string}} P @param {HTMLElement} where @param {P[]} panels
  * @param {(panel: P) => void} show called at once and after every change
  */
 export function makeTabs(where, panels, show) {

@@ -77,8 +77,7 @@ async function errorAnswer(response) {
 
 /**
  * Work that is repeated: never faster than the pace, and never twice at the same time.
- * @param {number} pace milliseconds
- * @param {() => Promise<void>} work
+ * @param {number} pace milliseconds @param {() => Promise<void>} work
  * @returns {{soon: () => void, now: () => void}} `soon` keeps the pace, `now` only waits for work that is under way
  */
 export function atPace(pace, work) {

@@ -9,11 +9,7 @@ import { isPayload, text } from "./json.js";
 
 /** @import { Json } from "./json.js" */
 /** @import { Store } from "./store.js" */
-/**
- * @typedef {object} Source where a panel's numbers come from
- * @property {string} topic
- * @property {ServerAddress} snapshot the address of the same payload over HTTP
- */
+/** @typedef {{topic: string, snapshot: ServerAddress}} Source a topic, and the address of the same payload over HTTP */
 
 /** The topic of `stats_update` frames, which clients get until they subscribe. */
 const DEFAULT_TOPIC = "logins";

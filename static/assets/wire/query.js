@@ -31,8 +31,8 @@ export class Query {
   #request;
   #wanted = "";
   #wantedAt = 0;
-  /** @type {Result<Payload>} */
-  #last = SUCCESS;
+  /** Why there is no answer; the reason is empty if there is one. @type {Result<Payload>} */
+  failure = SUCCESS;
   /** @type {unknown} */
   #frame;
 
@@ -50,7 +50,7 @@ export class Query {
     if (!of) return;
     const result = await run(of, this.kept?.payload);
     if (of !== key()) return; // the next request is on its way
-    this.#last = result;
+    this.failure = result;
     if (result.payload) this.#store.setSnapshot(name, { ...result.payload, of });
     else this.#changed();
   }
@@ -69,7 +69,7 @@ export class Query {
   forget() {
     this.#store.forgetOlder(this.#question.name, Infinity);
     this.#wanted = "";
-    this.#last = SUCCESS;
+    this.failure = SUCCESS;
     this.#frame = undefined;
   }
 
@@ -83,7 +83,7 @@ export class Query {
     if (turned) {
       this.#wanted = key;
       this.#wantedAt = now;
-      this.#last = SUCCESS;
+      this.failure = SUCCESS;
       this.#request.now();
       window.setTimeout(this.#changed, HOLD_MS);
     } else if (topic && topic.payload !== this.#frame) this.#request.soon();
@@ -100,23 +100,15 @@ export class Query {
     return this.kept?.payload.of === this.#wanted;
   }
 
-  /** Why there is no answer; the reason is empty if there is one. */
-  get failure() {
-    return this.#last;
-  }
-
-  /**
-   * @param {number} now
-   * @returns {Snapshot<Kept<Payload>> | undefined} the answer to show: for a moment, this may be the previous one
-   */
+  /** To show: for a moment, the previous answer. @param {number} now @returns {Snapshot<Kept<Payload>> | undefined} */
   held(now) {
     return this.#wanted && (this.isCurrent || now - this.#wantedAt < HOLD_MS) ? this.kept : undefined;
   }
 
   /** @param {Link} link @returns {Link} with the state of these numbers, for a panel that shows nothing without them */
   waiting(link) {
-    const since = this.#last.refused ? 0 : Math.max(link.since, this.#wantedAt);
-    return { ...link, since, reason: link.reason || this.#last.reason };
+    const since = this.failure.refused ? 0 : Math.max(link.since, this.#wantedAt);
+    return { ...link, since, reason: link.reason || this.failure.reason };
   }
 }
 

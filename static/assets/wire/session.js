@@ -21,17 +21,9 @@ export const FILTERS = "vigility_filters_";
 
 /** Sends `change` when somebody else, or nobody, is logged in. */
 class Session extends EventTarget {
-  #user = userOf(readCookie(USER));
-  #ended = "";
-
-  get user() {
-    return this.#user;
-  }
-
+  user = userOf(readCookie(USER));
   /** Why the user has to log in again, a sentence; empty if nobody was logged in, or the user logged out. */
-  get ended() {
-    return this.#ended;
-  }
+  ended = "";
 
   /** @param {"/login" | "/register"} address @param {Record<string, unknown>} fields @returns {Promise<Answer>} */
   async begin(address, fields) {
@@ -52,7 +44,7 @@ class Session extends EventTarget {
 
   /** The server no longer accepts this user's session. @param {User} user @param {Answer} answer */
   expire(user, answer) {
-    if (user !== this.#user) return;
+    if (user !== this.user) return;
     dropCookie(USER);
     const words = answer.error && ` (the server says: ${answer.error})`;
     this.#become(null, `Your session has ended${words}. Log in again to go on.`);
@@ -61,13 +53,13 @@ class Session extends EventTarget {
   /** Somebody may have logged in or out in another tab. */
   look() {
     const user = userOf(readCookie(USER));
-    if (JSON.stringify(user) !== JSON.stringify(this.#user)) this.#become(user, "");
+    if (JSON.stringify(user) !== JSON.stringify(this.user)) this.#become(user, "");
   }
 
   /** @param {User | null} user @param {string} ended */
   #become(user, ended) {
-    this.#user = user;
-    this.#ended = ended;
+    this.user = user;
+    this.ended = ended;
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -1,12 +1,7 @@
 /** All that the page knows of the server: the state of the connection, and the newest payload of every topic and query. */
 
 /** @typedef {"live" | "connecting" | "polling" | "offline"} Connection */
-/**
- * @template [Payload=unknown]
- * @typedef {object} Snapshot
- * @property {Payload} payload
- * @property {number} receivedAt milliseconds of this browser's clock
- */
+/** @template [Payload=unknown] @typedef {{payload: Payload, receivedAt: number}} Snapshot when it came, by this browser's clock */
 /**
  * @typedef {object} Link the connection to the server
  * @property {Connection} connection
@@ -21,25 +16,18 @@ export const STALE_MS = 30_000;
 /** Sends `change` when anything changed, and `notice` (its detail is a sentence) when the server complained. */
 export class Store extends EventTarget {
   /** @type {Link} */
-  #link = { connection: "connecting", since: Date.now(), retryAt: 0, reason: "" };
+  link = { connection: "connecting", since: Date.now(), retryAt: 0, reason: "" };
   /** @type {Map<string, Snapshot<any>>} */
   #snapshots = new Map();
 
-  get link() {
-    return this.#link;
-  }
-
   /** @param {Partial<Omit<Link, "since">>} patch */
   setLink(patch) {
-    const isNew = patch.connection !== undefined && patch.connection !== this.#link.connection;
-    this.#link = { ...this.#link, ...patch, since: isNew ? Date.now() : this.#link.since };
+    const isNew = patch.connection !== undefined && patch.connection !== this.link.connection;
+    this.link = { ...this.link, ...patch, since: isNew ? Date.now() : this.link.since };
     this.#changed();
   }
 
-  /**
-   * @template [Payload=unknown] what the topic or query of this name brings
-   * @param {string} topic @returns {Snapshot<Payload> | undefined}
-   */
+  /** @template [Payload=unknown] @param {string} topic or query @returns {Snapshot<Payload> | undefined} */
   snapshot(topic) {
     return this.#snapshots.get(topic);
   }

@@ -10,41 +10,34 @@ const SITE = "pageviews site";
 
 export class Choice {
   #address = new Address("pageviews");
-  #site = remembered();
+  site = remembered();
   /** Empty for today, whichever day that is. */
   #day = "";
-  #today = today();
-
-  get site() {
-    return this.#site;
-  }
+  /** By the server's clock, once it has said so. */
+  today = today();
 
   get day() {
-    return this.#day || this.#today;
-  }
-
-  get today() {
-    return this.#today;
+    return this.#day || this.today;
   }
 
   /** @param {string} today by the server's clock */
   setToday(today) {
     if (!isDay(today)) return;
-    this.#today = today;
+    this.today = today;
     if (this.#day === today) this.#day = "";
     this.#showInAddress();
   }
 
   /** @param {{site?: string, day?: string}} picked by the reader: a new entry in the browser's history */
-  pick({ site = this.#site, day = this.day }) {
-    if (site === this.#site && day === this.day) return;
+  pick({ site = this.site, day = this.day }) {
+    if (site === this.site && day === this.day) return;
     this.#address.push(site, day);
     this.#set(site, day);
   }
 
   /** @param {string} site shown until the reader picks one */
   suggest(site) {
-    this.#site = site;
+    this.site = site;
     this.#showInAddress();
   }
 
@@ -53,19 +46,19 @@ export class Choice {
     const parts = this.#address.read();
     if (!parts) return;
     const [site = "", day = ""] = parts;
-    this.#set(site || this.#site, isDay(day) ? day : site ? "" : this.#day);
+    this.#set(site || this.site, isDay(day) ? day : site ? "" : this.#day);
     this.#showInAddress();
   }
 
   /** @param {string} site @param {string} day */
   #set(site, day) {
-    this.#site = site;
-    this.#day = day === this.#today ? "" : day;
+    this.site = site;
+    this.#day = day === this.today ? "" : day;
     if (site) remember(site);
   }
 
   #showInAddress() {
-    if (this.#site) this.#address.replace(this.#site, this.day);
+    if (this.site) this.#address.replace(this.site, this.day);
   }
 }
 

@@ -8,10 +8,7 @@ import { ask } from "../../wire/ask.js";
 
 /** @import { Topic } from "./composition.js" */
 
-/**
- * @param {(id: string) => void} created is called with the id of a new item
- * @returns {{node: HTMLElement, show: (topic: Topic | undefined) => void}}
- */
+/** @param {(id: string) => void} created is called with the id of a new item */
 export function makeAdditions(created) {
   const base = new RowSelect({
     label: "Base item",
@@ -37,7 +34,7 @@ export function makeAdditions(created) {
     titled("New owner", makeOwner()),
   );
   node.dataset.new = "";
-  return { node, show: (topic) => base.show(topic?.baseItems ?? []) };
+  return { node, show: (/** @type {Topic | undefined} */ topic) => base.show(topic?.baseItems ?? []) };
 }
 
 /** @param {(row: Payloads["BaseItem"]) => void} created */

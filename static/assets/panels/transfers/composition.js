@@ -8,31 +8,18 @@ import { makeMemo } from "../../wire/query.js";
 /** @import { Snapshot } from "../../wire/store.js" */
 /** @import { makeItem } from "./item.js" */
 /** @import { makeSeries } from "./series.js" */
-/**
- * @typedef {object} Parts
- * @property {() => string} unit the id of the picked one
- * @property {ReturnType<typeof makeItem>} item
- * @property {ReturnType<typeof makePager>} pager
- * @property {ReturnType<typeof makeSeries>} series
- * @property {Query<Payloads["ItemPage"]>} pages
- * @property {Query<Payloads["ItemWithHistory"]>} histories
- */
 /** @typedef {Payloads["TransfersOverview"]} Topic */
 /** @typedef {Partial<Payloads["ItemPage"]> & {reason?: string}} Page `reason`: why there is no page */
 /** @typedef {{chosen: string, limit: number, held?: Payloads["ItemWithHistory"], reason: string}} OnScreen */
-/**
- * @typedef {object} Composed
- * @property {string} unit the id of the picked one
- * @property {Payloads["Bin"][]} [creations]
- * @property {Payloads["Bin"][]} [moves]
- * @property {number} moment up to which the bins are known
- * @property {Page} page of items
- * @property {OnScreen} item
- */
-/** @typedef {Topic & Composed} Shown */
+/** @typedef {{unit: string, moment: number, creations?: Payloads["Bin"][], moves?: Payloads["Bin"][]}} Statistics */
+/** @typedef {Topic & Statistics & {page: Page, item: OnScreen}} Shown its bins are known up to the `moment` */
 
-/** @param {Parts} parts */
-export function makeComposition({ unit, item, pager, series, pages, histories }) {
+/**
+ * @param {ReturnType<typeof makeItem>} item @param {Query<Payloads["ItemWithHistory"]>} histories
+ * @param {ReturnType<typeof makePager>} pager @param {Query<Payloads["ItemPage"]>} pages
+ * @param {ReturnType<typeof makeSeries>} series
+ */
+export function makeComposition(item, histories, pager, pages, series) {
   const memo = makeMemo();
 
   /** @param {Snapshot<Topic>} topic @param {boolean} isLive @param {number} now @returns {Snapshot<Shown>} */
@@ -43,12 +30,13 @@ export function makeComposition({ unit, item, pager, series, pages, histories })
     const reasons = [pages.failure.reason, histories.failure.reason];
     const heardAt = statistics.map((snapshot) => snapshot?.receivedAt ?? series.wantedAt());
     const moment = momentOf(topic, isLive && creations && moves ? now : Math.min(topic.receivedAt, ...heardAt));
-    const bin = unitOf(unit()).steps?.start(moment);
-    const choices = [unit(), pager.before(), item.key()];
+    const unit = series.unit();
+    const bin = unitOf(unit).steps?.start(moment);
+    const choices = [unit, pager.before(), item.key()];
     /** @type {Shown} */
     const payload = memo([topic, creations, moves, page, history, bin, ...choices, ...reasons], () => ({
       ...topic.payload,
-      unit: unit(),
+      unit,
       creations: creations?.payload,
       moves: moves?.payload,
       moment,

@@ -17,6 +17,7 @@ export function makeSeries(store, changed, unit) {
   ];
 
   return {
+    unit,
     sources,
     /** @returns {(Snapshot<Payloads["Bin"][]> | undefined)[]} */
     snapshots: () => sources().map(({ topic }) => store.snapshot(topic)),

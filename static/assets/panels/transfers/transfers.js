@@ -61,7 +61,7 @@ export function makeTransfers(store, changed) {
     run: (before) => ask(`/items?limit=${NEWEST}&before=${before}`),
   });
   const histories = new Query(store, changed, { name: "transfers item", key: item.key, run: (key) => ask(`/items/${key}`) });
-  const compose = makeComposition({ item, pager, series, pages, histories, unit: () => picker.chosen().id });
+  const compose = makeComposition(item, histories, pager, pages, series);
   const pick = { chosen: item.chosen, choose: (/** @type {string} */ id) => show(id) };
   /** @type {Snapshot<Shown> | undefined} */
   let shown;

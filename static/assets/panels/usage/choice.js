@@ -18,15 +18,11 @@ export class Choice {
   #address = new Address("usage");
   /** Where the reader wants to go. @type {string[]} */
   #path = [];
-  #filters = keptFilters(session.user);
+  filters = keptFilters(session.user);
   /** The feature whose days were pointed at last. */
   #hovered = "";
   /** The id of the user who is logged in, or has to log in again. */
   #reader = session.user?.id;
-
-  get filters() {
-    return this.#filters;
-  }
 
   /** The feature whose days are drawn; empty for none. */
   get feature() {
@@ -36,7 +32,7 @@ export class Choice {
 
   /** All that the numbers depend on; empty while nobody is logged in. */
   get key() {
-    return session.user ? JSON.stringify([session.user.id, this.#filters, this.feature]) : "";
+    return session.user ? JSON.stringify([session.user.id, this.filters, this.feature]) : "";
   }
 
   get isInAddress() {
@@ -45,8 +41,8 @@ export class Choice {
 
   /** @param {Partial<Filters>} patch */
   filter(patch) {
-    this.#filters = { ...this.#filters, ...patch };
-    keepFilters(session.user, this.#filters);
+    this.filters = { ...this.filters, ...patch };
+    keepFilters(session.user, this.filters);
   }
 
   /** @param {string} feature */
@@ -79,7 +75,7 @@ export class Choice {
   changeReader() {
     const before = this.#reader;
     this.#reader = session.user?.id ?? (session.ended ? before : undefined);
-    this.#filters = keptFilters(session.user);
+    this.filters = keptFilters(session.user);
     this.#hovered = "";
     if (before === undefined || before === this.#reader) return;
     this.#path = [];

@@ -57,10 +57,7 @@ const WORDS = {
   gender: (value) => value,
 };
 
-/**
- * @param {Filters} filters @param {string} feature whose days are wanted, or none
- * @returns {"/analytics" | `/analytics?${string}`} the address of the numbers
- */
+/** @param {Filters} filters @param {string} feature or none @returns {"/analytics" | `/analytics?${string}`} */
 export function analyticsOf(filters, feature) {
   const query = new URLSearchParams(active(filters).map(({ key }) => [key, filters[key]]));
   if (feature) query.set("feature", feature);

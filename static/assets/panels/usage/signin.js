@@ -9,15 +9,11 @@ import { GENDERS } from "./filters.js";
 
 /** @import { Answer } from "../../wire/ask.js" */
 /** @import { View } from "./choice.js" */
+/** @typedef {HTMLInputElement | HTMLSelectElement} Input */
 /**
- * @typedef {object} Field
- * @property {string} name
- * @property {HTMLElement} node
- * @property {HTMLInputElement | HTMLSelectElement} input
- * @property {(words: string) => void} showFault
- * @property {() => void} [cover] hides a password that is shown
+ * Its `cover` hides a password that is shown.
+ * @typedef {{name: string, node: HTMLElement, input: Input, showFault: (words: string) => void, cover?: () => void}} Field
  */
-/** @typedef {{node: HTMLElement, focus: () => void, show: () => void}} Form */
 
 const TOO_MANY = 429;
 
@@ -39,7 +35,7 @@ export function makeSignin() {
   });
   let shown = login;
   return {
-    node: element("div", { class: "gate", "data-gate": "" }, login.node, register.node),
+    node: element("div", { class: "gate" }, login.node, register.node),
     show(view) {
       shown = view === "login" ? login : register;
       for (const form of [login, register]) form.node.hidden = form !== shown;
@@ -50,9 +46,8 @@ export function makeSignin() {
 }
 
 /**
- * @param {object} parts @param {View} parts.view @param {string} parts.title
- * @param {string} parts.busy the button's label while the form is sent
- * @param {Field[]} parts.fields @param {(Node | string)[]} parts.other @returns {Form}
+ * Its button is labelled `busy` while it is sent.
+ * @param {{view: View, title: string, busy: string, fields: Field[], other: (Node | string)[]}} parts
  */
 function makeSigninForm({ view, title, busy, fields, other }) {
   const heading = element("h2", { id: `${view}-title` }, title);
@@ -158,7 +153,7 @@ function makeGender() {
 }
 
 /**
- * @param {View} view @param {string} name @param {string} label @param {HTMLInputElement | HTMLSelectElement} input
+ * @param {View} view @param {string} name @param {string} label @param {Input} input
  * @param {HTMLElement} box the input, or what it stands in
  * @param {string} [hint] @returns {Field}
  */
@@ -173,7 +168,7 @@ function makeField(view, name, label, input, box, hint = "") {
   return {
     name,
     input,
-    node: element("div", { class: "entry", "data-entry": name }, element("label", { for: id }, label), box, ...(hint ? [help] : []), fault),
+    node: element("div", { class: "entry" }, element("label", { for: id }, label), box, ...(hint ? [help] : []), fault),
     showFault(words) {
       setText(fault, words);
       input.ariaInvalid = String(words !== "");

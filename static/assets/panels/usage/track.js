@@ -6,20 +6,13 @@
 import { post } from "../../wire/ask.js";
 import { session } from "../../wire/session.js";
 
-/**
- * @typedef {object} Watched
- * @property {"click" | "change" | "submit"} event
- * @property {string} where a selector
- * @property {(panel: string, data: DOMStringMap) => string} feature
- */
-
 /** The longest that numbers wait for the reports sent right before. */
 const TRACKED_MS = 1_000;
 
 /**
  * What is watched; the first match counts. The filters and charts of the usage panel report themselves. Never watched: what
  * is typed or picked, and the forms for logging in, which have no `data-form`.
- * @type {Watched[]}
+ * @type {{event: string, where: string, feature: (panel: string, data: DOMStringMap) => string}[]}
  */
 const WATCHED = [
   { event: "click", where: "[data-tab]:not([aria-selected=true])", feature: (_, { tab }) => `panel_${tab}` },
