@@ -19,19 +19,12 @@ export const cookieNames = () => all().map(({ name }) => name);
 
 /** @param {string} name @param {Json} value @param {number} seconds until it expires */
 export function writeCookie(name, value, seconds) {
-  set(name, encodeURIComponent(JSON.stringify(value)), seconds);
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `${name}=${encodeURIComponent(JSON.stringify(value))}; Max-Age=${seconds}; Path=/; SameSite=Lax${secure}`;
 }
 
 /** @param {string} name */
-export function dropCookie(name) {
-  set(name, "", 0);
-}
-
-/** @param {string} name @param {string} value @param {number} seconds */
-function set(name, value, seconds) {
-  const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `${name}=${value}; Max-Age=${seconds}; Path=/; SameSite=Lax${secure}`;
-}
+export const dropCookie = (name) => writeCookie(name, {}, 0);
 
 function all() {
   return document.cookie.split("; ").map((pair) => {

@@ -119,7 +119,7 @@ function showFaultOf(field, words) {
 /** @param {View} view */
 function makeUsername(view) {
   const input = element("input", { type: "text", autocomplete: "username", autocapitalize: "off", spellcheck: "false" });
-  return makeField(view, "username", "Username", input, input);
+  return makeField(view, "Username", input);
 }
 
 /** @param {View} view @param {"current-password" | "new-password"} kind @returns {Field} */
@@ -137,27 +137,28 @@ function makePassword(view, kind) {
   }
 
   const box = element("div", { class: "secret" }, input, reveal);
-  const field = makeField(view, "password", "Password", input, box, kind === "new-password" ? "8 characters or more" : "");
+  const field = makeField(view, "Password", input, box, kind === "new-password" ? "8 characters or more" : "");
   return { ...field, cover: () => turn(false) };
 }
 
 function makeAge() {
   const input = element("input", { type: "number", inputmode: "numeric", min: "0", max: "150", step: "1", autocomplete: "off" });
-  return makeField("register", "age", "Age", input, input);
+  return makeField("register", "Age", input);
 }
 
 function makeGender() {
   const options = makeOptions([{ id: "", label: "Choose" }, ...GENDERS.slice(1)]);
-  const input = element("select", { autocomplete: "off" }, ...options);
-  return makeField("register", "gender", "Gender", input, input);
+  return makeField("register", "Gender", element("select", { autocomplete: "off" }, ...options));
 }
 
 /**
- * @param {View} view @param {string} name @param {string} label @param {Input} input
- * @param {HTMLElement} box the input, or what it stands in
+ * The server knows the field by its label, in lower case.
+ * @param {View} view @param {string} label @param {Input} input
+ * @param {HTMLElement} [box] the input, or what it stands in
  * @param {string} [hint] @returns {Field}
  */
-function makeField(view, name, label, input, box, hint = "") {
+function makeField(view, label, input, box = input, hint = "") {
+  const name = label.toLowerCase();
   const id = `${view}-${name}`;
   const help = element("p", { class: "hint", id: `${id}-hint` }, hint);
   const fault = element("p", { class: "fault", id: `${id}-fault` });
