@@ -39,7 +39,10 @@ import { makeSheet, tableLines } from "./table.js";
 /** @template Payload @typedef {{show: (payload: Payload) => void, discard: () => void}} Shown `discard` removes its charts for good */
 /** @typedef {{section: HTMLElement, body: HTMLElement, tools: HTMLElement}} Parts */
 
-/** @template Payload @param {string} panel @param {Card<Payload>} card @returns {Shown<Payload> & {section: HTMLElement}} */
+/**
+ * @template Payload @param {string} panel its id
+ * @param {Card<Payload>} card @returns {Shown<Payload> & {section: HTMLElement}}
+ */
 export function makeCard(panel, card) {
   const title = `${panel}-${card.id}-title`;
   const hint = element("p", { class: "hint" }, typeof card.hint === "string" ? card.hint : "");

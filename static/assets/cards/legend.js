@@ -9,7 +9,8 @@ import { element, setText, showEach } from "../widgets/element.js";
 /** @param {boolean} perValue whether each value of the only series has a colour, or else each series */
 export function makeLegend(perValue) {
   const list = element("ul", { class: "legend" });
-  return { list, show: (/** @type {Figure} */ figure) => showEach(list, entries(figure, perValue), emptyEntry, showEntry) };
+  const show = (/** @type {Figure} */ figure) => showEach(list, entries(figure, perValue), emptyEntry, showEntry);
+  return { list, show };
 }
 
 /** @param {Figure} figure @param {boolean} perValue @returns {Entry[]} */

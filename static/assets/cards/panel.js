@@ -14,7 +14,7 @@ import { makeTiles } from "./tiles.js";
 /** @import { Message } from "./states.js" */
 /** @import { Tile } from "./tiles.js" */
 /**
- * What a file or folder in panels/ exports. `changed` asks for a new drawing, `clear` removes the numbers on screen at once.
+ * What a folder or file in panels/ exports. `changed` asks for a new drawing, `clear` removes the numbers at once.
  * @template Payload what it shows @template [Topic=Payload] what its topic brings
  * @typedef {(store: Store, changed: () => void, clear: () => void) => Panel<Payload, Topic>} MakePanel
  */

@@ -10,7 +10,10 @@ import { STALE_MS } from "../wire/store.js";
 /** A connected server that has sent nothing by then is in trouble. */
 const PATIENCE_MS = 10_000;
 
-/** @param {Link} link @param {Snapshot | undefined} snapshot @param {boolean} isEmpty @param {number} now @returns {State} */
+/**
+ * @param {Link} link @param {Snapshot | undefined} snapshot @param {boolean} isEmpty whether nothing was ever stored
+ * @param {number} now @returns {State}
+ */
 export function panelState(link, snapshot, isEmpty, now) {
   if (link.connection === "offline") return "offline";
   if (!snapshot) return "loading";

@@ -9,7 +9,7 @@ export const cssValue = (variable) => styles.getPropertyValue(variable).trim();
 
 export const motionReduced = () => still.matches;
 
-/** @param {() => void} act after the colours or the preference for less motion have changed @param {AbortSignal} signal */
+/** @param {() => void} act after the colours or the wish for less motion have changed @param {AbortSignal} signal */
 export function onThemeChange(act, signal) {
   for (const query of [dark, still]) query.addEventListener("change", act, { signal });
 }

@@ -12,7 +12,7 @@ import { cssValue, motionReduced } from "./theme.js";
  * @typedef {object} Tile
  * @property {string} id
  * @property {string | ((payload: Payload) => string)} label
- * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} [kind] `count` if there is none; a `clock` is in milliseconds
+ * @property {"count" | "decimal" | "percent" | "seconds" | "clock"} [kind] `count` by default; a `clock` in milliseconds
  * @property {(payload: Payload) => [value: number | null, note: string]} show the number, and a smaller fact beside it
  */
 

@@ -1,7 +1,7 @@
 /** Drawings that panels share. Each makes two things out of a card's rows: a figure, and a sentence that says the same. */
 
 import { today } from "./days.js";
-import { count, day, dayInFull, hour, shorten } from "./format.js";
+import { count, day, fullDay, hour, shorten } from "./format.js";
 import { REST, seriesColour } from "./palette.js";
 import { amount, highest, inWords, largest, number, OTHERS, sum } from "./rows.js";
 
@@ -26,7 +26,7 @@ import { amount, highest, inWords, largest, number, OTHERS, sum } from "./rows.j
  * @property {Choice} [choice] makes the values something to pick
  * @property {() => unknown} [entered] the pointer enters the chart
  */
-/** @typedef {{label: string, names: (rows: Row[]) => string[], pick: Pick}} Choice a label for the group, a name per value */
+/** @typedef {{label: string, names: (rows: Row[]) => string[], pick: Pick}} Choice a name per value */
 
 const DAYS_PER_WEEK = 7;
 const MOST_TICKS = 6;
@@ -46,18 +46,20 @@ export function perDay(value, name, ...others) {
     kind: "line",
     legend: lines.length > 1,
     figure: (rows) => ({
-      labels: rows.map(({ date }) => dayInFull(String(date)) + (date === today() ? ", so far" : "")),
+      labels: rows.map(({ date }) => fullDay(String(date)) + (date === today() ? ", so far" : "")),
       ticks: rows.map(({ date }, at) => {
         if ((rows.length - 1 - at) % daysPerTick(rows.length)) return "";
         return date === today() ? "Today" : day(String(date));
       }),
-      series: lines.map(({ value, name, colour }) => ({ name, values: rows.map((row) => number(row[value])), colours: [colour] })),
+      series: lines.map(({ value, name, colour }) => {
+        return { name, values: rows.map((row) => number(row[value])), colours: [colour] };
+      }),
       open: rows.at(-1)?.date === today(),
     }),
     summary: (rows) => {
       const [first, ...further] = lines.map((line) => {
         const peak = highest(rows, line.value);
-        return { ...line, most: `most on ${dayInFull(String(peak.date))} with ${count(number(peak[line.value]))}` };
+        return { ...line, most: `most on ${fullDay(String(peak.date))} with ${count(number(peak[line.value]))}` };
       });
       const rest = further.map((line) => ` ${line.name}: ${line.most}.`).join("");
       return `Line, ${name} per day: ${count(sum(rows, value))} in ${rows.length} days, ${first?.most}.${rest}`;
@@ -164,8 +166,8 @@ export function stackedBars(key, piece, value, name, limit) {
     figure: (rows) => {
       const names = namesOf(rows);
       // In the palette's order, all without a colour together and last.
-      const byColour = [...Map.groupBy(rows, (row) => seriesColour(String(row[piece])))].sort(([a], [b]) => a.localeCompare(b));
-      const series = byColour.map(([colour, group]) => ({
+      const byColour = [...Map.groupBy(rows, (row) => seriesColour(String(row[piece])))];
+      const series = byColour.sort(([a], [b]) => a.localeCompare(b)).map(([colour, group]) => ({
         name: colour === REST ? OTHERS : String(group[0]?.[piece]),
         values: names.map((bar) => total(group, bar)),
         colours: [colour],

@@ -17,9 +17,11 @@ function numeric(options) {
 
 export const count = numeric({ maximumFractionDigits: 0 });
 export const decimal = numeric({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
-export const bytes = numeric({ style: "unit", unit: "byte", unitDisplay: "narrow", notation: "compact", maximumFractionDigits: 1 });
+/** @type {Intl.NumberFormatOptions} */
+const COMPACT = { notation: "compact", maximumFractionDigits: 1 };
+export const bytes = numeric({ ...COMPACT, style: "unit", unit: "byte", unitDisplay: "narrow" });
 /** As on chart axes: 12K. */
-export const compact = numeric({ notation: "compact", maximumFractionDigits: 1 });
+export const compact = numeric(COMPACT);
 const share = numeric({ style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 /** @param {number | null} value 0 to 100 */
@@ -54,7 +56,7 @@ export const length = (seconds) =>
 /** @param {number | null} value 0 to 23 */
 export const hour = (value) => (value === null ? NONE : `${String(value).padStart(2, "0")}:00`);
 
-/** @param {(at: Date) => string} write @returns {(instant: string) => string} takes ISO 8601: a UTC day, or to the second */
+/** @param {(at: Date) => string} write @returns {(instant: string) => string} takes ISO 8601, perhaps only a UTC day */
 const written = (write) => (instant) => {
   const at = new Date(instant);
   return Number.isNaN(at.getTime()) ? instant || NONE : write(at);
@@ -65,11 +67,17 @@ const dated = (options) => written(new Intl.DateTimeFormat(language, { timeZone:
 
 export const day = dated({ month: "short", day: "numeric" });
 export const dayWithYear = dated({ dateStyle: "medium" });
-export const dayInFull = dated({ dateStyle: "full" });
-export const dayAndTime = dated({ month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+export const fullDay = dated({ dateStyle: "full" });
+export const dayAndTime = dated({
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
 export const weekday = dated({ weekday: "short" });
 export const month = dated({ month: "short", year: "numeric" });
-export const monthInFull = dated({ month: "long", year: "numeric" });
+export const fullMonth = dated({ month: "long", year: "numeric" });
 export const time = written((at) => at.toISOString().slice(11, 16));
 /** Always of the same width, as is `toTheMillisecond`. */
 export const toTheSecond = written((at) => at.toISOString().slice(0, 19).replace("T", " "));

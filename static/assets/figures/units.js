@@ -3,8 +3,8 @@
  * leaves out empty bins; they are filled in here.
  */
 
-import { count, day, dayAndTime, dayInFull, month, monthInFull, time, toTheMillisecond, toTheSecond } from "./format.js";
-import { amount, highest, number, sum } from "./rows.js";
+import { count, day, dayAndTime, fullDay, fullMonth, month, time, toTheMillisecond, toTheSecond } from "./format.js";
+import { highest, number, sum } from "./rows.js";
 
 /** @import { Drawing, Kind } from "./drawings.js" */
 /** @import { Row } from "./rows.js" */
@@ -91,7 +91,7 @@ export const UNITS = [
   }),
   unit("month", 24, stepsOfMonths(1), {
     brief: month,
-    full: monthInFull,
+    full: fullMonth,
     tick: (from) => {
       const number = Number(from.slice(5, 7));
       if (number === 1) return yearOf(from);
@@ -100,12 +100,12 @@ export const UNITS = [
   }),
   unit("week", 26, stepsOf(7 * DAY_MS, FIRST_MONDAY), {
     brief: (from) => `Week of ${day(from)}`,
-    full: (from) => `The week from ${dayInFull(from)}`,
+    full: (from) => `The week from ${fullDay(from)}`,
     tick: (from, back) => (back % 5 ? "" : day(from)),
   }),
   unit("day", 30, stepsOf(DAY_MS), {
     brief: day,
-    full: dayInFull,
+    full: fullDay,
     tick: (from, back) => (back % 7 ? "" : day(from)),
   }),
   HOUR,
@@ -149,7 +149,7 @@ export function binsUpTo(unit, counted, moment) {
 /**
  * A drawing of bins that begin at `from`; the last one goes on, but for units that leave out empty bins.
  * @param {Kind} kind @param {string} value @param {string} name @param {string} colour
- * @param {(row: Row | undefined) => {unit: Unit, words: string}} spanOf what its bins are, and how many there are in words
+ * @param {(row: Row | undefined) => {unit: Unit, words: string}} spanOf what its bins are, and which in words
  * @returns {Drawing}
  */
 export const perBin = (kind, value, name, colour, spanOf) => ({
@@ -168,8 +168,8 @@ export const perBin = (kind, value, name, colour, spanOf) => ({
   },
   summary(rows) {
     const { unit, words } = spanOf(rows[0]);
-    const peak = highest(rows, value);
-    const most = amount(peak, value) ? `, most at ${unit.full(String(peak.from))} with ${count(amount(peak, value))}` : "";
-    return `${kind === "line" ? "Area" : "Columns"}, ${name} per ${unit.id}: ${count(sum(rows, value))} in ${words}${most}.`;
+    const { from, [value]: most } = highest(rows, value);
+    const peak = most ? `, most at ${unit.full(String(from))} with ${count(number(most))}` : "";
+    return `${kind === "line" ? "Area" : "Columns"}, ${name} per ${unit.id}: ${count(sum(rows, value))} in ${words}${peak}.`;
   },
 });

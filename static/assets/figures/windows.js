@@ -4,7 +4,7 @@ import { weekday } from "./format.js";
 import { unitOf } from "./units.js";
 
 /** @import { Unit } from "./units.js" */
-/** @typedef {{id: "hour" | "day" | "week", label: string, words: string, unit: Unit}} Window `words`: its name in a sentence */
+/** @typedef {{id: "hour" | "day" | "week", label: string, words: string, unit: Unit}} Window `words`: in a sentence */
 
 const DAY = unitOf("day");
 

@@ -44,7 +44,7 @@ const bins = (payload) =>
 /** @param {Shown} payload */
 const inWindow = (payload) => sum(bins(payload), "events");
 
-/** The largest types, the rest, and the total; counts and shares both add up. @param {Shown} payload @returns {Row[]} */
+/** The largest types, the rest and the total: counts and shares add up. @param {Shown} payload @returns {Row[]} */
 function types(payload) {
   const total = inWindow(payload);
   if (!total) return [];

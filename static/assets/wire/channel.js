@@ -10,7 +10,7 @@ const OPEN_MS = 5_000;
 const PING_MS = 20_000;
 const PONG_MS = 5_000;
 
-/** @typedef {{opened: () => void, received: (frame: Json) => void, ended: () => void}} Listener it has `ended` exactly once */
+/** @typedef {{opened: () => void, received: (frame: Json) => void, ended: () => void}} Listener `ended` once */
 
 /** @param {Listener} listener @returns {{send: (message: Json) => void, ping: () => void}} */
 export function openChannel(listener) {

@@ -20,7 +20,8 @@ export const cookieNames = () => all().map(({ name }) => name);
 /** @param {string} name @param {Json} value @param {number} seconds until it expires */
 export function writeCookie(name, value, seconds) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `${name}=${encodeURIComponent(JSON.stringify(value))}; Max-Age=${seconds}; Path=/; SameSite=Lax${secure}`;
+  const content = encodeURIComponent(JSON.stringify(value));
+  document.cookie = `${name}=${content}; Max-Age=${seconds}; Path=/; SameSite=Lax${secure}`;
 }
 
 /** @param {string} name */

@@ -1,7 +1,7 @@
 /** All that the page knows of the server: the state of the connection, and the newest payload of every topic and query. */
 
 /** @typedef {"live" | "connecting" | "polling" | "offline"} Connection */
-/** @template [Payload=unknown] @typedef {{payload: Payload, receivedAt: number}} Snapshot when it came, by this browser's clock */
+/** @template [Payload=unknown] @typedef {{payload: Payload, receivedAt: number}} Snapshot by this browser's clock */
 /**
  * @typedef {object} Link the connection to the server
  * @property {Connection} connection

@@ -2,12 +2,12 @@
 
 import { daysAfter } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
-import { count, day, dayInFull, percentage } from "../../figures/format.js";
+import { count, day, fullDay, percentage } from "../../figures/format.js";
 import { highest, sum } from "../../figures/rows.js";
 
 /** @import { Card } from "../../cards/card.js" */
 /** @import { Tile } from "../../cards/tiles.js" */
-/** @typedef {{report: Payloads["DayReport"], series: Payloads["SpanReport"]}} Reports of the picked day, and of the days up to it */
+/** @typedef {{report: Payloads["DayReport"], series: Payloads["SpanReport"]}} Reports of a day, and of those up to it */
 /** @typedef {Payloads["PageviewsOverview"]} Topic */
 /** @typedef {Topic & Reports & {health?: Partial<Payloads["Health"]>}} Shown `health` has no checks if a proxy answered */
 
@@ -27,13 +27,13 @@ function dayBefore(payload, key) {
 }
 
 /** @param {Shown} payload */
-export const where = ({ report }) => `${report.site_id}, ${dayInFull(report.date)}`;
+export const where = ({ report }) => `${report.site_id}, ${fullDay(report.date)}`;
 
 /** @type {Card<Shown>} */
 export const days = {
   id: "days",
   title: "Views per day",
-  hint: ({ report }) => `${report.site_id}, ${DAYS} days up to ${dayInFull(report.date)}, UTC`,
+  hint: ({ report }) => `${report.site_id}, ${DAYS} days up to ${fullDay(report.date)}, UTC`,
   width: "wide",
   columns: [
     { key: "date", label: "Day (UTC)", kind: "day" },
@@ -95,12 +95,12 @@ export const tiles = [
   {
     id: "all",
     label: "All sites today",
-    show: ({ totalViews, siteCount }) => [totalViews, siteCount === 1 ? "views on 1 site" : `views on ${count(siteCount)} sites`],
+    show: ({ totalViews, siteCount: sites }) => [totalViews, sites === 1 ? "views on 1 site" : `views on ${count(sites)} sites`],
   },
 ];
 
 /** @param {Shown} payload */
 export function remark({ report }) {
   if (report.total_views || report.unique_users) return "";
-  return `No events on this day. ${report.site_id} has neither views nor users on ${dayInFull(report.date)} (UTC).`;
+  return `No events on this day. ${report.site_id} has neither views nor users on ${fullDay(report.date)} (UTC).`;
 }

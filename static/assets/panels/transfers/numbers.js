@@ -48,7 +48,7 @@ const chart = (key, { id, title, name, colour }) => ({
   }),
 });
 
-/** The present unit, beside the one before. @param {Series} key @param {string} id @param {string} name @returns {Tile<Shown>} */
+/** The present unit. @param {Series} key @param {string} id @param {string} name @returns {Tile<Shown>} */
 const current = (key, id, name) => ({
   id,
   label: (payload) => (unit(payload).steps ? `${name} this ${unit(payload).id}` : `${name} in the newest ms`),
@@ -79,7 +79,7 @@ export const tiles = [
   {
     id: "transfers",
     label: "Transfers",
-    show: ({ itemCount, transferCount }) => [transferCount, itemCount ? `${decimal(transferCount / itemCount)} per item` : ""],
+    show: ({ itemCount: items, transferCount: moves }) => [moves, items ? `${decimal(moves / items)} per item` : ""],
   },
   {
     id: "owners",

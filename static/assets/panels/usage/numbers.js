@@ -85,7 +85,11 @@ const outOf = (payload, all) => (filtered(payload) ? `of ${count(all)} in total`
 export const tiles = [
   { id: "clicks", label: "Clicks", show: (payload) => [clicks(payload), outOf(payload, payload.totalClicks)] },
   { id: "today", label: "Today", show: (payload) => [payload.today.totalClicks, "clicks by all users, UTC"] },
-  { id: "features", label: "Features used", show: (payload) => [bars(payload).length, outOf(payload, payload.featureCount)] },
+  {
+    id: "features",
+    label: "Features used",
+    show: (payload) => [bars(payload).length, outOf(payload, payload.featureCount)],
+  },
   {
     id: "top",
     label: "Most used",
