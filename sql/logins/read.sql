@@ -1,12 +1,5 @@
 -- The logins stream: reads.
 
--- name: find
-select
-    id, user_id, login_time, logout_time, session_duration_seconds,
-    ip_address, region, device_type, browser, created_at, updated_at
-from user_logins
-where id = any($1::uuid[])
-
 -- name: newest
 select
     id, user_id, login_time, logout_time, session_duration_seconds,

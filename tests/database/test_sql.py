@@ -50,7 +50,6 @@ LITERALS = {
     "throttle.forget": ["''"],
     "throttle.is_known": ["''"],
     "throttle.remember": ["''"],
-    "logins.find": ["'{}'"],
     "logins.newest": ["100"],
     "pageviews.receipt": [f"'{UUID}'"],
     "pageviews.report": ["'site-1'", "'2025-11-01'", "'2025-11-30'", "10"],
