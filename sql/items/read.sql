@@ -2,18 +2,17 @@
 
 -- The $1 newest items, or the $1 before the item $2.
 -- name: page
-with edge as (
-    select created_at, id
-    from items
-    where id = $2::uuid
-    union all
-    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-    where $2::uuid is null
-),
-page as (
+with page as (
     select id, base_item_id, created_at, owner_id, owned_since
     from items
-    where (created_at, id) < ((select created_at from edge), (select id from edge))
+    where (created_at, id) < (
+        select created_at, id
+        from items
+        where id = $2::uuid
+        union all
+        select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        where $2::uuid is null
+    )
     order by created_at desc, id desc
     limit $1::integer
 )

@@ -77,7 +77,9 @@ where id = $1
 
 -- The $1 newest owners, or the $1 before the owner $2.
 -- name: owners
-with edge as (
+select id, name, created_at
+from owners
+where (created_at, id) < (
     select created_at, id
     from owners
     where id = $2::uuid
@@ -85,15 +87,14 @@ with edge as (
     select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
     where $2::uuid is null
 )
-select id, name, created_at
-from owners
-where (created_at, id) < ((select created_at from edge), (select id from edge))
 order by created_at desc, id desc
 limit $1::integer
 
 -- The $1 newest base items, or the $1 before the base item $2.
 -- name: base_items
-with edge as (
+select id, description, created_at
+from base_items
+where (created_at, id) < (
     select created_at, id
     from base_items
     where id = $2::uuid
@@ -101,8 +102,5 @@ with edge as (
     select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
     where $2::uuid is null
 )
-select id, description, created_at
-from base_items
-where (created_at, id) < ((select created_at from edge), (select id from edge))
 order by created_at desc, id desc
 limit $1::integer

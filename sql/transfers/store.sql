@@ -193,24 +193,16 @@ join transfers as stored using (id)
 
 -- Owners and base items are added rarely, so each one notifies the servers.
 -- name: add_owner
-with fresh as (
-    insert into owners (id, name)
-    values ($1::uuid, $2::text)
-    on conflict (id) do nothing
-    returning id, name, created_at
-)
-select id, name, created_at, pg_notify('statsd', 'transfers')
-from fresh
+insert into owners (id, name)
+values ($1::uuid, $2::text)
+on conflict (id) do nothing
+returning id, name, created_at, pg_notify('statsd', 'transfers')
 
 -- name: add_base_item
-with fresh as (
-    insert into base_items (id, description)
-    values ($1::uuid, $2::text)
-    on conflict (id) do nothing
-    returning id, description, created_at
-)
-select id, description, created_at, pg_notify('statsd', 'transfers')
-from fresh
+insert into base_items (id, description)
+values ($1::uuid, $2::text)
+on conflict (id) do nothing
+returning id, description, created_at, pg_notify('statsd', 'transfers')
 
 -- Rows with well-known ids, which pages and tests refer to.
 -- name: seed
