@@ -29,22 +29,11 @@ from expired
 -- The newest 1,000 bins of stream $1 in unit $2. Bins that begin over a minute from now are left out: clocks differ by
 -- less, and a thousand bins dated in the future would hide all that happens.
 -- name: series
-select coalesce(
-    json_agg(
-        json_build_object(
-            'time', iso(bin),
-            'count', count
-        )
-        order by bin desc
-    ),
-    '[]'
-)
+select coalesce(json_agg(json_build_object('time', iso(bin), 'count', count) order by bin desc), '[]')
 from (
     select bin, count
     from bins
-    where stream = $1
-        and unit = $2
-        and bin <= now() + interval '1 minute'
+    where stream = $1 and unit = $2 and bin <= now() + interval '1 minute'
     order by bin desc
     limit 1000
 ) as newest

@@ -39,11 +39,8 @@ with waiting as (
 fresh as (
     update user_logins
     set folded = true,
-        device_type = case lower(device_type)
-            when 'desktop' then 'Desktop'
-            when 'mobile' then 'Mobile'
-            when 'tablet' then 'Tablet'
-            else device_type
+        device_type = case
+            when lower(device_type) in ('desktop', 'mobile', 'tablet') then initcap(device_type) else device_type
         end,
         session_duration_seconds = coalesce(
             session_duration_seconds,

@@ -92,20 +92,14 @@ lock table page_events in share row exclusive mode
 -- name: empty
 with days as (
     delete from page_days as total
-    where not exists (
-        select from page_pruned_days as pruned where pruned.site_id = total.site_id and pruned.day = total.day
-    )
+    where not exists (select from page_pruned_days as pruned where (site_id, day) = (total.site_id, total.day))
 ),
 paths as (
     delete from page_paths as total
-    where not exists (
-        select from page_pruned_days as pruned where pruned.site_id = total.site_id and pruned.day = total.day
-    )
+    where not exists (select from page_pruned_days as pruned where (site_id, day) = (total.site_id, total.day))
 )
 delete from page_users as total
-where not exists (
-    select from page_pruned_days as pruned where pruned.site_id = total.site_id and pruned.day = total.day
-)
+where not exists (select from page_pruned_days as pruned where (site_id, day) = (total.site_id, total.day))
 
 -- One small step of retention: deletes rows that were received before $1, and marks their days as pruned.
 -- name: prune

@@ -103,12 +103,8 @@ from fresh
 lock table feature_clicks in share row exclusive mode
 
 -- name: empty
-with bins as (
-    delete from usage_bins
-),
-days as (
-    delete from usage_days
-)
+with bins as (delete from usage_bins),
+days as (delete from usage_days)
 delete from usage_features
 
 -- Returns the stored clicks with the ids of the given ones, and whether each pair is the same click. Times may differ:

@@ -63,13 +63,7 @@ counted as (
 series as (
     select
         segment,
-        json_agg(
-            json_build_object(
-                'timestamp', iso(bin),
-                'count', coalesce(events, 0)
-            )
-            order by bin
-        ) as rows
+        json_agg(json_build_object('timestamp', iso(bin), 'count', coalesce(events, 0)) order by bin) as rows
     from windows
     cross join generate_series(began, running, step) as bin
     left join counted using (segment, bin)
@@ -94,9 +88,7 @@ tops as (
     select
         segment,
         json_agg(
-            json_build_object(
-                'type', event_type, 'count', events, 'percentage', round(100.0 * events / whole, 2)
-            )
+            json_build_object('type', event_type, 'count', events, 'percentage', round(100.0 * events / whole, 2))
             order by events desc, event_type
         ) as rows
     from largest
@@ -106,17 +98,15 @@ select json_build_object(
     'totalEvents', coalesce((select events from webhook_count), 0),
     'invalidEvents', coalesce((select sum(events) from webhook_refusals), 0),
     'eventsThisMinute', coalesce((
-        select events
-        from counted
-        where segment = 'hour' and bin = date_trunc('minute', $1::timestamptz, 'UTC')
+        select events from counted join windows using (segment) where segment = 'hour' and bin = running
     ), 0),
     'topEventTypes', coalesce((select rows from tops where segment = 'all'), '[]'),
     'eventsPerMinute', (select rows from series where segment = 'hour'),
     'segmentedData', (select json_object_agg(segment, rows order by segment) from series),
-    'segmentedTopEventTypes', json_build_object(
-        'hour', coalesce((select rows from tops where segment = 'hour'), '[]'),
-        'day', coalesce((select rows from tops where segment = 'day'), '[]'),
-        'week', coalesce((select rows from tops where segment = 'week'), '[]')
+    'segmentedTopEventTypes', (
+        select json_object_agg(segment, coalesce(rows, '[]') order by began desc)
+        from windows
+        left join tops using (segment)
     ),
     'generatedAt', iso($1)
 )

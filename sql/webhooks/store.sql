@@ -157,20 +157,14 @@ types as (
     set events = kept.events
     from kept
     where kept.event_type = total.event_type
-),
-whole as (
-    select sum(count)::bigint as events
+)
+update webhook_count
+set events = coalesce((
+    select sum(count)
     from bins
     join pruned using (bin)
     where stream = 'webhooks' and unit = 'day'
-),
-uncounted as (
-    delete from webhook_count
-    where (select events from whole) is null
-)
-update webhook_count
-set events = (select events from whole)
-where (select events from whole) is not null
+), 0)
 
 -- One small step: deletes bins by type that are older than their unit is kept. The lateral subquery is as in bins.sql.
 -- name: expire
