@@ -1,7 +1,7 @@
 """What a stream is: one value that describes a kind of event to the rest of the program.
 
-Its statements stand in `sql/<name>/`: `store.sql` has `insert`, `sweep`, `rebuild` and the `fold` they share,
-`read.sql` has `snapshot`.
+Its statements stand in `sql/<name>/`: `store.sql` has `insert` and `fold`, `read.sql` has `snapshot`. `sql/streams.sql`
+has what all streams do alike.
 """
 
 import random

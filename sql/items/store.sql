@@ -1,5 +1,7 @@
 -- The items stream: writes and upkeep. Parts as in logins/store.sql.
 
+-- table: items
+
 -- part: insert
 with fresh as (
     insert into items (id, base_item_id, created_at, folded)
@@ -7,29 +9,6 @@ with fresh as (
     from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
     on conflict (id) do nothing
     returning id, base_item_id, created_at
-)
-
--- part: sweep
-with waiting as (
-    select id
-    from items
-    where not folded
-    order by id
-    limit 10000
-    for no key update skip locked
-),
-fresh as (
-    update items
-    set folded = true
-    from waiting
-    where items.id = waiting.id
-    returning items.id, base_item_id, created_at
-)
-
--- part: rebuild
-with fresh as (
-    select id, base_item_id, created_at
-    from items
 )
 
 -- Counts by millisecond first: 5,000 new items share a few dozen, and only these are counted in all nine units.
@@ -69,9 +48,6 @@ from (
 -- name: empty
 delete from bins
 where stream = 'items'
-
--- name: lock
-lock table items in share row exclusive mode
 
 -- Of the given items, those whose ids are stored, and whether they are the same.
 -- name: known

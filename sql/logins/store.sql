@@ -2,6 +2,8 @@
 -- `fold` adds those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others
 -- return a count. `python -m statsd sql logins` prints the statements joined.
 
+-- table: user_logins
+
 -- A null login_time becomes the current time, or the logout if that is earlier: a logout may fall between the check of
 -- the request and this statement. A null duration becomes the whole seconds from login to logout.
 -- part: insert
@@ -28,15 +30,7 @@ with fresh as (
 -- Completes the rows of other programs as the program completes its own before the insert: it capitalises known device
 -- types, and computes a missing duration.
 -- part: sweep
-with waiting as (
-    select id
-    from user_logins
-    where not folded
-    order by id
-    limit 10000
-    for update skip locked
-),
-fresh as (
+, fresh as (
     update user_logins
     set folded = true,
         device_type = case
@@ -49,12 +43,6 @@ fresh as (
     from waiting
     where user_logins.id = waiting.id
     returning user_logins.*
-)
-
--- part: rebuild
-with fresh as (
-    select *
-    from user_logins
 )
 
 -- part: fold
@@ -182,9 +170,6 @@ minutes as (delete from login_minutes),
 device_users as (delete from login_device_users),
 users as (delete from login_users)
 delete from login_user_count
-
--- name: lock
-lock table user_logins in share row exclusive mode
 
 -- Returns the stored logins with the ids of the given ones, and whether each pair is the same login. A null time or
 -- duration matches any value: the client left it out, and `insert` computed it.

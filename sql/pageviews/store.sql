@@ -1,5 +1,7 @@
 -- The page views stream: writes and upkeep. Parts as in logins/store.sql.
 
+-- table: page_events
+
 -- part: insert
 with fresh as (
     insert into page_events (site_id, id, event_type, path, user_id, "timestamp", folded)
@@ -10,7 +12,7 @@ with fresh as (
     returning site_id, id, event_type, path, user_id, "timestamp"
 )
 
--- part: sweep
+-- part: waiting
 with waiting as (
     select site_id, id
     from page_events
@@ -18,8 +20,10 @@ with waiting as (
     order by site_id, id
     limit 10000
     for update skip locked
-),
-fresh as (
+)
+
+-- part: sweep
+, fresh as (
     update page_events
     set folded = true
     from waiting
@@ -84,9 +88,6 @@ paths as (
 -- part: stored
 select id
 from fresh
-
--- name: lock
-lock table page_events in share row exclusive mode
 
 -- Keeps the totals of days whose raw rows were pruned: these totals cannot be rebuilt.
 -- name: empty

@@ -1,5 +1,7 @@
 -- The transfers stream: writes and upkeep. Parts as in logins/store.sql.
 
+-- table: transfers
+
 -- A transfer with a timestamp is history, and is stored as it is. A transfer without one happens now, and is stored
 -- only if it changes the owner. Its time and its effect are decided while the item's row is locked: the time is later
 -- than that of the previous transfer, even if clocks differ, and of two concurrent transfers to the same owner only one
@@ -82,29 +84,6 @@ fresh as (
     where folded
 )
 
--- part: sweep
-with waiting as (
-    select id
-    from transfers
-    where not folded
-    order by id
-    limit 10000
-    for update skip locked
-),
-fresh as (
-    update transfers
-    set folded = true
-    from waiting
-    where transfers.id = waiting.id
-    returning transfers.id, "timestamp", owner_id, item_id
-)
-
--- part: rebuild
-with fresh as (
-    select id, "timestamp", owner_id, item_id
-    from transfers
-)
-
 -- An item's owner is that of its latest transfer; of two at the same time, the one with the greater id is the latest.
 -- PostgreSQL runs the last step first, so rows of items are locked before rows of bins, as in `insert`. Bins are
 -- counted as in items/store.sql.
@@ -176,9 +155,6 @@ set owner_id = null,
     owned_since = null,
     transfer_id = null
 where owner_id is not null
-
--- name: lock
-lock table transfers in share row exclusive mode
 
 -- Of the given transfers, those whose ids are stored, and whether they are the same. A null timestamp matches any.
 -- name: known

@@ -1,5 +1,7 @@
 -- The usage stream: writes and upkeep. Parts as in logins/store.sql.
 
+-- table: feature_clicks
+
 -- part: insert
 with fresh as (
     insert into feature_clicks (id, user_id, feature_name, "timestamp", age, gender, folded)
@@ -11,15 +13,7 @@ with fresh as (
 
 -- Completes the rows of other programs with the age and gender of their user.
 -- part: sweep
-with waiting as (
-    select id
-    from feature_clicks
-    where not folded
-    order by id
-    limit 10000
-    for update skip locked
-),
-persons as (
+, persons as (
     select clicks.id, users.age, users.gender
     from waiting
     join feature_clicks as clicks using (id)
@@ -33,12 +27,6 @@ fresh as (
     from persons
     where feature_clicks.id = persons.id
     returning feature_clicks.*
-)
-
--- part: rebuild
-with fresh as (
-    select *
-    from feature_clicks
 )
 
 -- Each click counts in four totals: of its gender and age group, of its gender, of its age group, and of all.
@@ -98,9 +86,6 @@ features as (
 -- part: stored
 select id, user_id, feature_name, "timestamp"
 from fresh
-
--- name: lock
-lock table feature_clicks in share row exclusive mode
 
 -- name: empty
 with bins as (delete from usage_bins),

@@ -2,6 +2,8 @@
 -- `received_at`. `bins` counts every event. The totals by type count only the types that are named on their day, 1,000
 -- at most, so that no read grows with the number of types.
 
+-- table: webhook_events
+
 -- part: insert
 with fresh as (
     insert into webhook_events (id, event_type, user_id, "timestamp", metadata, received_at, folded)
@@ -10,23 +12,6 @@ with fresh as (
         as given (id, event_type, user_id, "timestamp", metadata, received_at)
     on conflict (id) do nothing
     returning id, event_type, received_at
-)
-
--- part: sweep
-with waiting as (
-    select id
-    from webhook_events
-    where not folded
-    order by id
-    limit 10000
-    for update skip locked
-),
-fresh as (
-    update webhook_events
-    set folded = true
-    from waiting
-    where webhook_events.id = waiting.id
-    returning webhook_events.id, event_type, received_at
 )
 
 -- part: rebuild
@@ -121,9 +106,6 @@ counted as (
 -- part: stored
 select id
 from fresh
-
--- name: lock
-lock table webhook_events in share row exclusive mode
 
 -- Keeps the bins of pruned days, and their share in the totals over all time. Also keeps the names: they were chosen in
 -- the order in which events arrived.

@@ -118,20 +118,23 @@ def test_a_name_used_twice_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_parts_are_joined_and_are_no_statements_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "clicks").mkdir()
     (tmp_path / "clicks" / "store.sql").write_text(
-        "-- About it.\n\n-- part: insert\nA\n\n-- part: sweep\nB\n\n-- part: rebuild\nC\n\n-- What both do.\n"
-        "-- part: fold\nfold\n\n-- part: stored\nstored\n\n-- name: lock\nlock\n"
+        "-- About it.\n\n-- table: clicks\n\n-- part: insert\nA\n\n-- part: sweep\nB\n\n-- part: rebuild\nC\n\n"
+        "-- What both do.\n-- part: fold\nfold\n\n-- part: stored\nstored\n"
+    )
+    (tmp_path / "streams.sql").write_text(
+        "-- part: waiting\nfrom :table\n\n-- part: rebuild\nnot this\n\n-- part: swept\ncount\n\n"
+        "-- part: rebuilt\ncount\n\n-- name: lock\nlock :table\n"
     )
     (tmp_path / "clicks" / "read.sql").write_text("-- name: snapshot\nselect 1\n")
     monkeypatch.setattr(sql, "FOLDER", tmp_path)
-    count = "select count(*) from fresh"
     assert sql.load("clicks") == {
         "insert": "A\nfold\nstored",
-        "sweep": f"B\nfold\n{count}",
-        "rebuild": f"C\nfold\n{count}",
-        "lock": "lock",
+        "sweep": "from clicks\nB\nfold\ncount",
+        "rebuild": "C\nfold\ncount",
+        "lock": "lock clicks",
         "snapshot": "select 1",
     }
-    assert sql.text("clicks").startswith("-- insert\nA\nfold\nstored;\n\n-- sweep\nB\n")
+    assert sql.text("clicks").startswith("-- insert\nA\nfold\nstored;\n\n-- sweep\nfrom clicks\nB\n")
     assert sql.text("clicks").endswith("-- snapshot\nselect 1;\n")
     (tmp_path / "clicks" / "read.sql").write_text("-- name: fold\nselect 1\n")
     sql.load.cache_clear()
