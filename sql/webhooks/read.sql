@@ -1,20 +1,13 @@
 -- The webhooks stream: reads. All times are UTC, and all bins go by `received_at`.
 
--- A page of $4 events received from $1 on, newest first, after the last event of the previous page (received at $2,
--- with the id $3).
+-- A page of $4 events (null: all) received from $1 on, newest first, after the last event of the previous page (received
+-- at $2, with the id $3).
 -- name: page
 select id, event_type, user_id, "timestamp", metadata, received_at
 from webhook_events
 where received_at >= $1::timestamptz and (received_at, id) < ($2::timestamptz, $3::uuid)
 order by received_at desc, id desc
 limit $4::integer
-
--- All events received from $1 on, newest first, for a cursor.
--- name: export
-select id, event_type, user_id, "timestamp", metadata, received_at
-from webhook_events
-where received_at >= $1::timestamptz
-order by received_at desc, id desc
 
 -- The window $1 (hour, day or week) that began at $2: its total, and the counts of its 1,000 largest types.
 -- name: statistics

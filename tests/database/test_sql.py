@@ -54,7 +54,6 @@ LITERALS = {
     "pageviews.receipt": [f"'{UUID}'"],
     "pageviews.report": ["'site-1'", "'2025-11-01'", "'2025-11-30'", "10"],
     "webhooks.page": ["(now() - interval '1 hour')", "now()", "'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "101"],
-    "webhooks.export": ["(now() - interval '1 hour')"],
     "webhooks.statistics": ["'week'", "(now() - interval '6 days')"],
     "webhooks.prune": ["now() - interval '400 days'"],
     "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],

@@ -20,7 +20,7 @@ from statsd.database.pool import connect
 from statsd.ingest import aggregate
 from statsd.streams.webhooks import export
 from statsd.streams.webhooks.export import EXPORTS
-from statsd.streams.webhooks.read import QUERIES
+from statsd.streams.webhooks.read import END, QUERIES
 
 HEADER = ["Event Type", "User ID", "Timestamp", "Metadata", "Received At"]
 EVENT = {"eventType": "page_view", "userId": "1", "timestamp": "2024-01-01T12:00:00Z"}
@@ -143,7 +143,8 @@ async def test_long_rows_are_read_a_few_at_a_time(pool: Any, database_url: str) 
     await fill(pool, 300)
     connection = await connect(database_url)
     sizes = []
-    async with aclosing(export._steps(connection, QUERIES["export"], [datetime(2020, 1, 1, tzinfo=UTC)])) as steps:
+    arguments = (datetime(2020, 1, 1, tzinfo=UTC), *END, None)
+    async with aclosing(export._steps(connection, QUERIES["page"], arguments)) as steps:
         async for rows in steps:
             sizes.append((len(rows), sum(len(row["metadata"]) for row in rows)))
         prepared = await connection.fetchval("select count(*) from pg_prepared_statements where not from_sql")

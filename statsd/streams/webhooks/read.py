@@ -176,7 +176,7 @@ async def _export(
     disposition = f'attachment; filename="events-{name}-{now.date()}.{kind}"'
     headers = {"Content-Type": media, "Content-Disposition": disposition}
     return await request.app[EXPORTS].send(
-        request, headers, file(name, now), QUERIES["export"], windows.start(name, now)
+        request, headers, file(name, now), QUERIES["page"], windows.start(name, now), *END, None
     )
 
 
