@@ -17,6 +17,7 @@ CONNECT_SECONDS = 3.0
 COMMAND_SECONDS = 10.0  # the client ends a statement after this time
 PATIENCE_SECONDS = 3.0  # a reader waits this long before the answer is "database away"
 AWAY_SECONDS = 0.75  # the same for an event: then it goes to the spool
+SECONDS_PER_ROW = 0.0002  # more for each row of a batch: 5,000 rows on a slow disk are no outage
 POOL_SIZE = 10
 ATTEMPTS = 5  # for a transaction that conflicts with another
 

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.database import sql
-from statsd.database.pool import POOL, ask
+from statsd.database.pool import PATIENCE_SECONDS, POOL, SECONDS_PER_ROW, ask
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
@@ -120,7 +120,8 @@ async def _known(request: web.Request, stream: Stream, rows: Sequence[Row]) -> l
     if not request.app[OUTAGE].away:
         columns = [list(column) for column in zip(*rows, strict=True)]
         try:
-            matches = await ask("the event", request.app[POOL].fetch(sql.load(stream.name)["known"], *columns))
+            query = request.app[POOL].fetch(sql.load(stream.name)["known"], *columns)
+            matches = await ask("the event", query, PATIENCE_SECONDS + SECONDS_PER_ROW * len(rows))
         except DatabaseAway:
             if not request.app[OUTAGE].away:
                 raise

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import AWAY_SECONDS, Pool, again, in_time, is_bad_data, is_late
+from statsd.database.pool import AWAY_SECONDS, SECONDS_PER_ROW, Pool, again, in_time, is_bad_data, is_late
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest.dead_letters import keep_dead, reason
 from statsd.ingest.outage import Outage
@@ -29,7 +29,6 @@ from statsd.stream import Row, Stream
 BATCH_ROWS = 5_000
 QUEUE_ROWS = 20_000  # bounds the memory; two of the largest arrays fit
 COMMIT_SECONDS = 5.0  # timeout of the statement
-AWAY_SECONDS_PER_ROW = 0.0002  # 5,000 rows get a second more: a slow disk is no outage
 MOST_LATE = 2  # statements of a stream past their patience, such as behind a lock; each occupies a connection
 
 T = TypeVar("T")
@@ -127,7 +126,7 @@ class Writer:
             return await self._spool(rows, self._outage)
         execution = self._execute(rows)
         if self._outage is not None:  # a late statement may still commit: the replay skips known ids
-            execution = in_time(execution, AWAY_SECONDS + AWAY_SECONDS_PER_ROW * len(rows), self._statements)
+            execution = in_time(execution, AWAY_SECONDS + SECONDS_PER_ROW * len(rows), self._statements)
         try:
             stored = await execution
         except Exception as error:
