@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.accounts.tokens import INVALID, SECONDS, Claims, Tokens
-from statsd.accounts.users import User
+from statsd.accounts.users import Person, User
 from statsd.errors import BadRequest, Unauthenticated
 from statsd.settings import SETTINGS
 from statsd.web.answers import PlainError
@@ -35,15 +35,6 @@ GUARDS = (
 ANSWERS = {401: Answer("no valid token", PlainError, headers={"WWW-Authenticate": "always `Bearer`"})}
 """The answers of every operation with these guards."""
 AS_IN_URI_COMPONENTS = "!'()*"  # encodeURIComponent leaves these as they are, quote() does not
-
-
-class Person(msgspec.Struct):
-    """A user, as clients see it."""
-
-    id: int
-    username: str
-    age: int
-    gender: str
 
 
 def person(user: User) -> Person:

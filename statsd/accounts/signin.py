@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.accounts import session
-from statsd.accounts.users import ACCOUNTS, Registration, User, registration
+from statsd.accounts.users import ACCOUNTS, Person, Registration, User, registration
 from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.web.addresses import client_address
 from statsd.web.answers import PlainError, json_response, refusal
@@ -30,7 +30,7 @@ class Credentials(msgspec.Struct, frozen=True):
 class Session(msgspec.Struct):
     """The user, and the token of the session: send it as `Authorization: Bearer …`, or keep the cookie."""
 
-    user: session.Person
+    user: Person
     token: str
 
 

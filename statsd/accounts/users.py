@@ -7,7 +7,6 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -35,19 +34,22 @@ TAKEN = "Username already exists"
 QUERIES = sql.load("accounts")
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """An account without its password."""
+class Person(msgspec.Struct, frozen=True):
+    """A user, as clients see it."""
 
     id: int
     username: str
     age: int
     gender: str
+
+
+class User(Person, frozen=True):
+    """An account without its password."""
+
     token_version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True):
     """What a new account is made of."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=USERNAME_CHARACTERS, pattern=PRINTABLE)]
@@ -154,7 +156,7 @@ class Accounts:
         if self._passwords.is_outdated(hashed):
             new_hash = await self._passwords.hash(password)
             await ask("accounts", self._pool.execute(QUERIES["rehash"], row["id"], hashed, new_hash))
-        return User(*(row[name] for name in User.__slots__))
+        return User(*(row[name] for name in User.__struct_fields__))
 
     async def _find(self, key: str) -> asyncpg.Record | None:
         return await ask("accounts", self._pool.fetchrow(QUERIES["find"], key))

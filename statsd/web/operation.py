@@ -89,7 +89,7 @@ class Operation:
     detailed: bool = False
     """Whether a Refusal has `details`, with the message, in every case."""
     body: type[Any] | None = None
-    """The struct or dataclass in the body."""
+    """The struct in the body."""
     plain: bool = True
     """Whether a body sent as text or without a type is read as JSON, too, as beacons send it."""
     batch: bool = False
