@@ -11,7 +11,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from statsd.errors import BadRequest
-from statsd.web.times import calendar_day
 
 BATCH_BYTES = 8 << 20  # of a batch, decompressed
 BODY_SECONDS = 10.0
@@ -54,9 +53,14 @@ def day(parameters: Mapping[str, str], name: str, default: date) -> date:
     if name not in parameters:
         return default
     try:
-        return calendar_day(parameters[name])
-    except ValueError as fault:
-        raise BadRequest(400, f"{name} {fault}") from None
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", parameters[name], re.ASCII):
+            raise ValueError
+        day = date.fromisoformat(parameters[name])
+    except ValueError:
+        raise BadRequest(400, f"{name} must be in YYYY-MM-DD format") from None
+    if not 1970 <= day.year < 2100:
+        raise BadRequest(400, f"{name} must be a day from 1970 to 2099")
+    return day
 
 
 def media_type(request: web.Request) -> str | None:

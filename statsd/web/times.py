@@ -1,9 +1,9 @@
-"""Instants and days: one grammar to read them, one format to write them, always UTC."""
+"""Instants: one grammar to read them, one format to write them, always UTC."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_INSTANT = datetime(2100, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
@@ -28,19 +28,6 @@ def instant(text: str) -> datetime:
     if abs(when.utcoffset() or timedelta()) > timedelta(hours=14):
         raise ValueError("no such offset")
     return utc(when + timedelta(seconds=_LEAP in text))  # the leap second becomes 00:00:00
-
-
-def calendar_day(text: str) -> date:
-    """Return the day of a text YYYY-MM-DD. Raises ValueError with what it must be."""
-    try:
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            raise ValueError
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("must be in YYYY-MM-DD format") from None
-    if not 1970 <= day.year < 2100:
-        raise ValueError("must be a day from 1970 to 2099")
-    return day
 
 
 def utc(when: datetime) -> datetime:
