@@ -58,12 +58,9 @@ def _row(login: Login, key: str | None, index: int | None) -> Row:
 
 
 def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
-    rejected = [
-        Rejected(index, verdict.error.faults)
-        for index, verdict in enumerate(verdicts)
-        if isinstance(verdict.error, InvalidEvent)
-    ]
-    if rejected and len(rejected) == len(verdicts):
+    faults = [verdict.error.faults if isinstance(verdict.error, InvalidEvent) else () for verdict in verdicts]
+    if faults and all(faults):
+        rejected = [Rejected(index, details) for index, details in enumerate(faults)]
         return json_response(InvalidPayload("Invalid payload", rejected=rejected), 400)
     status = 202 if any(verdict.state == "spooled" for verdict in verdicts) else 201
     return json_response([_body(verdict) for verdict in verdicts], status)

@@ -109,12 +109,9 @@ async def _steps(
         cursor = await (await connection.prepare(query, name="")).cursor(*arguments)
         while rows := await cursor.fetch(number, timeout=COMMAND_SECONDS):
             yield rows
-            number = max(1, min(STEP_ROWS, STEP_CHARACTERS // _longest(rows)))
-
-
-def _longest(rows: Rows) -> int:
-    """Return the length of the longest text in the rows; no other value of an event is long."""
-    return max([len(value) for row in rows for value in row.values() if type(value) is str], default=1) or 1
+            # No other value of an event is long but a text.
+            longest = max([len(value) for row in rows for value in row.values() if type(value) is str], default=0)
+            number = max(1, min(STEP_ROWS, STEP_CHARACTERS // max(1, longest)))
 
 
 async def _encoded(file: File, rows: Rows, steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
