@@ -4,8 +4,6 @@ A hash takes 19 MiB and tens of milliseconds on purpose. So the work is bounded:
 waiting, and 503 for the others.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys

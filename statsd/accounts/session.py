@@ -4,8 +4,6 @@ The header wins over the cookie, because only the client itself can set it. Brow
 from pages of other sites; such a request is refused if it may change anything.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

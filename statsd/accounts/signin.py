@@ -1,7 +1,5 @@
 """Register, log in, log out."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -9,18 +9,14 @@ for long:
 - A refused attempt does not lengthen a delay.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import asyncpg
-
 from statsd.database import sql
-from statsd.database.pool import again, ask
+from statsd.database.pool import Pool, again, ask
 from statsd.errors import TooManyAttempts
 from statsd.settings import Network
 from statsd.web.addresses import client_network, is_within
@@ -50,7 +46,7 @@ def _subject(*parts: str) -> bytes:
 class Throttle:
     """Counts attempts. Those from `exempt` networks are not counted."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], exempt: Sequence[Network] = ()) -> None:
+    def __init__(self, pool: Pool, exempt: Sequence[Network] = ()) -> None:
         self._pool = pool
         self._exempt = exempt
         self._slots = asyncio.Semaphore(MOST_QUERIES)

@@ -3,8 +3,6 @@
 A token is accepted only if its algorithm, type, issuer, audience, lifetime and claims are those we write (RFC 8725).
 """
 
-from __future__ import annotations
-
 import os
 import re
 import time

@@ -1,7 +1,5 @@
 """Accounts: register, log in, find the user of a token."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import OrderedDict
@@ -20,7 +18,7 @@ from statsd.accounts.passwords import Passwords
 from statsd.accounts.throttle import Throttle
 from statsd.accounts.tokens import INVALID, Claims
 from statsd.database import sql
-from statsd.database.pool import AWAY_SECONDS, PATIENCE_SECONDS, ask
+from statsd.database.pool import AWAY_SECONDS, PATIENCE_SECONDS, Pool, ask
 from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Overloaded, Unauthenticated
 from statsd.settings import Network
 from statsd.web.addresses import client_network
@@ -99,7 +97,7 @@ class Accounts:
     Every method raises DatabaseAway if the database does not answer.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], passwords: Passwords, throttle: Throttle) -> None:
+    def __init__(self, pool: Pool, passwords: Passwords, throttle: Throttle) -> None:
         self._pool = pool
         self._passwords = passwords
         self._throttle = throttle
@@ -221,7 +219,7 @@ class Accounts:
 
 
 @asynccontextmanager
-async def open_accounts(pool: asyncpg.Pool[asyncpg.Record], exempt: Sequence[Network] = ()) -> AsyncIterator[Accounts]:
+async def open_accounts(pool: Pool, exempt: Sequence[Network] = ()) -> AsyncIterator[Accounts]:
     """Yield the accounts; their threads end with the block. Logins from `exempt` networks are not throttled."""
     with closing(Passwords()) as passwords:
         yield Accounts(pool, passwords, Throttle(pool, exempt))

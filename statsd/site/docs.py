@@ -1,7 +1,5 @@
 """The OpenAPI 3.1 document, made at the start from the routes, the docstrings and the declarations of the handlers."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import sys

@@ -1,7 +1,5 @@
 """The path `/`: the page for browsers, the index of the API for programs, and the webhooks' WebSocket."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 

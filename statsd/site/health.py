@@ -1,21 +1,18 @@
 """Probes and metrics for operators: /health, /livez, /readyz, /metrics."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Literal
 
-import asyncpg
 import msgspec
 import prometheus_client
 from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import POOL, ask
+from statsd.database.pool import POOL, Pool, ask
 from statsd.ingest.outage import OUTAGE
 from statsd.web.answers import Instant, json_response
 from statsd.web.operation import Answer, Operation
@@ -45,7 +42,7 @@ class State:
 STATE: web.AppKey[State] = web.AppKey("state")
 
 
-async def _check_database(pool: asyncpg.Pool[asyncpg.Record]) -> Mapping[str, str] | None:
+async def _check_database(pool: Pool) -> Mapping[str, str] | None:
     """Return the settings that decide on durability, or None if PostgreSQL does not answer."""
     query = "select name, setting from pg_settings where name = any($1)"
     try:
@@ -135,7 +132,7 @@ async def health(request: web.Request) -> web.Response:
     return json_response(body, 200 if healthy else 503)
 
 
-async def _dead_letters(pool: asyncpg.Pool[asyncpg.Record]) -> int | None:
+async def _dead_letters(pool: Pool) -> int | None:
     try:
         query = pool.fetchval(sql.load("dead_letters")["number"])
         number: int = await ask("dead letters", query, CHECK_SECONDS)

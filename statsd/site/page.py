@@ -1,7 +1,5 @@
 """The files of the dashboard and of the documentation."""
 
-from __future__ import annotations
-
 from aiohttp import web
 
 from statsd import HOME

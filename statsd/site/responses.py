@@ -1,7 +1,5 @@
 """The responses of an operation: those that it declares, and those that follow from its kind."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

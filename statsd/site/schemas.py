@@ -1,7 +1,5 @@
 """JSON Schemas of the types that handlers declare. Every struct is a component of the OpenAPI document."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from types import UnionType
 from typing import Any, get_args, get_origin

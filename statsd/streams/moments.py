@@ -1,7 +1,5 @@
 """Realistic times of events, for the samples of every stream."""
 
-from __future__ import annotations
-
 import random
 from datetime import UTC, datetime, timedelta
 

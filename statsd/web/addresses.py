@@ -1,7 +1,5 @@
 """Addresses: which client and which network a request comes from, and which hosts are this machine."""
 
-from __future__ import annotations
-
 import ipaddress
 import logging
 import re

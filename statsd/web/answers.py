@@ -1,12 +1,10 @@
 """Answers: structs as compact JSON, and one error body that all contracts understand."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import asyncpg
 import msgspec
@@ -59,7 +57,7 @@ class InvalidPayload(msgspec.Struct, frozen=True):
     rejected: Sequence[Rejected] | UnsetType = UNSET
 
     @classmethod
-    def of(cls, error: InvalidEvent) -> InvalidPayload:
+    def of(cls, error: InvalidEvent) -> Self:
         return cls("Invalid payload", error.faults)
 
 
@@ -69,7 +67,7 @@ class PlainError(msgspec.Struct, frozen=True):
     error: str
 
     @classmethod
-    def of(cls, error: InvalidEvent) -> PlainError:
+    def of(cls, error: InvalidEvent) -> Self:
         return cls(str(error))
 
 

@@ -1,7 +1,5 @@
 """Reading a request: its parameters, its body, and the media types it accepts."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Collection, Mapping

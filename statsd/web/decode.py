@@ -3,8 +3,6 @@
 A fault names the field and says what would be right. It never repeats the client's value.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """From errors to responses: the one table from error class to status and body."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable

@@ -11,8 +11,6 @@ declaration is not in the document. site/docs.py adds the answers that every ope
 for a body that is too large. An answer that is declared as a sentence has no body below 400, and a Refusal from 400 on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar

@@ -4,8 +4,6 @@ A route declares its origins above its handler: `@Operation(origins="any")`. If 
 preflight, or a method the path does not have), another route of the path decides.
 """
 
-from __future__ import annotations
-
 import re
 from urllib.parse import urlsplit
 

@@ -1,7 +1,5 @@
 """Instants: one grammar to read them, one format to write them, always UTC."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """A login: what a client sends, and the row it becomes."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Ingest of logins: `POST /logins`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from aiohttp import web

@@ -1,7 +1,5 @@
 """Reads of logins: the newest rows, and the statistics."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

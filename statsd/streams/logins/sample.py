@@ -1,7 +1,5 @@
 """Realistic logins, for the generator."""
 
-from __future__ import annotations
-
 import random
 from datetime import UTC, datetime, timedelta
 

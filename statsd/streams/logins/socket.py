@@ -1,7 +1,5 @@
 """`/ws`: live statistics over a WebSocket. Until a client subscribes to topics, it gets those of the logins."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Literal
 

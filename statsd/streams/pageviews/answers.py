@@ -1,7 +1,5 @@
 """The bodies of answers about page views, and their examples in the OpenAPI document."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Literal
 from uuid import UUID

@@ -1,7 +1,5 @@
 """A page event: what a site sends, and the row it becomes."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Reads of page views: the state of an event, the report of a site, the overview."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta

@@ -1,7 +1,5 @@
 """Realistic page views, for the generator."""
 
-from __future__ import annotations
-
 import random
 
 from statsd.streams.moments import moment

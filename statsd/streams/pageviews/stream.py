@@ -1,7 +1,5 @@
 """The stream of page events."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """The bodies of answers about items, owners and transfers, with examples from the rows of `seed --transfers`."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import msgspec

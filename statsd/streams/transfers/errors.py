@@ -1,7 +1,5 @@
 """The errors of this contract: one for each constraint of the tables."""
 
-from __future__ import annotations
-
 from statsd.errors import BadRequest, InvalidEvent, StatsError
 
 NO_SUCH_ITEM = "there is no such item"

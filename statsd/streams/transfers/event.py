@@ -1,7 +1,5 @@
 """Items and transfers as events: their fields, their rows, and the bodies of requests."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID

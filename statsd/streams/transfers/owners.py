@@ -1,7 +1,5 @@
 """Adding owners and base items."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import msgspec

@@ -1,7 +1,5 @@
 """Creating and transferring items."""
 
-from __future__ import annotations
-
 from aiohttp import web
 
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent

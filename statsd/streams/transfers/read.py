@@ -1,7 +1,5 @@
 """Reading items, their owners and their history; owners and base items; the overview."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Annotated

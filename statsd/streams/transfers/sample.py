@@ -1,7 +1,5 @@
 """Realistic items and transfers, for the generator."""
 
-from __future__ import annotations
-
 import random
 from collections import deque
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The numbers of created items and of transfers per unit of time, as server-sent events."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -87,7 +85,7 @@ async def _statistics(request: web.Request, topic: str) -> web.StreamResponse:
     return await sse.respond(request, f"{topic}/{unit}", sse.event if bins == ALL_BINS else bins)
 
 
-def _slice(query: Mapping[str, str]) -> Slice:
+def _slice(query: Mapping[str, str]) -> "Slice":
     most = limit(query, MOST_BINS, MOST_BINS)
     if "since" not in query:
         return Slice(most)

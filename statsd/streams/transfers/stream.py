@@ -1,7 +1,5 @@
 """Items and their transfers, as two streams."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from uuid import UUID
 

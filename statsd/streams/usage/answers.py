@@ -1,7 +1,5 @@
 """The bodies of answers about clicks, and their examples in the OpenAPI document."""
 
-from __future__ import annotations
-
 from datetime import date
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """The limit on the number of features: each one takes a row in every total, and any user can name a new one."""
 
-from __future__ import annotations
-
 from aiohttp import web
 
 from statsd.database import sql

@@ -1,7 +1,5 @@
 """Ingest of the clicks of users who are logged in: `POST /track`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial

@@ -1,7 +1,5 @@
 """Reads of clicks: the charts with their filters, and the overview."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import date

@@ -1,7 +1,5 @@
 """The stream of clicks."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from uuid import UUID
 

@@ -1,8 +1,6 @@
 """The bodies of answers about webhook events, with examples for the OpenAPI document."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -102,7 +100,7 @@ class Fault(msgspec.Struct):
     type: str
 
     @classmethod
-    def of(cls, field: str, kind: str, must: str) -> Fault:
+    def of(cls, field: str, kind: str, must: str) -> Self:
         """Return a fault from a field (empty: the whole event), the kind of fault, and what the field must be."""
         return cls([field] if field else [], field, f"{field} {must}".lstrip(), kind)
 
@@ -139,7 +137,7 @@ class InvalidWebhook(msgspec.Struct):
     errors: list[Fault]
 
     @classmethod
-    def of(cls, error: InvalidEvent) -> InvalidWebhook:
+    def of(cls, error: InvalidEvent) -> Self:
         return cls(False, "Validation failed", faults_of(error))
 
 

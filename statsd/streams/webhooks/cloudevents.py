@@ -7,8 +7,6 @@ The userId is the first valid one of: the data's `userId`, the extension attribu
 (cut to the longest userId). Faults name the attributes of the CloudEvent, not the fields of the webhook event.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable, Mapping

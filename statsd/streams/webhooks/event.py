@@ -1,7 +1,5 @@
 """A webhook event: its fields, its faults as the contract words them, and its row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial

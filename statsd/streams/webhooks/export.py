@@ -3,8 +3,6 @@
 Memory does not grow with the file. A file that cannot be finished is cut off, so that it does not look complete.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import socket
@@ -16,7 +14,7 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 
-from statsd.database.pool import COMMAND_SECONDS, connect, reaching
+from statsd.database.pool import COMMAND_SECONDS, Connection, connect, reaching
 from statsd.errors import Overloaded
 
 STEP_ROWS = 256  # of one step, at most: encoding them blocks the event loop for about a millisecond
@@ -100,9 +98,7 @@ async def _write(request: web.Request, response: web.StreamResponse, parts: Asyn
             request.transport.abort()
 
 
-async def _steps(
-    connection: asyncpg.Connection[asyncpg.Record], query: str, arguments: Sequence[Any]
-) -> AsyncGenerator[Rows]:
+async def _steps(connection: Connection, query: str, arguments: Sequence[Any]) -> AsyncGenerator[Rows]:
     number = FIRST_ROWS
     async with connection.transaction(readonly=True):
         # Without a name: behind a pooler in transaction mode, a named statement would outlive the transaction.

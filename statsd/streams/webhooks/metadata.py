@@ -1,7 +1,5 @@
 """The limits of an event's metadata: bytes, levels and values."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`POST /webhook`: receive events in any of the forms that services send."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 

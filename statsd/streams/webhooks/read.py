@@ -1,7 +1,5 @@
 """Reading webhook events: the pages, the statistics and the export of a window, and the overview."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress

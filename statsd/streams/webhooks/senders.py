@@ -5,8 +5,6 @@ Signatures follow the Standard Webhooks specification (symmetric scheme `v1`): t
 and after its timestamp. To replace a secret, both the old and the new one may be configured for a while.
 """
 
-from __future__ import annotations
-
 import base64
 import hmac
 import re

@@ -1,7 +1,5 @@
 """Webhook events over a WebSocket: a frame `{"stats":…}` at once, and after every change."""
 
-from __future__ import annotations
-
 import msgspec
 from aiohttp import web
 

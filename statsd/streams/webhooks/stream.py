@@ -1,7 +1,5 @@
 """Webhook events as a stream."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from uuid import UUID
 

@@ -4,8 +4,6 @@ A window is exactly its bins: the current minute and the 59 before it, the curre
 current day and the 6 before it. So its list, statistics, exports and chart agree.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 NAMES = ("hour", "day", "week")
