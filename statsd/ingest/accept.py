@@ -27,6 +27,8 @@ EVENT_ID = msgspec.Meta(
 )
 """The rule of `event_id`, the key that an event brings in its body."""
 REUSED = "was used with another event: use a new one for a new event"
+STATUSES = {"stored": 201, "known": 200, "spooled": 202}
+"""The status of an answer with the row of an event, by the state of its verdict."""
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)

@@ -16,7 +16,12 @@ def new_id() -> UUID:
     return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | (0x7 << 76) | (0x2 << 62))
 
 
-def id_of_key(stream: str, key: str) -> UUID:
-    """Return the UUIDv5 (RFC 9562 §5.5) of an idempotency key in a stream: a repeat gets the id of the first event."""
+def id_of(stream: str, key: str | None) -> UUID:
+    """Return the UUIDv5 (RFC 9562 §5.5) of an idempotency key, or a new id without one.
+
+    A repeat under a key of the stream gets the id of the first event.
+    """
+    if not key:
+        return new_id()
     # A key from a header may have surrogate escapes, which UTF-8 cannot encode.
     return uuid5(KEYS, f"{stream}\n{key}".encode("utf-8", "backslashreplace").decode())

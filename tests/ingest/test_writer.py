@@ -202,8 +202,8 @@ def test_ids_are_version_7_and_ordered_by_time() -> None:
 
 
 def test_key_means_one_id_in_its_stream_and_another_elsewhere() -> None:
-    assert ids.id_of_key("logins", "a") == ids.id_of_key("logins", "a")
-    assert len({ids.id_of_key(s, k) for s in ("logins", "webhooks") for k in ("a", "b")}) == 4
+    assert ids.id_of("logins", "a") == ids.id_of("logins", "a")
+    assert len({ids.id_of(s, k) for s in ("logins", "webhooks") for k in ("a", "b")}) == 4
 
 
 async def test_log_has_one_line_a_second_with_counts(

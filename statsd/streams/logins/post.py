@@ -6,7 +6,7 @@ from aiohttp import web
 
 from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of_key, new_id
+from statsd.ingest.ids import id_of
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
 from statsd.streams.logins.answers import EXAMPLE, STORED, StoredLogin
@@ -15,7 +15,6 @@ from statsd.streams.logins.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, json_response, struct_of
 from statsd.web.operation import Answer, Operation
 
-STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 MANY = list[StoredLogin | InvalidPayload]
 
 
@@ -47,12 +46,12 @@ async def post_logins(request: web.Request) -> web.Response:
         return _answer_many(verdict)
     if verdict.state == "known" and not verdict.record:
         raise DatabaseAway("the login cannot be read back now: try again")
-    return json_response(_body(verdict), STATUSES[verdict.state])
+    return json_response(_body(verdict), accept.STATUSES[verdict.state])
 
 
 def _row(login: Login, key: str | None, index: int | None) -> Row:
     """Return the row of a login. A key counts only for a single login, not in a batch."""
-    return row(login, id_of_key(STREAM.name, key) if key and index is None else new_id())
+    return row(login, id_of(STREAM.name, key if index is None else None))
 
 
 def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of_key, new_id
+from statsd.ingest.ids import id_of
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
 from statsd.streams.pageviews.answers import BATCH_ACCEPTED, EVENT_ACCEPTED, EXAMPLE, ID, AcceptedBatch, AcceptedEvent
@@ -57,7 +57,7 @@ def _row(event: PageEvent, key: str | None, index: int | None) -> Row:
         raise BadRequest(400, "Idempotency-Key: names a single event; in a batch, each event may have an event_id")
     if not key and event.event_id:
         key = f"{event.site_id}\n{event.event_id}"
-    return row(event, id_of_key(STREAM.name, key) if key else new_id())
+    return row(event, id_of(STREAM.name, key))
 
 
 def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:

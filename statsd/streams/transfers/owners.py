@@ -9,7 +9,7 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask
 from statsd.errors import DatabaseAway, KeyReused
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of_key, new_id
+from statsd.ingest.ids import id_of
 from statsd.streams.transfers.answers import ADA, BIKE, BaseItem, Owner
 from statsd.streams.transfers.event import NEW_BASE_ITEM, NEW_OWNER, NewBaseItem, NewOwner
 from statsd.web.answers import json_response, struct_of
@@ -51,7 +51,7 @@ async def post_owner(request: web.Request) -> web.Response:
 
 async def _add(request: web.Request, kind: type[S], name: str, column: str, value: str | None) -> web.Response:
     key = accept.idempotency_key(request)
-    id = id_of_key(name, key) if key else new_id()
+    id = id_of(name, key)
     pool = request.app[POOL]
     subject = f"the {name.replace('_', ' ')}"
     added = await ask(subject, pool.fetchrow(QUERIES[f"add_{name}"], id, value))

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of_key, new_id
+from statsd.ingest.ids import id_of
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
@@ -15,7 +15,6 @@ from statsd.streams.transfers.stream import ITEMS, TRANSFERS
 from statsd.web.answers import json_response, struct_of
 from statsd.web.operation import Answer, Operation
 
-STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 AT_ITEM = {"Location": "the address of the item"}
 
 
@@ -47,11 +46,11 @@ async def post_item(request: web.Request) -> web.Response:
         raise DatabaseAway("the item cannot be read back now: try again")
     record = verdict.record or ITEMS.named(verdict.row)
     item = struct_of(answers.CreatedItem, record)
-    return json_response(item, STATUSES[verdict.state], {"Location": f"/items/{item.id}"})
+    return json_response(item, accept.STATUSES[verdict.state], {"Location": f"/items/{item.id}"})
 
 
 def _item_row(item: event.NewItem, key: str | None, _: int | None) -> Row:
-    return event.item_row(event.Item(base_item_id=item.base_item_id), id_of_key(ITEMS.name, key) if key else new_id())
+    return event.item_row(event.Item(base_item_id=item.base_item_id), id_of(ITEMS.name, key))
 
 
 @Operation(
@@ -126,4 +125,4 @@ class _TransferDecoder:
 
 
 def _transfer_row(transfer: event.Transfer, key: str | None, _: int | None) -> Row:
-    return event.transfer_row(transfer, id_of_key(TRANSFERS.name, key) if key else new_id())
+    return event.transfer_row(transfer, id_of(TRANSFERS.name, key))

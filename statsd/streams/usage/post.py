@@ -10,7 +10,7 @@ from statsd.accounts import session
 from statsd.accounts.users import ACCOUNTS, User
 from statsd.errors import BadRequest, KeyReused
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of_key, new_id
+from statsd.ingest.ids import id_of
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
 from statsd.streams.usage.answers import CLICK, EXAMPLE, RefusedClicks, StoredClick
@@ -20,7 +20,6 @@ from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import PlainError, Refusal, json_response, struct_of
 from statsd.web.operation import Answer, Operation
 
-STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 MANY = list[StoredClick | PlainError]
 
 
@@ -57,7 +56,7 @@ async def post_track(request: web.Request) -> web.Response:
     verdict = await accept.events(request, STREAM, DECODER, partial(_row, user), admit=partial(admit, request))
     if isinstance(verdict, list):
         return _answer_many(verdict)
-    return json_response(_body(verdict), STATUSES[verdict.state])
+    return json_response(_body(verdict), accept.STATUSES[verdict.state])
 
 
 def _row(user: User, sent: NewClick, key: str | None, index: int | None) -> Row:
@@ -68,7 +67,7 @@ def _row(user: User, sent: NewClick, key: str | None, index: int | None) -> Row:
     when = now.replace(microsecond=now.microsecond // 1000 * 1000)  # answers show milliseconds
     click = Click(user_id=user.id, feature_name=sent.name, timestamp=when, age=user.age, gender=user.gender)
     key = key or sent.event_id
-    return row(click, id_of_key(STREAM.name, f"{user.id}\n{key}") if key else new_id())
+    return row(click, id_of(STREAM.name, key and f"{user.id}\n{key}"))
 
 
 def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from statsd.errors import InvalidEvent, KeyReused, StatsError
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of_key, new_id
+from statsd.ingest.ids import id_of
 from statsd.ingest.refusals import REFUSALS
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row
@@ -100,13 +100,11 @@ class Delivery:
         """Return the row of an event. Its id follows from its own key, or from the delivery's key and its index."""
         key = self._key or key
         if keyed.key and not self._signed_id:
-            id = id_of_key(STREAM.name, f"cloudevent\n{keyed.key}")
+            key = f"cloudevent\n{keyed.key}"
         elif key:
             # An event alone has the id of the first event of a batch: sent again as an array of one, it is a repeat.
-            id = id_of_key(STREAM.name, f"delivery\n{key}\n{index}" if index else f"delivery\n{key}")
-        else:
-            id = new_id()
-        return row(keyed.event, id, self._now)
+            key = f"delivery\n{key}\n{index}" if index else f"delivery\n{key}"
+        return row(keyed.event, id_of(STREAM.name, key), self._now)
 
 
 def _is_json(body: bytes) -> bool:
