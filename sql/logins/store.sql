@@ -37,8 +37,7 @@ with fresh as (
             when lower(device_type) in ('desktop', 'mobile', 'tablet') then initcap(device_type) else device_type
         end,
         session_duration_seconds = coalesce(
-            session_duration_seconds,
-            floor(extract(epoch from logout_time - login_time))::integer
+            session_duration_seconds, floor(extract(epoch from logout_time - login_time))::integer
         )
     from waiting
     where user_logins.id = waiting.id

@@ -130,8 +130,7 @@ from pruned
 -- Returns the stored events with the ids of the given ones, and whether each pair is the same event.
 -- name: known
 select
-    given.number,
-    stored.id,
+    given.number, stored.id,
     (given.site_id, given.event_type, given.path, given.user_id, given."timestamp")
         is not distinct from (stored.site_id, stored.event_type, stored.path, stored.user_id, stored."timestamp") as same
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])

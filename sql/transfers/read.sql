@@ -10,13 +10,8 @@ with newest_items as (
 ),
 item_rows as (
     select
-        newest.id,
-        base_item_id,
-        description,
-        iso(newest.created_at) as created_at,
-        owner_id,
-        owners.name as owner_name,
-        iso(owned_since) as owned_since
+        newest.id, base_item_id, description, iso(newest.created_at) as created_at,
+        owner_id, owners.name as owner_name, iso(owned_since) as owned_since
     from newest_items as newest
     join base_items on base_items.id = base_item_id
     left join owners on owners.id = owner_id
@@ -30,12 +25,8 @@ newest_transfers as (
 ),
 transfer_rows as (
     select
-        newest.id,
-        item_id,
-        description,
-        newest.owner_id,
-        owners.name as owner_name,
-        iso("timestamp") as "timestamp"
+        newest.id, item_id, description,
+        newest.owner_id, owners.name as owner_name, iso("timestamp") as "timestamp"
     from newest_transfers as newest
     join items on items.id = item_id
     join base_items on base_items.id = base_item_id

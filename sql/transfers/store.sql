@@ -58,12 +58,9 @@ moves as (
     select
         id,
         coalesce(
-            "timestamp",
-            greatest(clock_timestamp(), owned_since) + number * interval '1 microsecond'
+            "timestamp", greatest(clock_timestamp(), owned_since) + number * interval '1 microsecond'
         ) as "timestamp",
-        owner_id,
-        item_id,
-        item_is_seen,
+        owner_id, item_id, item_is_seen,
         "timestamp" is not null
             or owner_id is distinct from lag(owner_id, 1, present_owner_id) over (
                 partition by item_id, "timestamp" is null order by number
@@ -159,8 +156,7 @@ where owner_id is not null
 -- Of the given transfers, those whose ids are stored, and whether they are the same. A null timestamp matches any.
 -- name: known
 select
-    given.number,
-    stored.id,
+    given.number, stored.id,
     (given.owner_id, given.item_id) = (stored.owner_id, stored.item_id)
         and (given."timestamp" is null or given."timestamp" = stored."timestamp") as same
 from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[])

@@ -96,11 +96,7 @@ delete from usage_features
 -- the server sets them.
 -- name: known
 select
-    given.number,
-    stored.id,
-    stored.user_id,
-    stored.feature_name,
-    stored."timestamp",
+    given.number, stored.id, stored.user_id, stored.feature_name, stored."timestamp",
     (given.user_id, given.feature_name) is not distinct from (stored.user_id, stored.feature_name) as same
 from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smallint[], $6::text[])
     with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, number)

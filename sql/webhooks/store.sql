@@ -203,9 +203,7 @@ from pruned
 -- missing timestamp is stored as the time of receipt, so two deliveries without one are the same.
 -- name: known
 select
-    given.number,
-    stored.id,
-    stored.received_at,
+    given.number, stored.id, stored.received_at,
     (given.event_type, given.user_id, given.metadata)
         is not distinct from (stored.event_type, stored.user_id, stored.metadata)
         and (
