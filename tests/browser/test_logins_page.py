@@ -295,8 +295,8 @@ HAS_COLOUR = """(canvas, variable) => {
     const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
     copy.drawImage(canvas, 0, 0);
     const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-    const hex = (at) => "#" + [...data.slice(at, at + 3)].map((c) => c.toString(16).padStart(2, "0")).join("");
-    for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255 && hex(at) === wanted) return true;
+    const rgb = (at) => `rgb(${data.slice(at, at + 3).join(", ")})`;
+    for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255 && rgb(at) === wanted) return true;
     return false;
 }"""
 
