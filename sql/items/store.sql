@@ -1,5 +1,4 @@
 -- The items stream: writes and upkeep. Parts as in logins/store.sql.
-
 -- table: items
 
 -- part: insert

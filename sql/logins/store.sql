@@ -1,7 +1,6 @@
 -- The logins stream: writes and upkeep. The parts `insert`, `sweep` and `rebuild` each put rows into `fresh`, and
 -- `fold` adds those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others
 -- return a count. `python -m statsd sql logins` prints the statements joined.
-
 -- table: user_logins
 
 -- A null login_time becomes the current time, or the logout if that is earlier: a logout may fall between the check of

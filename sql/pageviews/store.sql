@@ -1,5 +1,4 @@
 -- The page views stream: writes and upkeep. Parts as in logins/store.sql.
-
 -- table: page_events
 
 -- part: insert
@@ -36,9 +35,8 @@ with fresh as (
     select *
     from page_events
     where not exists (
-        select from page_pruned_days as pruned
-        where pruned.site_id = page_events.site_id
-            and pruned.day = ("timestamp" at time zone 'UTC')::date
+        select from page_pruned_days
+        where (site_id, day) = (page_events.site_id, ("timestamp" at time zone 'UTC')::date)
     )
 )
 
@@ -93,14 +91,14 @@ from fresh
 -- name: empty
 with days as (
     delete from page_days as total
-    where not exists (select from page_pruned_days as pruned where (site_id, day) = (total.site_id, total.day))
+    where not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
 ),
 paths as (
     delete from page_paths as total
-    where not exists (select from page_pruned_days as pruned where (site_id, day) = (total.site_id, total.day))
+    where not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
 )
 delete from page_users as total
-where not exists (select from page_pruned_days as pruned where (site_id, day) = (total.site_id, total.day))
+where not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
 
 -- One small step of retention: deletes rows that were received before $1, and marks their days as pruned.
 -- name: prune

@@ -1,5 +1,4 @@
 -- The transfers stream: writes and upkeep. Parts as in logins/store.sql.
-
 -- table: transfers
 
 -- A transfer with a timestamp is history, and is stored as it is. A transfer without one happens now, and is stored

@@ -1,5 +1,4 @@
 -- The usage stream: writes and upkeep. Parts as in logins/store.sql.
-
 -- table: feature_clicks
 
 -- part: insert
@@ -42,12 +41,8 @@ fresh as (
 ),
 counted as (
     select
-        feature_name,
-        case when grouping(gender) = 1 then 'All' else gender end as gender,
-        case when grouping(age_group) = 1 then 'All' else age_group end as age_group,
-        bin,
-        count(*) as clicks,
-        min("timestamp") as first_click
+        feature_name, coalesce(gender, 'All') as gender, coalesce(age_group, 'All') as age_group, bin,
+        count(*) as clicks, min("timestamp") as first_click
     from classified
     group by feature_name, bin, cube (gender, age_group)
 ),

@@ -1,7 +1,6 @@
 -- The webhooks stream: writes and upkeep. Parts as in logins/store.sql. All times are UTC, and all bins go by
 -- `received_at`. `bins` counts every event. The totals by type count only the types that are named on their day, 1,000
 -- at most, so that no read grows with the number of types.
-
 -- table: webhook_events
 
 -- part: insert
@@ -18,10 +17,7 @@ with fresh as (
 with fresh as (
     select id, event_type, received_at
     from webhook_events
-    where not exists (
-        select from webhook_pruned_days as pruned
-        where pruned.day = (received_at at time zone 'UTC')::date
-    )
+    where (received_at at time zone 'UTC')::date not in (select day from webhook_pruned_days)
 )
 
 -- part: fold
