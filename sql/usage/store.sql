@@ -12,20 +12,14 @@ with fresh as (
 
 -- Completes the rows of other programs with the age and gender of their user.
 -- part: sweep
-, persons as (
-    select clicks.id, users.age, users.gender
-    from waiting
-    join feature_clicks as clicks using (id)
-    left join users on users.id = clicks.user_id
-),
-fresh as (
-    update feature_clicks
+, fresh as (
+    update feature_clicks as clicks
     set folded = true,
-        age = coalesce(feature_clicks.age, persons.age),
-        gender = coalesce(feature_clicks.gender, persons.gender)
-    from persons
-    where feature_clicks.id = persons.id
-    returning feature_clicks.*
+        age = coalesce(age, (select users.age from users where users.id = user_id)),
+        gender = coalesce(gender, (select users.gender from users where users.id = user_id))
+    from waiting
+    where clicks.id = waiting.id
+    returning clicks.*
 )
 
 -- Each click counts in four totals: of its gender and age group, of its gender, of its age group, and of all.

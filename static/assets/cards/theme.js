@@ -2,8 +2,8 @@
 
 /** The colours that canvases draw. A variable that is registered as a colour is read as one, not as `light-dark(…)`. */
 const DRAWN = [
-  ...["surface", "line", "grid", "muted", "accent", "accent-light", "accent-soft", "tooltip", "tooltip-text"],
-  ...["series-1", "series-2", "series-3", "series-4", "series-5", "series-6", "series-rest"],
+  "surface", "line", "grid", "muted", "accent", "accent-light", "accent-soft", "tooltip", "tooltip-text",
+  "series-1", "series-2", "series-3", "series-4", "series-5", "series-6", "series-rest",
 ];
 for (const name of DRAWN) CSS.registerProperty({ name: `--${name}`, syntax: "<color>", inherits: true, initialValue: "transparent" });
 
