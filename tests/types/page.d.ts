@@ -12,5 +12,7 @@ declare class Chart {
   draw(): void;
   stop(): void;
   destroy(): void;
+  static instances: Record<string, Chart>;
+  static getChart(canvas: HTMLCanvasElement): Chart | undefined;
   static defaults: { font: { family: string; size: number } };
 }

@@ -36,12 +36,12 @@ import { makeSheet, tableLines } from "./table.js";
 /** @template Payload @typedef {Frame<Payload> & Sheet<Payload>} SheetCard */
 /** @template Payload @typedef {Frame<Payload> & {content: () => Content<Payload>}} ContentCard a card without rows */
 /** @template Payload @typedef {SheetCard<Payload> | ContentCard<Payload>} Card */
-/** @template Payload @typedef {{show: (payload: Payload) => void, discard: () => void}} Shown `discard` removes its charts for good */
+/** @template Payload @typedef {(payload: Payload) => void} Show */
 /** @typedef {{section: HTMLElement, body: HTMLElement, tools: HTMLElement}} Parts */
 
 /**
  * @template Payload @param {string} panel its id
- * @param {Card<Payload>} card @returns {Shown<Payload> & {section: HTMLElement}}
+ * @param {Card<Payload>} card @returns {{section: HTMLElement, show: Show<Payload>}}
  */
 export function makeCard(panel, card) {
   const title = `${panel}-${card.id}-title`;
@@ -57,38 +57,37 @@ export function makeCard(panel, card) {
     body,
   );
   const parts = { section, body, tools };
-  const inside = "content" in card ? fillWithContent(parts, card.content()) : fillWithSheet(parts, panel, card);
+  const showInside = "content" in card ? fillWithContent(parts, card.content()) : fillWithSheet(parts, panel, card);
   return {
     section,
-    discard: inside.discard,
     show(payload) {
       if (card.heading) setText(heading, card.heading(payload));
       if (typeof card.hint === "function") setText(hint, card.hint(payload));
-      inside.show(payload);
+      showInside(payload);
     },
   };
 }
 
-/** @template Payload @param {Parts} parts @param {Content<Payload>} content @returns {Shown<Payload>} */
+/** @template Payload @param {Parts} parts @param {Content<Payload>} content @returns {Show<Payload>} */
 function fillWithContent({ section, body, tools }, content) {
   section.dataset.own = "";
   body.append(content.node);
   tools.append(...(content.tools ?? []));
-  return { show: content.show, discard() {} };
+  return content.show;
 }
 
-/** @template Payload @param {Parts} parts @param {string} panel @param {SheetCard<Payload>} card @returns {Shown<Payload>} */
+/** @template Payload @param {Parts} parts @param {string} panel @param {SheetCard<Payload>} card @returns {Show<Payload>} */
 function fillWithSheet({ section, body, tools }, panel, card) {
   const { sheet, show: showTable } = makeSheet(card.title, card.columns);
   body.append(sheet);
   const showLead = card.lead && makeLead(body);
-  const drawing = card.drawing && makeDrawing(card.drawing, body);
+  const draw = card.drawing && makeDrawing(card.drawing, body);
   /** @type {Row[]} */
   let rows = [];
 
   function render() {
     if (section.dataset.view === "table") showTable(rows);
-    else drawing?.show(rows);
+    else draw?.(rows);
   }
 
   /** @param {"chart" | "table"} view */
@@ -98,24 +97,21 @@ function fillWithSheet({ section, body, tools }, panel, card) {
   }
 
   section.toggleAttribute("data-footed", card.footed ?? false);
-  turn(drawing ? "chart" : "table");
+  turn(draw ? "chart" : "table");
   const toggle = button({ class: "tool", "data-toggle": "", "aria-label": `Table: ${card.title}`, "aria-pressed": "false" }, "Table", () => {
     turn(section.dataset.view === "table" ? "chart" : "table");
     toggle.setAttribute("aria-pressed", String(section.dataset.view === "table"));
     render();
   });
   const save = makeExport(`${panel}-${card.id}`, card.title, () => tableLines(card.columns, rows));
-  tools.append(...(card.tools ?? []), ...(drawing ? [toggle] : []), save);
+  tools.append(...(card.tools ?? []), ...(draw ? [toggle] : []), save);
 
-  return {
-    show(payload) {
-      rows = card.rows(payload);
-      section.toggleAttribute("data-bare", rows.length === 0);
-      body.dataset.bare = typeof card.bare === "function" ? card.bare(payload) : (card.bare ?? "Nothing here yet");
-      if (card.lead) showLead?.(card.lead(payload));
-      render();
-    },
-    discard: () => drawing?.discard(),
+  return (payload) => {
+    rows = card.rows(payload);
+    section.toggleAttribute("data-bare", rows.length === 0);
+    body.dataset.bare = typeof card.bare === "function" ? card.bare(payload) : (card.bare ?? "Nothing here yet");
+    if (card.lead) showLead?.(card.lead(payload));
+    render();
   };
 }
 
@@ -130,7 +126,7 @@ function makeLead(body) {
     });
 }
 
-/** @param {Drawing} drawing @param {HTMLElement} body @returns {{show: (rows: Row[]) => void, discard: () => void}} */
+/** @param {Drawing} drawing @param {HTMLElement} body @returns {Show<Row[]>} */
 function makeDrawing(drawing, body) {
   const { kind, choice } = drawing;
   const canvas = element("canvas", { role: "img", "aria-label": "No numbers yet" });
@@ -142,18 +138,15 @@ function makeDrawing(drawing, body) {
   const beside = [...(legend ? [legend.list] : []), ...(keyboard ? [keyboard.node] : [])];
   body.prepend(element("div", { class: "picture", "data-kind": kind }, element("div", { class: "canvas" }, canvas), ...beside));
   if (drawing.entered) canvas.addEventListener("pointerenter", drawing.entered);
-  return {
-    show(rows) {
-      const figure = drawing.figure(rows);
-      keyboard?.show(rows, figure);
-      const content = JSON.stringify(figure);
-      if (content === drawn) return;
-      drawn = content;
-      chart ??= makeChart(canvas, kind, keyboard?.choose);
-      chart.show(figure);
-      legend?.show(figure);
-      canvas.setAttribute("aria-label", drawing.summary(rows));
-    },
-    discard: () => chart?.discard(),
+  return (rows) => {
+    const figure = drawing.figure(rows);
+    keyboard?.show(rows, figure);
+    const content = JSON.stringify(figure);
+    if (content === drawn) return;
+    drawn = content;
+    chart ??= makeChart(canvas, kind, keyboard?.choose);
+    chart.show(figure);
+    legend?.show(figure);
+    canvas.setAttribute("aria-label", drawing.summary(rows));
   };
 }

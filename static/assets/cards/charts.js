@@ -19,11 +19,29 @@ const SHORTEST_TICK = 3;
 /** Pixels between a tick and its bar. */
 const TICK_GAP = 12;
 
+onThemeChange(() => {
+  for (const chart of Object.values(Chart.instances)) {
+    chart.options.animation = motionReduced() ? false : CALM;
+    settle(chart);
+  }
+});
+
+/** Removes the charts of these numbers, and empties their canvases for good. @param {HTMLElement} numbers */
+export function removeCharts(numbers) {
+  for (const canvas of numbers.querySelectorAll("canvas")) Chart.getChart(canvas)?.destroy();
+}
+
+/** Shows the newest values at once. An animation under way is stopped: it would go on to the older ones. @param {Chart} chart */
+function settle(chart) {
+  chart.stop();
+  chart.update("none");
+}
+
 /**
  * @param {HTMLCanvasElement} canvas @param {Kind} kind
  * @param {(index: number) => void} [choose] is called when a value, or its name beside it, is clicked
- * @returns {{show: (figure: Figure) => void, point: (index: number | null) => void, discard: () => void}} `point` highlights
- *   a value as the pointer would; `discard` empties the canvas for good
+ * @returns {{show: (figure: Figure) => void, point: (index: number | null) => void}} `point` highlights a value as the
+ *   pointer would
  */
 export function makeChart(canvas, kind, choose) {
   /** @type {Figure} */
@@ -35,20 +53,8 @@ export function makeChart(canvas, kind, choose) {
     data: { labels: [], datasets: [] },
     options: options(kind, tick),
   });
-  const discarded = new AbortController();
   if (choose) onClick(canvas, chart, kind, choose);
   let updatedAt = Infinity; // the first figure is not animated: the canvas has had no size before
-
-  onThemeChange(() => {
-    chart.options.animation = motionReduced() ? false : CALM;
-    settle();
-  }, discarded.signal);
-
-  /** Shows the newest values at once. An animation under way is stopped: it would go on to the older ones. */
-  function settle() {
-    chart.stop();
-    chart.update("none");
-  }
 
   /** @param {number} index */
   function tick(index) {
@@ -62,7 +68,7 @@ export function makeChart(canvas, kind, choose) {
     shown = figure;
     Object.assign(chart.data, dataOf(chart, kind, figure));
     if (performance.now() - updatedAt > REST_MS) chart.update();
-    else settle();
+    else settle(chart);
     updatedAt = performance.now();
   }
 
@@ -74,12 +80,7 @@ export function makeChart(canvas, kind, choose) {
     chart.update("none");
   }
 
-  function discard() {
-    discarded.abort();
-    chart.destroy();
-  }
-
-  return { show, point, discard };
+  return { show, point };
 }
 
 /**

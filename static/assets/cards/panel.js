@@ -4,13 +4,14 @@ import { button, element, setText } from "../widgets/element.js";
 import { makeGuide } from "../widgets/guide.js";
 import { STALE_MS } from "../wire/store.js";
 import { makeCard } from "./card.js";
+import { removeCharts } from "./charts.js";
 import { panelState, stateMessage } from "./states.js";
 import { makeTiles } from "./tiles.js";
 
 /** @import { Guide } from "../widgets/guide.js" */
 /** @import { Source } from "../wire/feed.js" */
 /** @import { Link, Snapshot, Store } from "../wire/store.js" */
-/** @import { Card, Shown } from "./card.js" */
+/** @import { Card, Show } from "./card.js" */
 /** @import { Message } from "./states.js" */
 /** @import { Tile } from "./tiles.js" */
 /**
@@ -64,7 +65,7 @@ export function makePanel(make, store, changed, retry) {
   function clear() {
     const next = makeNumbers(panel);
     numbers.node.replaceWith(next.node);
-    numbers.discard();
+    removeCharts(numbers.node);
     numbers = next;
     shown = undefined;
   }
@@ -156,7 +157,7 @@ function makeMessage(retry) {
   };
 }
 
-/** @template Payload @param {Panel<Payload, any>} panel @returns {Shown<Payload> & {node: HTMLElement}} */
+/** @template Payload @param {Panel<Payload, any>} panel @returns {{node: HTMLElement, show: Show<Payload>}} */
 function makeNumbers(panel) {
   const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });
   const tiles = makeTiles(panel.tiles);
@@ -169,9 +170,6 @@ function makeNumbers(panel) {
       remark.hidden = !remark.textContent;
       tiles.show(payload);
       for (const card of cards) card.show(payload);
-    },
-    discard() {
-      for (const card of cards) card.discard();
     },
   };
 }

@@ -16,7 +16,7 @@ export const cssValue = (variable) => styles.getPropertyValue(variable).trim();
 
 export const motionReduced = () => still.matches;
 
-/** @param {() => void} act after the colours or the wish for less motion have changed @param {AbortSignal} signal */
-export function onThemeChange(act, signal) {
-  for (const query of [dark, still]) query.addEventListener("change", act, { signal });
+/** @param {() => void} act after the colours or the wish for less motion have changed */
+export function onThemeChange(act) {
+  for (const query of [dark, still]) query.addEventListener("change", act);
 }
