@@ -3,7 +3,7 @@
  * is picked, and again, at a pace, after every frame of the topic. Answers that come too late are dropped.
  */
 
-import { atPace } from "./ask.js";
+import { atPace } from "./pace.js";
 import { STALE_MS } from "./store.js";
 
 /** @import { Link, Snapshot, Store } from "./store.js" */
