@@ -1,5 +1,8 @@
 /** Tells screen readers what changed, at a pace that can be followed. */
 
+import { atPace } from "../wire/pace.js";
+import { setText } from "./element.js";
+
 const PACE_MS = 15_000;
 
 /**
@@ -9,22 +12,11 @@ const PACE_MS = 15_000;
  */
 export function makeAnnouncer(where) {
   let next = "";
-  let spokenAt = -PACE_MS;
-  let waiting = false;
-
-  function speak() {
-    waiting = false;
-    if (next === where.textContent) return;
-    where.textContent = next;
-    spokenAt = performance.now();
-  }
-
+  const speech = atPace(PACE_MS, async () => setText(where, next));
   return {
     say(sentence) {
       next = sentence;
-      if (waiting || next === where.textContent) return;
-      waiting = true;
-      window.setTimeout(speak, Math.max(0, spokenAt + PACE_MS - performance.now()));
+      if (next !== where.textContent) speech.soon();
     },
     clear() {
       next = "";
