@@ -12,48 +12,43 @@ const PONG_MS = 5_000;
 
 /** @typedef {{opened: () => void, received: (frame: Json) => void, ended: () => void}} Listener `ended` once */
 
-/** @param {Listener} listener @returns {{send: (message: Json) => void, ping: () => void}} */
+/** @param {Listener} listener @returns {{send: (message: Json) => void, ping: () => void}} for after `opened` */
 export function openChannel(listener) {
   const address = new URL("/ws", location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = new WebSocket(address);
-  let over = false;
+  const listening = new AbortController();
+  const { signal } = listening;
   let pulse = 0;
   let deadline = window.setTimeout(end, OPEN_MS);
 
   function end() {
-    if (over) return;
-    over = true;
+    listening.abort();
     window.clearTimeout(deadline);
     window.clearInterval(pulse);
     socket.close();
     listener.ended();
   }
 
-  /** @param {Json} message */
-  function send(message) {
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
-  }
+  /** Browsers drop what is sent while the socket closes. @param {Json} message */
+  const send = (message) => socket.send(JSON.stringify(message));
 
   function ping() {
-    if (over || socket.readyState !== WebSocket.OPEN) return;
     send({ type: "ping" });
     window.clearTimeout(deadline);
     deadline = window.setTimeout(end, PONG_MS);
   }
 
   socket.addEventListener("open", () => {
-    if (over) return;
     pulse = window.setInterval(ping, PING_MS);
     listener.opened();
     ping();
-  });
+  }, { signal });
   socket.addEventListener("message", (event) => {
-    if (over) return;
     window.clearTimeout(deadline);
     const frame = parse(event.data);
     if (frame) listener.received(frame);
-  });
-  socket.addEventListener("close", end);
+  }, { signal });
+  socket.addEventListener("close", end, { signal });
   return { send, ping };
 }
