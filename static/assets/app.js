@@ -19,10 +19,8 @@ import { Store } from "./wire/store.js";
 /** @type {MakePanel<any>[]} */
 const PANELS = [makeLogins, makeWebhooks, makeUsage, makeTransfers, makePageviews];
 
-/** Addresses of the server that stand for a view of a panel. */
-const VIEWS = new Map([["/login", "/#usage/login"], ["/register", "/#usage/register"]]);
-const address = VIEWS.get(location.pathname);
-if (address) history.replaceState(null, "", address);
+// Addresses of the server that stand for a view of a panel.
+if (["/login", "/register"].includes(location.pathname)) history.replaceState(null, "", `/#usage${location.pathname}`);
 
 const NOTICE_MS = 12_000;
 const store = new Store();
@@ -32,9 +30,10 @@ let feed;
 const panels = PANELS.map((make) => makePanel(make, store, renderSoon, () => feed?.wake()));
 /** @type {(typeof panels)[number] | undefined} */
 let current;
-let isRenderPlanned = false;
+let nextFrame = 0;
 
 function render() {
+  nextFrame = 0;
   const now = Date.now();
   if (current) feed?.follow(current.sources());
   const view = current?.show(now);
@@ -44,12 +43,7 @@ function render() {
 
 /** Many changes are drawn once, in the browser's next frame. */
 function renderSoon() {
-  if (isRenderPlanned) return;
-  isRenderPlanned = true;
-  requestAnimationFrame(() => {
-    isRenderPlanned = false;
-    render();
-  });
+  nextFrame ||= requestAnimationFrame(render);
 }
 
 makeTabs(hooked("data-tabs"), panels, (panel) => {
