@@ -130,13 +130,13 @@ function makeLead(body) {
 function makeDrawing(drawing, body) {
   const { kind, choice } = drawing;
   const canvas = element("canvas", { role: "img", "aria-label": "No numbers yet" });
-  const legend = drawing.legend ? makeLegend(kind === "doughnut") : null;
+  const legend = drawing.legend ? makeLegend(kind === "doughnut") : undefined;
   /** @type {ReturnType<typeof makeChart> | null} */
   let chart = null;
   let drawn = "";
   const keyboard = choice && makeChartKeyboard(choice, (at) => chart?.point(at));
-  const beside = [...(legend ? [legend.list] : []), ...(keyboard ? [keyboard.node] : [])];
-  body.prepend(element("div", { class: "picture", "data-kind": kind }, element("div", { class: "canvas" }, canvas), ...beside));
+  const sized = element("div", { class: "canvas" }, canvas);
+  body.prepend(element("div", { class: "picture", "data-kind": kind }, sized, legend?.list, keyboard?.node));
   if (drawing.entered) canvas.addEventListener("pointerenter", drawing.entered);
   return (rows) => {
     const figure = drawing.figure(rows);

@@ -128,14 +128,13 @@ function viewOf(panel, { link, snapshot }, now) {
 
 /** @param {Panel<any>} panel @param {HTMLElement} message @param {HTMLElement} numbers */
 function makeSection({ id, title, hint, bar, corner, gate, guide }, message, numbers) {
-  const heading = [element("h1", {}, title), element("p", { class: "hint" }, hint), ...(corner ? [corner] : [])];
   return element(
     "section",
     { class: "panel", id: `panel-${id}`, role: "tabpanel", "aria-labelledby": `tab-${id}`, "data-panel": id },
-    element("header", { class: "panel-top" }, ...heading),
-    ...(bar ? [bar] : []),
+    element("header", { class: "panel-top" }, element("h1", {}, title), element("p", { class: "hint" }, hint), corner),
+    bar,
     message,
-    ...(gate ? [gate.node] : []),
+    gate?.node,
     makeGuide(guide),
     numbers,
   );

@@ -2,12 +2,12 @@
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag @param {Record<string, string>} [attributes]
- * @param {...(Node | string)} children @returns {HTMLElementTagNameMap[Tag]}
+ * @param {...(Node | string | undefined)} children @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
+  node.append(...children.filter((child) => child !== undefined));
   return node;
 }
 
