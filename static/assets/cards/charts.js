@@ -169,7 +169,6 @@ const PADDING = { doughnut: 6, line: { right: 12 }, columns: 0, bars: 0 };
 function options(kind, tick) {
   const across = kind === "bars";
   return {
-    responsive: true,
     maintainAspectRatio: false,
     animation: motionReduced() ? false : CALM,
     transitions: { attach: { animation: { duration: 0 } } }, // a panel that comes into view does not unroll
@@ -215,9 +214,7 @@ function tooltip(kind) {
     backgroundColor: () => cssValue("--tooltip"),
     titleColor: ink,
     bodyColor: ink,
-    footerColor: ink,
     padding: 10,
-    cornerRadius: 6,
     boxWidth: 10,
     boxHeight: 10,
     boxPadding: 4,
