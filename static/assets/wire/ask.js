@@ -18,7 +18,7 @@ import { isObject, isPayload, text } from "./json.js";
 /** @typedef {{method: "POST" | "PUT", address: ServerAddress, body: Json}} Order a request that changes something */
 
 /** The longest wait for a response. */
-export const ASK_MS = 5_000;
+const ASK_MS = 5_000;
 const JSON_TYPE = { "content-type": "application/json" };
 
 /**

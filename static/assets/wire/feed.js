@@ -3,7 +3,7 @@
  * polled over HTTP and the socket is tried again. A topic that falls quiet is polled, too.
  */
 
-import { ask, ASK_MS } from "./ask.js";
+import { ask } from "./ask.js";
 import { openChannel } from "./channel.js";
 import { isPayload, text } from "./json.js";
 
@@ -132,7 +132,6 @@ export class Feed {
     const sources = this.#sources;
     const quiet = sources.filter(({ topic }) => this.#awaited.has(topic));
     const started = Date.now();
-    this.#pollIn(POLL_MS + ASK_MS);
     const answers = await Promise.all(quiet.map(({ snapshot }) => ask(snapshot)));
     if (sources !== this.#sources) return;
     quiet.forEach(({ topic }, at) => {

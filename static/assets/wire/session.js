@@ -78,7 +78,6 @@ function forget() {
   for (const name of cookieNames()) if (name === USER || name.startsWith(FILTERS)) dropCookie(name);
   try {
     localStorage.clear();
-    sessionStorage.clear();
   } catch {
     return; // the browser forbids storage, so it has kept nothing
   }
