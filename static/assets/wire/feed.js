@@ -11,8 +11,6 @@ import { isPayload, text } from "./json.js";
 /** @import { Store } from "./store.js" */
 /** @typedef {{topic: string, snapshot: ServerAddress}} Source a topic, and the address of the same payload over HTTP */
 
-/** The topic of `stats_update` frames, which clients get until they subscribe. */
-const DEFAULT_TOPIC = "logins";
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15_000;
 const POLL_MS = 5_000;
@@ -104,7 +102,6 @@ export class Feed {
   #received(frame) {
     if (!this.#live) this.#answered();
     if (frame.type === "update") this.#put(text(frame.topic), frame.payload);
-    else if (frame.type === "stats_update") this.#put(DEFAULT_TOPIC, frame.payload);
     else if (frame.type === "error") this.#store.notice(text(frame.message) || text(frame.error));
   }
 
