@@ -27,7 +27,6 @@ export class Feed {
   #awaited = new Set();
   /** @type {ReturnType<typeof openChannel> | null} */
   #channel = null;
-  #live = false;
   #failures = 0;
   #retryTimer = 0;
   #pollTimer = 0;
@@ -41,6 +40,10 @@ export class Feed {
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.wake();
     });
+  }
+
+  get #live() {
+    return this.#store.link.connection === "live";
   }
 
   /** @param {Source[]} sources what is on screen */
@@ -75,14 +78,12 @@ export class Feed {
   }
 
   #ended() {
-    const wasLive = this.#live;
     this.#channel = null;
-    this.#live = false;
     const longest = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
     const wait = longest * (0.5 + Math.random() / 2);
     this.#retryTimer = window.setTimeout(() => this.#connect(), wait);
     this.#store.setLink({ retryAt: Date.now() + wait });
-    if (wasLive) {
+    if (this.#live) {
       this.#store.setLink({ connection: "connecting" });
       window.clearTimeout(this.#pollTimer);
     } else {
@@ -93,7 +94,6 @@ export class Feed {
 
   /** A socket is live once it has answered: one that only opens and closes again is a failure. */
   #answered() {
-    this.#live = true;
     this.#failures = 0;
     this.#store.setLink({ connection: "live", reason: "" });
   }
