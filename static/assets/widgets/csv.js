@@ -1,6 +1,6 @@
 /** Saves tables as CSV files (RFC 4180) that are safe to open in a spreadsheet. */
 
-import { button } from "./element.js";
+import { button, element } from "./element.js";
 
 /** @typedef {(string | number | null)[]} Line */
 
@@ -9,8 +9,7 @@ const FORMULA = /^[=+\-@\t\r＝＋－＠]/;
 
 /** @param {string | number | null} value */
 function field(value) {
-  if (value === null) return "";
-  if (typeof value === "number") return String(value);
+  if (typeof value !== "string") return String(value ?? "");
   const safe = FORMULA.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
@@ -19,11 +18,9 @@ function field(value) {
 export function saveCsv(name, lines) {
   const moment = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   const content = lines.map((line) => line.map(field).join(",") + "\r\n");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(content, { type: "text/csv;charset=utf-8" }));
-  link.download = `${name}-${moment}Z.csv`;
-  link.click();
-  window.setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
+  const href = URL.createObjectURL(new Blob(content, { type: "text/csv;charset=utf-8" }));
+  element("a", { href, download: `${name}-${moment}Z.csv` }).click();
+  window.setTimeout(() => URL.revokeObjectURL(href), 1_000);
 }
 
 /** @param {string} name of the file @param {string} title of the table @param {() => Line[]} lines the present ones */

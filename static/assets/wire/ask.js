@@ -1,6 +1,6 @@
 /** Requests to the server over HTTP. None of these functions throws: what went wrong is in the answer. */
 
-import { isObject, isPayload, text } from "./json.js";
+import { isPayload, parse, text } from "./json.js";
 
 /** @import { Json } from "./json.js" */
 /**
@@ -66,8 +66,7 @@ async function answered(address, request) {
 async function errorAnswer(response) {
   const { status, headers } = response;
   const refused = status >= 400 && status < 500 && status !== 429;
-  const content = await response.json().catch(() => null);
-  const body = isObject(content) ? content : {};
+  const body = parse(await response.text().catch(() => "")) ?? {};
   const error = text(body.error);
   const details = Array.isArray(body.details) ? body.details.map(text).filter(Boolean) : [];
   const wait = Number(headers.get("retry-after")) || 0;

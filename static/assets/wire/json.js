@@ -9,7 +9,7 @@
 export const isPayload = (value) => typeof value === "object" && value !== null;
 
 /** @param {unknown} value @returns {value is Json} */
-export const isObject = (value) => isPayload(value) && !Array.isArray(value);
+const isObject = (value) => isPayload(value) && !Array.isArray(value);
 
 /** @param {unknown} value @returns {string} */
 export const text = (value) => (typeof value === "string" ? value : "");
