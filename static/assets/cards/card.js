@@ -90,19 +90,19 @@ function fillWithSheet({ section, body, tools }, panel, card) {
     else draw?.(rows);
   }
 
-  /** @param {"chart" | "table"} view */
-  function turn(view) {
-    section.dataset.view = view;
-    sheet.hidden = view !== "table";
+  /** @param {boolean} isTable */
+  function turn(isTable) {
+    sheet.hidden = !isTable;
+    section.dataset.view = isTable ? "table" : "chart";
+    toggle.ariaPressed = String(isTable);
   }
 
   section.toggleAttribute("data-footed", card.footed ?? false);
-  turn(draw ? "chart" : "table");
-  const toggle = button({ class: "tool", "data-toggle": "", "aria-label": `Table: ${card.title}`, "aria-pressed": "false" }, "Table", () => {
-    turn(section.dataset.view === "table" ? "chart" : "table");
-    toggle.setAttribute("aria-pressed", String(section.dataset.view === "table"));
+  const toggle = button({ class: "tool", "data-toggle": "", "aria-label": `Table: ${card.title}` }, "Table", () => {
+    turn(section.dataset.view === "chart");
     render();
   });
+  turn(!draw);
   const save = makeExport(`${panel}-${card.id}`, card.title, () => tableLines(card.columns, rows));
   tools.append(...(card.tools ?? []), ...(draw ? [toggle] : []), save);
 
