@@ -1,6 +1,6 @@
 /** A row of radio buttons, one of which is picked; the address keeps it. */
 
-import { Address } from "./address.js";
+import { makeAddress } from "./address.js";
 import { element } from "./element.js";
 
 /** @import { Option } from "./select.js" */
@@ -12,7 +12,7 @@ import { element } from "./element.js";
  * @returns {{bar: HTMLElement, chosen: () => O, read: () => void}} `read` follows the address
  */
 export function makeSwitch(panel, label, options, changed, first = options[0]) {
-  const address = new Address(panel);
+  const address = makeAddress(panel);
   let chosen = first;
 
   const choices = options.map((option) => {

@@ -4,12 +4,12 @@
  */
 
 import { isDay, today } from "../../figures/days.js";
-import { Address } from "../../widgets/address.js";
+import { makeAddress } from "../../widgets/address.js";
 
 const SITE = "pageviews site";
 
 export class Choice {
-  #address = new Address("pageviews");
+  #address = makeAddress("pageviews");
   site = remembered();
   /** Empty for today, whichever day that is. */
   #day = "";

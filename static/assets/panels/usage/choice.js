@@ -3,7 +3,7 @@
  * filters. Who is not logged in is sent to `#usage/login`, and afterwards to where they wanted to go.
  */
 
-import { Address } from "../../widgets/address.js";
+import { makeAddress } from "../../widgets/address.js";
 import { session } from "../../wire/session.js";
 import { keepFilters, keptFilters } from "./filters.js";
 
@@ -15,7 +15,7 @@ const FEATURE_CHARACTERS = 64;
 export const VIEWS = ["login", "register"];
 
 export class Choice {
-  #address = new Address("usage");
+  #address = makeAddress("usage");
   /** Where the reader wants to go. @type {string[]} */
   #path = [];
   filters = keptFilters(session.user);
