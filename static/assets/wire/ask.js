@@ -19,40 +19,37 @@ import { isPayload, parse, text } from "./json.js";
 
 /** The longest wait for a response. */
 const ASK_MS = 5_000;
-const JSON_TYPE = { "content-type": "application/json" };
 
 /**
  * A response that the browser has cached is sent again only if it has changed (ETag).
  * @template {ServerAddress} Address @param {Address} address @returns {Promise<Answer<Got<Address>>>}
  */
-export const ask = (address) => answered(address, { cache: "no-cache", headers: { accept: "application/json" } });
+export const ask = (address) => answered(address, { cache: "no-cache" });
 
 /**
  * With `keepalive` it arrives even if the page is left; but browsers send at most 64 KiB that way.
  * @template [Payload=unknown] @param {ServerAddress} address @param {Json} [body] @param {boolean} [keepalive]
  * @returns {Promise<Answer<Payload>>}
  */
-export const post = (address, body, keepalive = true) =>
-  answered(address, {
-    method: "POST",
-    keepalive,
-    headers: { accept: "application/json", ...(body && JSON_TYPE) },
-    body: body && JSON.stringify(body),
-  });
+export const post = (address, body, keepalive = true) => answered(address, { method: "POST", keepalive }, body);
 
 /**
  * @template [Payload=unknown] @param {Order} order
  * @param {string} key idempotency key: the order counts once, however often it is sent
  * @returns {Promise<Answer<Payload>>}
  */
-export const send = ({ method, address, body }, key) =>
-  answered(address, { method, headers: { ...JSON_TYPE, "idempotency-key": key }, body: JSON.stringify(body) });
+export const send = ({ method, address, body }, key) => answered(address, { method }, body, { "idempotency-key": key });
 
-/** @param {string} address @param {RequestInit} request @returns {Promise<Answer<any>>} */
-async function answered(address, request) {
+/**
+ * @param {string} address @param {RequestInit} request @param {Json} [body] @param {Record<string, string>} [more]
+ * @returns {Promise<Answer<any>>}
+ */
+async function answered(address, request, body, more) {
   const answer = { reason: "", refused: false, status: 0, wait: 0, error: "", details: [] };
   try {
-    const response = await fetch(address, { ...request, signal: AbortSignal.timeout(ASK_MS) });
+    const headers = { accept: "application/json", ...(body && { "content-type": "application/json" }), ...more };
+    const signal = AbortSignal.timeout(ASK_MS);
+    const response = await fetch(address, { ...request, headers, body: body && JSON.stringify(body), signal });
     if (!response.ok) return await errorAnswer(response);
     const { status } = response;
     const payload = status === 204 ? {} : await response.json();
