@@ -52,7 +52,7 @@ makeTabs(hooked("data-tabs"), panels, (panel) => {
   hooked("data-panels").append(panel.section);
   document.title = `${panel.title} · statsd-live`;
   panel.enter();
-  feed ??= new Feed(store, panel.sources());
+  feed ??= new Feed(store, panel.sources(), (sentence) => showNotice(`The server says: ${sentence}`));
   render();
 });
 
@@ -70,9 +70,6 @@ function showNotice(words) {
   noticeTimer = window.setTimeout(() => (notice.hidden = true), NOTICE_MS);
 }
 
-store.addEventListener("notice", (event) => {
-  if (event instanceof CustomEvent) showNotice(`The server says: ${event.detail}`);
-});
 // No field of a payload is checked while the page runs: a server of another version may send what it cannot show.
 window.addEventListener("error", ({ error }) => {
   if (error) showNotice("This page cannot show what the server sends. Reload it: the server may have been updated.");

@@ -21,6 +21,7 @@ const QUIET_MS = 20_000;
 
 export class Feed {
   #store;
+  #notice;
   /** @type {Source[]} */
   #sources;
   /** Topics that have sent nothing since the last time all of them had. @type {Set<string>} */
@@ -31,9 +32,13 @@ export class Feed {
   #retryTimer = 0;
   #pollTimer = 0;
 
-  /** @param {Store} store @param {Source[]} sources what is on screen */
-  constructor(store, sources) {
+  /**
+   * @param {Store} store @param {Source[]} sources what is on screen
+   * @param {(sentence: string) => void} notice is called when the server complains
+   */
+  constructor(store, sources, notice) {
     this.#store = store;
+    this.#notice = notice;
     this.#sources = sources;
     this.#connect();
     window.addEventListener("online", () => this.wake());
@@ -102,7 +107,7 @@ export class Feed {
   #received(frame) {
     if (!this.#live) this.#answered();
     if (frame.type === "update") this.#put(text(frame.topic), frame.payload);
-    else if (frame.type === "error") this.#store.notice(text(frame.message) || text(frame.error));
+    else if (frame.type === "error") this.#notice(text(frame.message) || text(frame.error));
   }
 
   /** @param {string} topic @param {unknown} payload */

@@ -13,7 +13,7 @@
 /** The age at which a snapshot is stale: three pushes missed. */
 export const STALE_MS = 30_000;
 
-/** Sends `change` when anything changed, and `notice` (its detail is a sentence) when the server complained. */
+/** Sends `change` when anything changed. */
 export class Store extends EventTarget {
   /** @type {Link} */
   link = { connection: "connecting", since: Date.now(), retryAt: 0, reason: "" };
@@ -41,11 +41,6 @@ export class Store extends EventTarget {
   /** @param {string} topic @param {number} moment milliseconds of this browser's clock */
   forgetOlder(topic, moment) {
     if ((this.snapshot(topic)?.receivedAt ?? moment) < moment) this.#snapshots.delete(topic);
-  }
-
-  /** @param {string} sentence */
-  notice(sentence) {
-    this.dispatchEvent(new CustomEvent("notice", { detail: sentence }));
   }
 
   #changed() {
