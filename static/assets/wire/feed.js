@@ -97,15 +97,10 @@ export class Feed {
     }
   }
 
-  /** A socket is live once it has answered: one that only opens and closes again is a failure. */
-  #answered() {
-    this.#failures = 0;
-    this.#store.setLink({ connection: "live", reason: "" });
-  }
-
-  /** @param {Json} frame */
+  /** A socket is live once it has answered: one that only opens and closes again is a failure. @param {Json} frame */
   #received(frame) {
-    if (!this.#live) this.#answered();
+    this.#failures = 0;
+    if (!this.#live) this.#store.setLink({ connection: "live", reason: "" });
     if (frame.type === "update") this.#put(text(frame.topic), frame.payload);
     else if (frame.type === "error") this.#notice(text(frame.message) || text(frame.error));
   }
