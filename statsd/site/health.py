@@ -1,7 +1,6 @@
 """Probes and metrics for operators: /health, /livez, /readyz, /metrics."""
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Literal
@@ -20,6 +19,7 @@ from statsd.web.times import iso
 
 CHECK_SECONDS = 2.0
 DURABILITY_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
+Durability = Literal["full", "degraded", "unknown"]
 SERVICE = "analytics-api"  # clients of the page views (POST /event, GET /stats) expect this name
 
 
@@ -42,16 +42,16 @@ class State:
 STATE: web.AppKey[State] = web.AppKey("state")
 
 
-async def _check_database(pool: Pool) -> Mapping[str, str] | None:
-    """Return the settings that decide on durability, or None if PostgreSQL does not answer."""
-    query = "select name, setting from pg_settings where name = any($1)"
+async def _durability(pool: Pool) -> Durability:
+    """Return what the settings of PostgreSQL promise; `unknown` if it does not answer."""
+    query = "select bool_and(setting = 'on') from pg_settings where name = any($1)"
     try:
-        rows = await ask("settings", pool.fetch(query, DURABILITY_SETTINGS), CHECK_SECONDS)
+        full = await ask("settings", pool.fetchval(query, DURABILITY_SETTINGS), CHECK_SECONDS)
     except Exception:  # every error means that the database cannot be used now
         metrics.DATABASE_UP.set(0)
-        return None
+        return "unknown"
     metrics.DATABASE_UP.set(1)
-    return {row["name"]: row["setting"] for row in rows}
+    return "full" if full else "degraded"
 
 
 class SpoolCheck(msgspec.Struct):
@@ -67,7 +67,7 @@ class Checks(msgspec.Struct):
     """The checks. `durability` is `degraded` if PostgreSQL's settings allow it to lose what it committed."""
 
     database: Literal["ok", "away"]
-    durability: Literal["full", "degraded", "unknown"]
+    durability: Durability
     spool: SpoolCheck
     dead_letters: int | None
     phase: str
@@ -103,12 +103,9 @@ class Status(msgspec.Struct):
 @Operation(answers={200: Answer("healthy", Health), 503: Answer("the database is away", Health)})
 async def health(request: web.Request) -> web.Response:
     """Check the server and its database."""
-    settings = await _check_database(request.app[POOL])
-    healthy = settings is not None
+    durability = await _durability(request.app[POOL])
+    healthy = durability != "unknown"
     status: Literal["healthy", "unhealthy"] = "healthy" if healthy else "unhealthy"
-    durability: Literal["full", "degraded", "unknown"] = "unknown"
-    if settings is not None:
-        durability = "full" if set(settings.values()) == {"on"} else "degraded"
     state, outage = request.app[STATE], request.app[OUTAGE]
     spool = outage.spool
     uptime = round(time.monotonic() - state.started, 3)
@@ -160,7 +157,7 @@ async def livez(_: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """Check whether a load balancer should send requests here."""
     phase = request.app[STATE].phase
-    away = phase is Phase.SERVING and await _check_database(request.app[POOL]) is None
+    away = phase is Phase.SERVING and await _durability(request.app[POOL]) == "unknown"
     ready = phase is Phase.SERVING and not away
     status = "ready" if ready else "database away" if away else phase.value
     return json_response(Status(status), 200 if ready else 503)
