@@ -13,13 +13,14 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from statsd.errors import Overloaded
 
-SHORTEST = 8
-LONGEST = 1_024
+RULE = msgspec.Meta(min_length=8, max_length=1_024, description="a string of 8 to 1024 characters")
+"""Only the length of a new password counts; any characters are allowed."""
 THREADS = 2
 MOST_WAITING = 20
 MOST_WAITING_OF_ONE = 10  # per address, which leaves room for others
@@ -28,13 +29,6 @@ NICENESS = 10  # events and frames have priority
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 # Verified if there is no such user, so the answer takes as long as for a user who exists.
 _DUMMY_HASH = _HASHER.hash(os.urandom(32))
-
-
-def fault(password: object) -> str | None:
-    """Return what is wrong with a new password, or None. Only its length counts; any characters are allowed."""
-    if isinstance(password, str) and SHORTEST <= len(password) <= LONGEST:
-        return None
-    return f"password must be a string of {SHORTEST} to {LONGEST} characters"
 
 
 def _canonical(password: str) -> bytes:

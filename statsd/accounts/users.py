@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 from uuid import UUID
 
 import asyncpg
@@ -24,12 +24,16 @@ from statsd.settings import Network
 from statsd.web.addresses import client_network
 from statsd.web.decode import PRINTABLE
 
-GENDERS = ("Male", "Female", "Other")
+Gender = Literal["Male", "Female", "Other"]
+GENDERS: tuple[str, ...] = get_args(Gender)
 OLDEST = 150
-USERNAME_CHARACTERS = 64
 REMEMBERED = 10_000  # users last seen, for while the database is away
 TAKEN = "Username already exists"
 QUERIES = sql.load("accounts")
+
+USERNAME = msgspec.Meta(
+    min_length=1, max_length=64, pattern=PRINTABLE, description="a string of 1 to 64 printable characters, not blank"
+)
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -50,40 +54,35 @@ class User(Person, frozen=True):
 class Registration(msgspec.Struct, frozen=True):
     """What a new account is made of."""
 
-    username: Annotated[str, msgspec.Meta(min_length=1, max_length=USERNAME_CHARACTERS, pattern=PRINTABLE)]
-    password: Annotated[str, msgspec.Meta(min_length=passwords.SHORTEST, max_length=passwords.LONGEST)]
-    age: Annotated[int, msgspec.Meta(ge=0, le=OLDEST)]
-    gender: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(GENDERS)})]
+    username: Annotated[str, USERNAME]
+    password: Annotated[str, passwords.RULE]
+    age: Annotated[int, msgspec.Meta(ge=0, le=OLDEST, description=f"a whole number from 0 to {OLDEST}")]
+    gender: Annotated[Gender, msgspec.Meta(description=f"one of {', '.join(GENDERS)}")]
+
+
+KINDS = get_type_hints(Registration, include_extras=True)
 
 
 def registration(body: dict[str, Any]) -> Registration:
     """Return the registration in a JSON body. `age` may be a number or its digits. Raises InvalidEvent."""
-    username, password, age, gender = (body.get(name) for name in ("username", "password", "age", "gender"))
-    if any(value is None or value == "" for value in (username, password, age, gender)):
+    fields = {name: body.get(name) for name in KINDS}
+    if any(value is None or value == "" for value in fields.values()):
         raise InvalidEvent(["All fields are required"])
-    years = _whole(age)
-    faults = [
-        _username_fault(username),
-        passwords.fault(password),
-        None if 0 <= years <= OLDEST else f"age must be a whole number from 0 to {OLDEST}",
-        None if gender in GENDERS else f"gender must be one of {', '.join(GENDERS)}",
-    ]
-    if any(faults):
-        raise InvalidEvent([fault for fault in faults if fault])
-    return Registration(str(username), str(password), years, str(gender))
+    age = fields["age"]
+    if isinstance(age, str) and re.fullmatch(r"\d{1,3}", age, re.ASCII):
+        fields["age"] = int(age)
+    if faults := [fault for name, value in fields.items() if (fault := _fault(name, value))]:
+        raise InvalidEvent(faults)
+    return msgspec.convert(fields, Registration)
 
 
-def _username_fault(username: object) -> str | None:
-    if isinstance(username, str) and len(username) <= USERNAME_CHARACTERS and re.match(PRINTABLE, username):
-        return None
-    return f"username must be a string of 1 to {USERNAME_CHARACTERS} printable characters, not blank"
-
-
-def _whole(age: object) -> int:
-    """Return the value of an integer or of a text of digits; -1 for anything else."""
-    if isinstance(age, str):
-        return int(age) if re.fullmatch(r"\d{1,3}", age, re.ASCII) else -1
-    return age if isinstance(age, int) and not isinstance(age, bool) else -1
+def _fault(name: str, value: object) -> str | None:
+    """Return what is wrong with a field of a registration, or None."""
+    try:
+        msgspec.convert(value, KINDS[name])
+    except (msgspec.ValidationError, UnicodeError):
+        return f"{name} must be {KINDS[name].__metadata__[0].description}"
+    return None
 
 
 def key_of(username: str) -> str:
@@ -133,7 +132,7 @@ class Accounts:
 
         A wrong name and a wrong password give the same error after the same time.
         """
-        if _username_fault(username) or passwords.fault(password):
+        if _fault("username", username) or _fault("password", password):
             raise AccountRefused("Invalid credentials")  # no account can have these
         key = key_of(username)
         attempt = await self._throttle.enter(key, address)
@@ -199,7 +198,7 @@ class Accounts:
 
     async def change_password(self, username: str, password: str) -> None:
         """Set a password and revoke every token of the account. Raises InvalidEvent and AccountRefused."""
-        if fault := passwords.fault(password):
+        if fault := _fault("password", password):
             raise InvalidEvent([fault])
         hashed = await self._passwords.hash(password)
         await self._change(username, self._pool.fetchval(QUERIES["change_password"], key_of(username), hashed))
