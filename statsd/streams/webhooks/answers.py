@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from statsd.errors import InvalidEvent
+from statsd.errors import InvalidEvent, StatsError
 from statsd.web.answers import Failure, Instant
 
 T = TypeVar("T")
@@ -141,8 +141,10 @@ class InvalidWebhook(msgspec.Struct):
         return cls(False, "Validation failed", faults_of(error))
 
 
-def faults_of(error: InvalidEvent) -> list[Fault]:
-    """Return the faults of an event; a fault of the whole body has no field."""
+def faults_of(error: StatsError) -> list[Fault]:
+    """Return the faults of an event that was refused; a fault of the whole event has no field."""
+    if not isinstance(error, InvalidEvent):
+        return [Fault.of("", "any.key", str(error))]
     return [fault if isinstance(fault, Fault) else Fault.of("", "object.base", fault) for fault in error.faults]
 
 

@@ -133,7 +133,7 @@ def _batch_response(verdicts: Sequence[Verdict]) -> web.Response:
         event_ids=[verdict.row[0] for verdict in accepted],
         received_at=iso(min(map(_received_at, accepted))),
         rejected=[
-            answers.RejectedEvent(index, _faults(verdict.error))
+            answers.RejectedEvent(index, answers.faults_of(verdict.error))
             for index, verdict in enumerate(verdicts)
             if verdict.error
         ],
@@ -148,12 +148,6 @@ def _refused_batch(errors: Sequence[StatsError]) -> web.Response:
     faults = [
         msgspec.structs.replace(fault, path=[index, *fault.path])
         for index, error in enumerate(errors)
-        for fault in _faults(error)
+        for fault in answers.faults_of(error)
     ]
     return json_response(answers.InvalidWebhook.of(InvalidEvent(faults)), 400)
-
-
-def _faults(error: StatsError) -> list[answers.Fault]:
-    if isinstance(error, InvalidEvent):
-        return answers.faults_of(error)
-    return [answers.Fault.of("", "any.key", str(error))]
