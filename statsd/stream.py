@@ -34,8 +34,6 @@ class Stream:
 
     name: str
     """The name of its SQL folder and of its live topic, and its NOTIFY payload."""
-    table: str
-    """The raw table, append-only."""
     columns: Mapping[str, Any]
     """The columns of a row and their types, in the order of the parameters of `insert`; the first is `id`."""
     row: Callable[[Any, UUID], Row]

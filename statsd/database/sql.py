@@ -36,9 +36,15 @@ def load(name: str) -> Mapping[str, str]:
     own, shared = _pieces(folder / "store.sql", folder / "read.sql"), _pieces(FOLDER / "streams.sql")
     parts = {**shared["part"], **own["part"]}
     joined = {statement: "\n".join(parts[part] for part in order) for statement, order in JOINED.items()}
-    (table,) = own["table"]
+    raw_table = table(name)
     statements = {**joined, **shared["name"], **own["name"]}
-    return MappingProxyType({name: text.replace(":table", table) for name, text in statements.items()})
+    return MappingProxyType({name: text.replace(":table", raw_table) for name, text in statements.items()})
+
+
+def table(name: str) -> str:
+    """Return the raw table of a stream, which is append-only. Its `store.sql` names it."""
+    (table,) = _pieces(FOLDER / name / "store.sql")["table"]
+    return table
 
 
 def text(name: str) -> str:

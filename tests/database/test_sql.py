@@ -98,7 +98,7 @@ async def test_no_read_scans_a_raw_table(pool: asyncpg.Pool[asyncpg.Record]) -> 
         for number, literal in enumerate(literals, 1):
             query = query.replace(f"${number}", literal)
         plan = await pool.fetchval(f"explain (format json) {query}")
-        assert not {stream.table for stream in STREAMS} & set(_scanned(json.loads(plan)[0]["Plan"])), name
+        assert not {sql.table(stream.name) for stream in STREAMS} & set(_scanned(json.loads(plan)[0]["Plan"])), name
 
 
 def _scanned(plan: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from statsd.database import sql
 from statsd.database.pool import POOL
 from statsd.ingest.ids import id_of
 from statsd.stream import Stream
@@ -86,7 +87,7 @@ async def test_rows_with_one_key_in_a_batch_are_judged_one_by_one(client: Any, s
     assert await refused("first", "other", "first") == [1]
     assert await refused("other", "first") == [0]
     assert await refused("other", "first", "other", "third", "first") == [0, 2, 3]
-    assert await client.app[POOL].fetchval(f"select count(*) from {stream.table}") == 1
+    assert await client.app[POOL].fetchval(f"select count(*) from {sql.table(stream.name)}") == 1
 
 
 def indices(answer: dict[str, Any]) -> list[int]:

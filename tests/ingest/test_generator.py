@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from waiting import until
 
+from statsd.database import sql
 from statsd.errors import DatabaseAway
 from statsd.ingest.generator import Generator, store_fixtures
 from statsd.ingest.verdict import Verdict
@@ -82,7 +83,7 @@ async def test_bulk_stores_exactly_what_was_asked_for(pool: Any, stream: Stream)
     await source.in_bulk(12_345)
     writer.stop()
     await writing
-    assert seen[-1] == source.total == await pool.fetchval(f"select count(*) from {stream.table}") == 12_345
+    assert seen[-1] == source.total == await pool.fetchval(f"select count(*) from {sql.table(stream.name)}") == 12_345
 
 
 class UnsureWriter(Writer):

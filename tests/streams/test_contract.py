@@ -49,7 +49,7 @@ async def totals(stream: Stream, pool: Pool) -> dict[str, list[tuple[Any, ...]]]
     names = [
         table["relname"]
         for table in tables
-        if table["relname"] not in (*(one.table for one in STREAMS), "schema_migrations")
+        if table["relname"] not in (*(sql.table(one.name) for one in STREAMS), "schema_migrations")
     ]
     return {name: sorted(map(tuple, await pool.fetch(f"select * from {name}")), key=repr) for name in names}
 
@@ -64,7 +64,7 @@ async def test_what_is_stored_twice_counts_once(stream: Stream, pool: Pool) -> N
     mine = rows(stream, 300)
     async with writing(stream, pool) as writer:
         await asyncio.gather(*(writer.store(mine) for _ in range(3)), *(writer.store([row]) for row in mine[:50]))
-    assert await pool.fetchval(f"select count(*) from {stream.table}") == 300
+    assert await pool.fetchval(f"select count(*) from {sql.table(stream.name)}") == 300
     assert await equal_a_recount(stream, pool)
 
 
@@ -98,7 +98,7 @@ async def test_totals_hold_in_whatever_batches_rows_come(stream: Stream, pool: P
 
 
 async def test_row_of_another_program_counts_at_the_next_sweep_and_once(stream: Stream, pool: Pool) -> None:
-    raw = stream.table
+    raw = sql.table(stream.name)
     async with writing(stream, pool) as writer:
         await writer.store(rows(stream, 20))
     whole = await totals(stream, pool)
@@ -115,7 +115,7 @@ async def test_row_of_another_program_counts_at_the_next_sweep_and_once(stream: 
 async def test_writers_sweepers_and_strangers_at_once_stay_exact(stream: Stream, pool: Pool, database_url: str) -> None:
     """Two writers, two sweepers and an outside program for 4,000 rows; a rebuild in the middle of it."""
     columns = ", ".join(stream.columns.keys() - {"id"})
-    raw = stream.table
+    raw = sql.table(stream.name)
     async with (
         await open_pool(database_url) as other,
         writing(stream, pool) as one,

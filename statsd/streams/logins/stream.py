@@ -9,7 +9,6 @@ from statsd.streams.logins.sample import sample
 
 STREAM = Stream(
     name="logins",
-    table="user_logins",
     columns={
         "id": UUID,
         "user_id": int,

@@ -9,15 +9,7 @@ from statsd.streams.pageviews.sample import sample
 
 STREAM = Stream(
     name="pageviews",
-    table="page_events",
-    columns={
-        "id": UUID,
-        "site_id": str,
-        "event_type": str,
-        "path": str,
-        "user_id": str | None,
-        "timestamp": datetime,
-    },
+    columns={"id": UUID, "site_id": str, "event_type": str, "path": str, "user_id": str | None, "timestamp": datetime},
     row=row,
     sample=sample,
 )

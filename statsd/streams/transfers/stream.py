@@ -11,7 +11,6 @@ from statsd.streams.transfers.sample import sample_item, sample_transfer
 ITEMS = Stream(
     name="items",
     part_of="transfers",
-    table="items",
     columns={"id": UUID, "base_item_id": UUID, "created_at": datetime},
     row=item_row,
     sample=sample_item,
@@ -19,7 +18,6 @@ ITEMS = Stream(
 )
 TRANSFERS = Stream(
     name="transfers",
-    table="transfers",
     columns={"id": UUID, "timestamp": datetime | None, "owner_id": UUID, "item_id": UUID},
     row=transfer_row,
     as_spooled=transfer_as_spooled,

@@ -9,15 +9,7 @@ from statsd.streams.usage.sample import sample
 
 STREAM = Stream(
     name="usage",
-    table="feature_clicks",
-    columns={
-        "id": UUID,
-        "user_id": int | None,
-        "feature_name": str,
-        "timestamp": datetime,
-        "age": int,
-        "gender": str,
-    },
+    columns={"id": UUID, "user_id": int | None, "feature_name": str, "timestamp": datetime, "age": int, "gender": str},
     row=row,
     sample=sample,
 )

@@ -9,7 +9,6 @@ from statsd.streams.webhooks.sample import sample
 
 STREAM = Stream(
     name="webhooks",
-    table="webhook_events",
     columns={
         "id": UUID,
         "event_type": str,
