@@ -33,7 +33,7 @@ from statsd.live.sse import CONNECTIONS, Connections
 from statsd.live.topics import HUB, Hub, Topic
 from statsd.settings import SETTINGS, Settings
 from statsd.site import docs
-from statsd.site.health import STATE, Phase, State
+from statsd.site.health import STATE, State
 from statsd.streams import STREAMS, logins, webhooks
 from statsd.web.addresses import is_loopback
 from statsd.web.asked import BATCH_BYTES
@@ -69,7 +69,7 @@ def make_app(settings: Settings) -> web.Application:
 
 async def close_clients(app: web.Application) -> None:
     """Close every live client: after the last request was accepted, and before open requests are awaited."""
-    app[STATE].phase = Phase.STOPPING
+    app[STATE].phase = "stopping"
     await asyncio.gather(websocket.close_all(app[HUB]), app[CONNECTIONS].close_all())
 
 
@@ -180,7 +180,7 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
     app[WRITERS] = {stream.name: Writer(stream, app[POOL], app[CHANNEL].announce, outage) for stream in STREAMS}
     tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in app[WRITERS].items()]
     async with background(app, {"outage": outage.run({name: writer.replay for name, writer in app[WRITERS].items()})}):
-        app[STATE].phase = Phase.SERVING
+        app[STATE].phase = "serving"
         yield
     for writer in app[WRITERS].values():
         writer.stop()
@@ -256,5 +256,5 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await app[FAILED]
     finally:
-        app[STATE].phase = Phase.STOPPING
+        app[STATE].phase = "stopping"
         await runner.cleanup()

@@ -1,8 +1,8 @@
 """Probes and metrics for operators: /health, /livez, /readyz, /metrics."""
 
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Literal
 
 import msgspec
@@ -23,20 +23,12 @@ Durability = Literal["full", "degraded", "unknown"]
 SERVICE = "analytics-api"  # clients of the page views (POST /event, GET /stats) expect this name
 
 
-class Phase(Enum):
-    """The phase of the process between its start and its end."""
-
-    STARTING = "starting"
-    SERVING = "serving"
-    STOPPING = "stopping"
-
-
+@dataclass
 class State:
-    """The phase and the start of the process, for the probes."""
+    """The phase of the process between its start and its end, and the time of its start, for the probes."""
 
-    def __init__(self) -> None:
-        self.phase = Phase.STARTING
-        self.started = time.monotonic()
+    phase: Literal["starting", "serving", "stopping"] = "starting"
+    started: float = field(default_factory=time.monotonic)
 
 
 STATE: web.AppKey[State] = web.AppKey("state")
@@ -123,7 +115,7 @@ async def health(request: web.Request) -> web.Response:
             durability=durability,
             spool=SpoolCheck(outage.state, spool.rows, spool.size, round(spool.oldest_seconds, 1)),
             dead_letters=await _dead_letters(request.app[POOL]) if healthy else None,
-            phase=state.phase.value,
+            phase=state.phase,
         ),
     )
     return json_response(body, 200 if healthy else 503)
@@ -156,11 +148,10 @@ async def livez(_: web.Request) -> web.Response:
 )
 async def readyz(request: web.Request) -> web.Response:
     """Check whether a load balancer should send requests here."""
-    phase = request.app[STATE].phase
-    away = phase is Phase.SERVING and await _durability(request.app[POOL]) == "unknown"
-    ready = phase is Phase.SERVING and not away
-    status = "ready" if ready else "database away" if away else phase.value
-    return json_response(Status(status), 200 if ready else 503)
+    status: str = request.app[STATE].phase
+    if status == "serving":
+        status = "database away" if await _durability(request.app[POOL]) == "unknown" else "ready"
+    return json_response(Status(status), 200 if status == "ready" else 503)
 
 
 METRICS = "# TYPE statsd_clients gauge\nstatsd_clients 0.0\n"

@@ -16,7 +16,7 @@ from yarl import URL
 
 from statsd.database.pool import POOL
 from statsd.ingest.writer import WRITERS
-from statsd.site.health import STATE, Phase
+from statsd.site.health import STATE
 from statsd.web import asked, decode, origins
 
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
@@ -61,7 +61,7 @@ async def test_health_says_so_when_the_database_may_lose_what_it_committed(clien
 
 
 async def test_readiness_is_503_while_stopping(client: Any) -> None:
-    client.app[STATE].phase = Phase.STOPPING
+    client.app[STATE].phase = "stopping"
     response = await client.get("/readyz")
     assert (response.status, await response.json()) == (503, {"status": "stopping"})
 
