@@ -144,28 +144,22 @@ async def respond(request: web.Request, topic: str, framing: Framing = event) ->
         if "text/event-stream" not in accepted(request):
             raise
         return web.Response(body=RETRY_LATER, headers=HEADERS)
+    hub = request.app[HUB]
     metrics.CLIENTS.inc()
     try:
         await connection.response.prepare(request)
         await connection.response.write(RETRY)
-        await _stream(request, connection, topic, framing)
+        hub.subscribe(connection.client, {topic: framing})  # before the snapshot, so that no change is missed
+        with suppress(DatabaseAway):
+            connection.client.offer(topic, await hub.topics[topic].snapshot())
+        await connection.client.run()
     except TimeoutError:
         connection.abort()
     except ConnectionResetError:
         pass  # the client left
     finally:
+        hub.subscribe(connection.client, {})
         metrics.CLIENTS.dec()
         request.app[CONNECTIONS].discard(connection)
         connection.ended.set_result(None)
     return connection.response
-
-
-async def _stream(request: web.Request, connection: Connection, topic: str, framing: Framing) -> None:
-    hub = request.app[HUB]
-    hub.subscribe(connection.client, {topic: framing})  # before the snapshot, so that no change is missed
-    try:
-        with suppress(DatabaseAway):
-            connection.client.offer(topic, await hub.topics[topic].snapshot())
-        await connection.client.run()
-    finally:
-        hub.subscribe(connection.client, {})
