@@ -7,7 +7,7 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid4
 
 import jwt
@@ -18,7 +18,7 @@ from statsd.errors import StatsError, Unauthenticated
 
 SECONDS = 24 * 60 * 60
 LEEWAY_SECONDS = 5  # clocks of several servers differ
-ISSUER = "statsd-live"
+ISSUER: Final = "statsd-live"
 ALGORITHM = "HS256"
 SECRET_BYTES = 32
 MOST_CHARACTERS = 4_096
@@ -37,8 +37,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     `version` is the account's token version: a new password raises it, which revokes older tokens.
     """
 
-    iss: Literal["statsd-live"]
-    aud: Literal["statsd-live"]
+    iss: Literal["statsd-live"] = ISSUER
+    aud: Literal["statsd-live"] = ISSUER
     sub: str
     user_id: _Number = msgspec.field(name="userId")
     username: str
@@ -54,21 +54,13 @@ class Tokens:
     def __init__(self, *secrets: str) -> None:
         self._secrets = [secret.encode() for secret in secrets]
 
-    def make(self, user_id: int, username: str, version: int) -> str:
-        """Return a token that is valid for 24 hours."""
+    def make(self, id: int, username: str, version: int) -> str:
+        """Return a token of the user with this id; it is valid for 24 hours."""
         now = int(time.time())
-        payload = {
-            "iss": ISSUER,
-            "aud": ISSUER,
-            "sub": str(user_id),
-            "userId": user_id,
-            "username": username,
-            "version": version,
-            "iat": now,
-            "exp": now + SECONDS,
-            "jti": str(uuid4()),
-        }
-        return jwt.encode(payload, self._secrets[0], algorithm=ALGORITHM)
+        claims = Claims(
+            sub=str(id), user_id=id, username=username, version=version, iat=now, exp=now + SECONDS, jti=uuid4()
+        )
+        return jwt.encode(msgspec.to_builtins(claims), self._secrets[0], algorithm=ALGORITHM)
 
     def read(self, token: str) -> Claims:
         """Return the claims of a valid token. Raises Unauthenticated without a reason."""
