@@ -4,7 +4,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import combinations
 from typing import Annotated, Any, get_origin
 
@@ -45,15 +44,11 @@ DOCUMENT: web.AppKey[bytes] = web.AppKey("document")
 
 def encoded(app: web.Application) -> bytes:
     """Return the document of all operations of an application. HEAD is left out, because it follows from GET."""
-    return _encoded(tuple(
+    routes = [
         (address(route), route.method, route.handler)
         for route in app.router.routes()
         if route.method != "HEAD" and declared(route.handler) is not UNDECLARED
-    ))  # fmt: skip
-
-
-@lru_cache(maxsize=1)  # tests make the application many times
-def _encoded(routes: tuple[tuple[str, str, Handler], ...]) -> bytes:
+    ]
     schemas = Schemas()
     paths: dict[str, Schema] = {}
     for path, method, handler in sorted(routes, key=lambda route: route[:2]):
