@@ -16,7 +16,5 @@ REFUSALS = {
 
 
 def refusal(error: InvalidEvent) -> StatsError:
-    """Return the error for an event that violates a constraint."""
-    if error.rule not in REFUSALS:
-        return error
-    return BadRequest(*REFUSALS[error.rule])
+    """Return the error for a refused event: for a violated constraint, its status and message."""
+    return BadRequest(*REFUSALS[error.rule]) if error.rule in REFUSALS else error
