@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from statsd.errors import BadRequest
+from statsd.web.operation import declared
 
 BATCH_BYTES = 8 << 20  # of a batch, decompressed
 BODY_SECONDS = 10.0
@@ -17,11 +18,12 @@ JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "", 
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
 
-def parameters(request: web.Request, *names: str) -> dict[str, str]:
-    """Return the query parameters of these names. An empty one counts as absent; others are ignored.
+def parameters(request: web.Request) -> dict[str, str]:
+    """Return the query parameters that the operation declares. An empty one counts as absent; others are ignored.
 
     Raises BadRequest (400) for a repeated one.
     """
+    names = declared(request.match_info.handler).query
     for name in names:
         if len(request.query.getall(name, [])) > 1:
             raise BadRequest(400, f"{name} must be given once")

@@ -102,6 +102,7 @@ class Operation:
     """Headers with an idempotency key."""
     path: Mapping[str, Parameter] = field(default_factory=dict)
     query: Mapping[str, Parameter] = field(default_factory=dict)
+    """What `asked.parameters` reads."""
     headers: Mapping[str, Parameter] = field(default_factory=dict)
     guards: Sequence[Guard] = ()
     """One of them is enough; of the optional ones, all that the settings require."""

@@ -24,7 +24,7 @@ QUERIES = sql.load("logins")
 )
 async def get_logins(request: web.Request) -> web.Response:
     """List the logins with the latest login times."""
-    most = limit(parameters(request, "limit"), 100, MOST_LOGINS)
+    most = limit(parameters(request), 100, MOST_LOGINS)
     rows = await ask("logins", request.app[POOL].fetch(QUERIES["newest"], most))
     return json_response([struct_of(StoredLogin, row) for row in rows])
 

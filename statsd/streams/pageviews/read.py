@@ -63,7 +63,7 @@ async def get_stats(request: web.Request) -> web.Response:
 
     The report is of one day (`date`), or of the days `from` through `to`, in all and for each day.
     """
-    query = parameters(request, "site_id", "date", "from", "to", "limit")
+    query = parameters(request)
     site = _site(query)
     first, last = _span(query)
     report = request.app[POOL].fetchrow(QUERIES["report"], site, first, last, limit(query, 10, MOST_PATHS))

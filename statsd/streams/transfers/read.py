@@ -61,7 +61,7 @@ async def get_base_items(request: web.Request) -> web.Response:
 
 async def _page(request: web.Request, name: str, page: str, find: str) -> tuple[Sequence[asyncpg.Record], UUID | None]:
     """Return the rows of a page, and the `before` of the next page if there is one."""
-    query = parameters(request, "limit", "before")
+    query = parameters(request)
     size = limit(query, 50, MOST_ROWS)
     try:
         before = uuid(query["before"], "before") if "before" in query else None
@@ -92,7 +92,7 @@ async def get_item(request: web.Request) -> web.Response:
     owner only after the next aggregation.
     """
     id = uuid(request.match_info["item"], ITEM_ID)
-    size = limit(parameters(request, "limit"), 100, MOST_ROWS)
+    size = limit(parameters(request), 100, MOST_ROWS)
     rows = await ask("items", request.app[POOL].fetch(ITEM_QUERIES["history"], id, size))
     if not rows:
         raise BadRequest(404, NO_SUCH_ITEM)

@@ -77,7 +77,7 @@ async def _statistics(request: web.Request, topic: str) -> web.StreamResponse:
     unit = "millisecond" if unit == "milliseconds" else unit
     if unit not in UNITS:
         raise BadRequest(400, f"unit: must be one of {', '.join(UNITS)}")
-    bins = _slice(parameters(request, "limit", "since"))
+    bins = _slice(parameters(request))
     accepted = sse.accepted(request)
     if "application/json" in accepted and "text/event-stream" not in accepted:
         snapshot = await request.app[HUB].topics[f"{topic}/{unit}"].snapshot()

@@ -49,7 +49,7 @@ async def get_analytics(request: web.Request) -> web.Response:
     200 or 201 is counted.
     """
     await request.app[ACCOUNTS].user_of(session.claims(request))
-    query = parameters(request, "startDate", "endDate", "ageGroup", "gender", "feature", "tz")
+    query = parameters(request)
     first, last = day(query, "startDate", FIRST_DAY), day(query, "endDate", LAST_DAY)
     if first > last:
         raise BadRequest(400, "startDate must not be after endDate")

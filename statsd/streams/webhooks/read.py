@@ -47,7 +47,7 @@ async def get_events(request: web.Request) -> web.Response:
     For the next page, send the answer's `nextCursor` as `cursor`. All pages show the window of the first page, and
     cursors work for an hour after it.
     """
-    query = parameters(request, "filter", "limit", "cursor")
+    query = parameters(request)
     name, size = _filter(query), limit(query, 100, MOST_EVENTS)
     _, since, *before = _position(query, name)
     rows = await ask("events", request.app[POOL].fetch(QUERIES["page"], since, *before, size + 1))
@@ -115,7 +115,7 @@ async def get_stats(request: web.Request) -> web.Response:
     day, the first 1,000 types are counted by name. `statistics` has the 1,000 largest types of the window, and
     `otherEvents` counts the rest, if any.
     """
-    name = _filter(parameters(request, "filter"))
+    name = _filter(parameters(request))
     begins = windows.start(name, datetime.now(UTC))
     totals = await ask("statistics", request.app[POOL].fetchrow(QUERIES["statistics"], name, begins))
     assert totals is not None  # aggregates always return a row
@@ -170,7 +170,7 @@ async def _export(
     request: web.Request, kind: str, media: str, file: Callable[[str, datetime], File]
 ) -> web.StreamResponse:
     """Send a window as a file, which depends on the name of the window and the current time."""
-    name, now = _filter(parameters(request, "filter")), datetime.now(UTC)
+    name, now = _filter(parameters(request)), datetime.now(UTC)
     disposition = f'attachment; filename="events-{name}-{now.date()}.{kind}"'
     headers = {"Content-Type": media, "Content-Disposition": disposition}
     return await request.app[EXPORTS].send(
