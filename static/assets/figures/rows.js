@@ -1,6 +1,6 @@
 /** The rows of a card, and their sums, peaks and largest parts, which charts and summaries are made of. */
 
-import { count } from "./format.js";
+import { count, percentage } from "./format.js";
 
 /** @typedef {string | number | null} Cell */
 /** @typedef {Record<string, Cell>} Row `id` identifies it; `composed`: it sums up others, and has no name of its own */
@@ -21,6 +21,17 @@ export const amount = (row, key) => Number(row[key] ?? 0);
 
 /** @param {Row[]} rows @param {string} key */
 export const sum = (rows, key) => rows.reduce((total, row) => total + amount(row, key), 0);
+
+/** Adds the `share` of each row, a percentage. @param {Row[]} rows @param {string} key @param {number} [total] @returns {Row[]} */
+export const withShare = (rows, key, total = sum(rows, key)) =>
+  rows.map((row) => ({ ...row, share: percentage(amount(row, key), total) }));
+
+/**
+ * The share and the name of the first row, for a tile.
+ * @param {Row[]} rows largest first, each with its `share` @param {string} name @param {string} none in place of no rows
+ * @returns {[number | null, string]}
+ */
+export const top = ([first], name, none) => [number(first?.share), String(first?.[name] ?? none)];
 
 /** @param {Row[]} rows @param {string} key @returns {Row} the first one with the highest value */
 export const highest = (rows, key) =>

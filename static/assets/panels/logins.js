@@ -3,13 +3,12 @@
 import { today } from "../figures/days.js";
 import { perDay, perHour, ranking, ring, stackedBars } from "../figures/drawings.js";
 import { count, decimal, length, percent, percentage } from "../figures/format.js";
-import { amount, sum } from "../figures/rows.js";
+import { withShare } from "../figures/rows.js";
 import { curl, synthetic } from "../widgets/guide.js";
 
 /** @import { Card } from "../cards/card.js" */
 /** @import { MakePanel } from "../cards/panel.js" */
 /** @import { Tile } from "../cards/tiles.js" */
-/** @import { Row } from "../figures/rows.js" */
 /** @typedef {Payloads["LoginStatistics"]} Statistics */
 
 const DEVICES = 5;
@@ -26,12 +25,6 @@ const deviceRow = (row) => ({
   device: row.device_type,
   average: row.avg_session_duration_seconds || null, // 0 if no session has finished
 });
-
-/** @param {Row[]} rows @param {string} key */
-function withShare(rows, key) {
-  const total = sum(rows, key);
-  return rows.map((row) => ({ ...row, share: percentage(amount(row, key), total) }));
-}
 
 /** @type {Card<Statistics>[]} */
 const cards = [

@@ -4,7 +4,7 @@
  */
 
 import { count, percent, percentage } from "../figures/format.js";
-import { highest, number, sum } from "../figures/rows.js";
+import { highest, number, sum, top } from "../figures/rows.js";
 import { shares } from "../figures/shares.js";
 import { perBin } from "../figures/units.js";
 import { windowOf, WINDOWS } from "../figures/windows.js";
@@ -141,15 +141,7 @@ const tiles = [
       return events ? [number(events), picked(payload).unit.brief(String(from))] : [null, "no events"];
     },
   },
-  {
-    id: "top",
-    label: "Top event type",
-    kind: "percent",
-    show: (payload) => {
-      const [top] = types(payload);
-      return [number(top?.share), String(top?.type ?? "no events")];
-    },
-  },
+  { id: "top", label: "Top event type", kind: "percent", show: (payload) => top(types(payload), "type", "no events") },
   {
     id: "invalid",
     label: "Invalid events",
@@ -179,8 +171,8 @@ const ABOUT = {
   remark,
   isEmpty: (payload) => payload.totalEvents === 0 && payload.invalidEvents === 0,
   summary: (payload) => {
-    const [top] = types(payload);
-    const most = top ? `, most of type ${top.type}` : "";
+    const [first] = types(payload);
+    const most = first ? `, most of type ${first.type}` : "";
     return `${count(inWindow(payload))} events in ${picked(payload).words}${most}; ${count(payload.eventsThisMinute)} this minute.`;
   },
   guide: {

@@ -4,7 +4,8 @@
  */
 
 import { daysAfter } from "../../figures/days.js";
-import { count, percentage } from "../../figures/format.js";
+import { count } from "../../figures/format.js";
+import { withShare } from "../../figures/rows.js";
 import { curl, synthetic } from "../../widgets/guide.js";
 import { ask } from "../../wire/ask.js";
 import { makeMemo, Query } from "../../wire/query.js";
@@ -41,7 +42,7 @@ const sites = (pick) => ({
     { key: "users", label: "Users", kind: "count" },
     { key: "share", label: "Share", kind: "percent" },
   ],
-  rows: ({ sites, totalViews }) => sites.map((row) => ({ ...row, share: percentage(row.views, totalViews) })),
+  rows: ({ sites, totalViews }) => withShare(sites, "views", totalViews),
 });
 
 const visit = {

@@ -2,8 +2,8 @@
 
 import { daysAfter } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
-import { count, day, fullDay, percentage } from "../../figures/format.js";
-import { highest, sum } from "../../figures/rows.js";
+import { count, day, fullDay } from "../../figures/format.js";
+import { highest, sum, top, withShare } from "../../figures/rows.js";
 
 /** @import { Card } from "../../cards/card.js" */
 /** @import { Tile } from "../../cards/tiles.js" */
@@ -25,6 +25,9 @@ function dayBefore(payload, key) {
   const before = series(payload).find(({ date }) => date === daysAfter(payload.report.date, -1));
   return before ? `${count(before[key])} the day before` : "";
 }
+
+/** @param {Shown} payload */
+const viewsOfPaths = ({ report }) => withShare(report.top_paths, "views", report.total_views);
 
 /** @param {Shown} payload */
 export const where = ({ report }) => `${report.site_id}, ${fullDay(report.date)}`;
@@ -59,8 +62,7 @@ export const paths = {
     { key: "views", label: "Views", kind: "count" },
     { key: "share", label: "Share", kind: "percent" },
   ],
-  rows: ({ report: { top_paths, total_views } }) =>
-    top_paths.map((row) => ({ ...row, share: percentage(row.views, total_views) })),
+  rows: viewsOfPaths,
   drawing: topBars("path", "views", "Views", BARS),
 };
 
@@ -74,15 +76,7 @@ export const tiles = [
     kind: "decimal",
     show: ({ report }) => [report.unique_users ? report.total_views / report.unique_users : null, "all views ÷ users"],
   },
-  {
-    id: "top",
-    label: "Top path",
-    kind: "percent",
-    show: ({ report: { top_paths, total_views } }) => {
-      const [top] = top_paths;
-      return [percentage(top?.views ?? null, total_views), top?.path ?? "no views"];
-    },
-  },
+  { id: "top", label: "Top path", kind: "percent", show: (payload) => top(viewsOfPaths(payload), "path", "no views") },
   {
     id: "days",
     label: `Views in ${DAYS} days`,

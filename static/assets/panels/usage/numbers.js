@@ -2,8 +2,8 @@
 
 import { everyDay } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
-import { count, dayWithYear, percentage } from "../../figures/format.js";
-import { highest, number, sum } from "../../figures/rows.js";
+import { count, dayWithYear } from "../../figures/format.js";
+import { highest, number, sum, top, withShare } from "../../figures/rows.js";
 import { saveCsv } from "../../widgets/csv.js";
 import { active } from "./filters.js";
 
@@ -20,21 +20,15 @@ const BARS = 12;
 const CLICKS = ["click", "clicks"];
 const TITLES = { bars: "Feature usage", days: "Time trend" };
 
-/** @param {Shown} payload @returns {Row[]} */
-function bars({ charts }) {
-  const rows = charts.barChartData.map(({ feature, count }) => ({ feature, clicks: count }));
-  const total = sum(rows, "clicks");
-  return rows.map((row) => ({ ...row, share: percentage(row.clicks, total) }));
-}
+/** @param {Shown} payload */
+const bars = ({ charts }) =>
+  withShare(charts.barChartData.map(({ feature, count }) => ({ feature, clicks: count })), "clicks");
 
 /** @param {Shown} payload */
 const clicks = (payload) => sum(bars(payload), "clicks");
 
 /** @param {Shown} payload */
-const filtered = ({ filters }) =>
-  active(filters)
-    .map(({ words }) => words)
-    .join(", ");
+const filtered = ({ filters }) => active(filters).map(({ words }) => words).join(", ");
 
 /** @param {Shown} payload @returns {Row[]} */
 function days({ charts, filters, today }) {
@@ -85,20 +79,8 @@ const outOf = (payload, all) => (filtered(payload) ? `of ${count(all)} in total`
 export const tiles = [
   { id: "clicks", label: "Clicks", show: (payload) => [clicks(payload), outOf(payload, payload.totalClicks)] },
   { id: "today", label: "Today", show: (payload) => [payload.today.totalClicks, "clicks by all users, UTC"] },
-  {
-    id: "features",
-    label: "Features used",
-    show: (payload) => [bars(payload).length, outOf(payload, payload.featureCount)],
-  },
-  {
-    id: "top",
-    label: "Most used",
-    kind: "percent",
-    show: (payload) => {
-      const [top] = bars(payload);
-      return [number(top?.share), String(top?.feature ?? "no clicks")];
-    },
-  },
+  { id: "features", label: "Features used", show: (payload) => [bars(payload).length, outOf(payload, payload.featureCount)] },
+  { id: "top", label: "Most used", kind: "percent", show: (payload) => top(bars(payload), "feature", "no clicks") },
   {
     id: "picked",
     label: "Picked feature",
@@ -126,9 +108,9 @@ const linesOf = (payload) => [
 
 /** @param {Shown} payload */
 export function summary(payload) {
-  const [top] = bars(payload);
+  const [first] = bars(payload);
   const of = filtered(payload) && ` (${filtered(payload)})`;
-  const most = top ? `, most on ${top.feature}` : "";
+  const most = first ? `, most on ${first.feature}` : "";
   const trend = payload.feature ? `; ${count(sum(days(payload), "clicks"))} on ${payload.feature}` : "";
   return `${count(clicks(payload))} clicks${of}${most}${trend}.`;
 }
