@@ -22,7 +22,7 @@ import { makeMemo, Query } from "../wire/query.js";
 /** @import { Window } from "../figures/windows.js" */
 /** @typedef {Payloads["WebhooksOverview"]} Topic */
 /** @typedef {{of?: string, events?: Payloads["StoredEvent"][], reason: string}} Newest `reason`: why there are no events */
-/** @typedef {Topic & {window: Window["id"], newest: Newest}} Shown with the window that is picked */
+/** @typedef {Topic & {window: Window, newest: Newest}} Shown with the window that is picked */
 
 const NEWEST = 20;
 /** Names of rows that sum up others, in brackets, which no service uses in its names. */
@@ -35,11 +35,8 @@ const FORMATS = [
 ];
 
 /** @param {Shown} payload */
-const picked = (payload) => windowOf(payload.window);
-
-/** @param {Shown} payload */
-const bins = (payload) =>
-  payload.segmentedData[payload.window].map((row) => ({ window: payload.window, from: row.timestamp, events: row.count }));
+const bins = ({ segmentedData, window: { id } }) =>
+  segmentedData[id].map(({ timestamp, count }) => ({ window: id, from: timestamp, events: count }));
 
 /** @param {Shown} payload */
 const inWindow = (payload) => sum(bins(payload), "events");
@@ -48,7 +45,7 @@ const inWindow = (payload) => sum(bins(payload), "events");
 function types(payload) {
   const total = inWindow(payload);
   if (!total) return [];
-  const rows = payload.segmentedTopEventTypes[payload.window];
+  const rows = payload.segmentedTopEventTypes[payload.window.id];
   const rest = total - sum(rows, "count");
   const all = rest > 0 ? [...rows, { type: COMPOSED.rest, count: rest, composed: "rest" }] : rows;
   const parts = shares(all.map((row) => row.count));
@@ -70,7 +67,7 @@ const cards = [
   {
     id: "events",
     title: "Events",
-    hint: (payload) => `Per ${picked(payload).unit.id} in ${picked(payload).words}, UTC`,
+    hint: ({ window }) => `Per ${window.unit.id} in ${window.words}, UTC`,
     width: "wide",
     columns: [
       { key: "from", label: "From (UTC)", kind: "time" },
@@ -82,9 +79,9 @@ const cards = [
   {
     id: "types",
     title: "Top event types",
-    hint: (payload) => `Share of the events in ${picked(payload).words}`,
+    hint: ({ window }) => `Share of the events in ${window.words}`,
     width: "side",
-    bare: (payload) => `No events in ${picked(payload).words}`,
+    bare: ({ window }) => `No events in ${window.words}`,
     footed: true,
     columns: [
       { key: "type", label: "Event type", kind: "name", bar: "bar" },
@@ -96,12 +93,9 @@ const cards = [
   {
     id: "newest",
     title: "Newest events",
-    hint: (payload) => `The last ${NEWEST} received in ${picked(payload).words}; the export has them all`,
+    hint: ({ window }) => `The last ${NEWEST} received in ${window.words}; the export has them all`,
     width: "full",
-    bare: (payload) => {
-      const { of, reason } = payload.newest;
-      return of === payload.window ? `No events in ${picked(payload).words}` : reason || "Loading…";
-    },
+    bare: ({ newest: { of, reason }, window }) => (of === window.id ? `No events in ${window.words}` : reason || "Loading…"),
     columns: [
       { key: "eventType", label: "Event type", kind: "name" },
       { key: "userId", label: "User", kind: "name" },
@@ -127,18 +121,15 @@ const tiles = [
   },
   {
     id: "window",
-    label: (payload) => picked(payload).label,
-    show: (payload) => {
-      const [oldest] = bins(payload);
-      return [oldest ? inWindow(payload) : null, `since ${picked(payload).unit.brief(oldest?.from ?? "")}`];
-    },
+    label: ({ window }) => window.label,
+    show: (payload) => [inWindow(payload), `since ${payload.window.unit.brief(bins(payload)[0]?.from ?? "")}`],
   },
   {
     id: "busiest",
-    label: (payload) => `Busiest ${picked(payload).unit.id}`,
+    label: ({ window }) => `Busiest ${window.unit.id}`,
     show: (payload) => {
       const { events, from } = highest(bins(payload), "events");
-      return events ? [number(events), picked(payload).unit.brief(String(from))] : [null, "no events"];
+      return events ? [number(events), payload.window.unit.brief(String(from))] : [null, "no events"];
     },
   },
   { id: "top", label: "Top event type", kind: "percent", show: (payload) => top(types(payload), "type", "no events") },
@@ -155,7 +146,7 @@ const tiles = [
 /** @param {Shown} payload */
 function remark(payload) {
   if (payload.totalEvents === 0) return "Nothing is stored yet: every event that came was refused.";
-  return inWindow(payload) === 0 ? `No events in ${picked(payload).words}. What is stored is older.` : "";
+  return inWindow(payload) === 0 ? `No events in ${payload.window.words}. What is stored is older.` : "";
 }
 
 const example = { eventType: "page_view", userId: "123", timestamp: "2024-01-01T12:00:00Z", metadata: { page: "home" } };
@@ -173,7 +164,7 @@ const ABOUT = {
   summary: (payload) => {
     const [first] = types(payload);
     const most = first ? `, most of type ${first.type}` : "";
-    return `${count(inWindow(payload))} events in ${picked(payload).words}${most}; ${count(payload.eventsThisMinute)} this minute.`;
+    return `${count(inWindow(payload))} events in ${payload.window.words}${most}; ${count(payload.eventsThisMinute)} this minute.`;
   },
   guide: {
     title: "No webhook events yet",
@@ -207,7 +198,7 @@ export function makeWebhooks(store, changed) {
       if (!snapshot) return { link, snapshot };
       const events = query.held(now);
       const { reason } = query.failure;
-      const window = picker.chosen().id;
+      const window = picker.chosen();
       const payload = memo([snapshot.payload, window, events?.payload, reason], () => ({
         ...snapshot.payload,
         window,
