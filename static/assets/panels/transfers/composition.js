@@ -1,8 +1,8 @@
 /** Joins the topic, the statistics of the picked unit, and what was queried, into the payload that the cards show. */
 
-import { unitOf } from "../../figures/units.js";
 import { makeMemo } from "../../wire/query.js";
 
+/** @import { Unit } from "../../figures/units.js" */
 /** @import { makePager } from "../../widgets/pager.js" */
 /** @import { Query } from "../../wire/query.js" */
 /** @import { Snapshot } from "../../wire/store.js" */
@@ -11,7 +11,7 @@ import { makeMemo } from "../../wire/query.js";
 /** @typedef {Payloads["TransfersOverview"]} Topic */
 /** @typedef {Partial<Payloads["ItemPage"]> & {reason?: string}} Page `reason`: why there is no page */
 /** @typedef {{chosen: string, limit: number, held?: Payloads["ItemWithHistory"], reason: string}} OnScreen */
-/** @typedef {{unit: string, moment: number, creations?: Payloads["Bin"][], moves?: Payloads["Bin"][]}} Statistics */
+/** @typedef {{unit: Unit, moment: number, creations?: Payloads["Bin"][], moves?: Payloads["Bin"][]}} Statistics */
 /** @typedef {Topic & Statistics & {page: Page, item: OnScreen}} Shown its bins are known up to the `moment` */
 
 /**
@@ -31,10 +31,10 @@ export function makeComposition(item, histories, pager, pages, series) {
     const heardAt = statistics.map((snapshot) => snapshot?.receivedAt ?? series.wantedAt());
     const moment = momentOf(topic, isLive && creations && moves ? now : Math.min(topic.receivedAt, ...heardAt));
     const unit = series.unit();
-    const bin = unitOf(unit).steps?.start(moment);
-    const choices = [unit, pager.before(), item.key()];
+    const bin = unit.steps?.start(moment);
+    const parts = [topic, creations, moves, page, history, bin, unit, pager.before(), item.key(), ...reasons];
     /** @type {Shown} */
-    const payload = memo([topic, creations, moves, page, history, bin, ...choices, ...reasons], () => ({
+    const payload = memo(parts, () => ({
       ...topic.payload,
       unit,
       creations: creations?.payload,

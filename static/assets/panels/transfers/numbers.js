@@ -14,15 +14,12 @@ import { ownerOf } from "./item.js";
 /** The topic brings at most so many owners and base items. */
 const CHOICES = 100;
 
-/** @param {Shown} payload */
-export const unit = (payload) => unitOf(payload.unit);
-
 /** @param {Series} key @returns {(payload: Shown) => Row[]} */
-const bins = (key) => (payload) => (payload[key] ? binsUpTo(unit(payload), payload[key], payload.moment) : []);
+const bins = (key) => (payload) => (payload[key] ? binsUpTo(payload.unit, payload[key], payload.moment) : []);
 
 /** @param {Series} key @returns {(payload: Shown) => string} */
 const span = (key) => (payload) => {
-  const { id, words, full } = unit(payload);
+  const { id, words, full } = payload.unit;
   const drawn = bins(key)(payload);
   const units = `Per ${id}, ${words}, UTC`;
   if (!drawn.length || sum(drawn, "count")) return units;
@@ -51,7 +48,7 @@ const chart = (key, { id, title, name, colour }) => ({
 /** The present unit. @param {Series} key @param {string} id @param {string} name @returns {Tile<Shown>} */
 const current = (key, id, name) => ({
   id,
-  label: (payload) => (unit(payload).steps ? `${name} this ${unit(payload).id}` : `${name} in the newest ms`),
+  label: ({ unit }) => (unit.steps ? `${name} this ${unit.id}` : `${name} in the newest ms`),
   show: (payload) => {
     const [present, before] = bins(key)(payload);
     return [number(present?.count), before ? `${count(number(before.count))} in the one before` : ""];
@@ -111,5 +108,5 @@ export const charts = [
 export function summary(payload) {
   const [creations, moves] = /** @type {Series[]} */ (["creations", "moves"]).map((key) => count(number(bins(key)(payload)[0]?.count)));
   const totals = `Items: ${count(payload.itemCount)}, transfers: ${count(payload.transferCount)}`;
-  return `${totals}; this ${unit(payload).id} ${creations} made and ${moves} moved.`;
+  return `${totals}; this ${payload.unit.id} ${creations} made and ${moves} moved.`;
 }

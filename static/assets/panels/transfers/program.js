@@ -2,7 +2,6 @@
 
 import { element } from "../../widgets/element.js";
 import { curl, makeCode } from "../../widgets/guide.js";
-import { unit } from "./numbers.js";
 
 /** @import { ContentCard } from "../../cards/card.js" */
 /** @import { Shown } from "./composition.js" */
@@ -30,12 +29,12 @@ export const program = {
 };
 
 /** @param {Shown} payload @returns {string[]} with ids that exist */
-function commands(payload) {
-  const item = payload.item.held ?? payload.page.items?.[0];
-  const owner = payload.owners.find(({ id }) => id !== item?.owner_id);
+function commands({ item: { held }, page, owners, baseItems, unit }) {
+  const item = held ?? page.items?.[0];
+  const owner = owners.find(({ id }) => id !== item?.owner_id);
   return [
-    curl("POST", "/items", { base_item_id: payload.baseItems[0]?.id ?? SOME_BASE_ITEM }),
+    curl("POST", "/items", { base_item_id: baseItems[0]?.id ?? SOME_BASE_ITEM }),
     curl("PUT", `/items/${item?.id ?? SOME_ITEM}/ownership`, { to: owner?.id ?? SOMEBODY }),
-    ...["item-creation", "transfers"].map((kind) => `curl -N \\\n  ${location.origin}/statistics/${kind}/${unit(payload).id}`),
+    ...["item-creation", "transfers"].map((kind) => `curl -N \\\n  ${location.origin}/statistics/${kind}/${unit.id}`),
   ];
 }

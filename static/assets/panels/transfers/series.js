@@ -2,18 +2,20 @@
 
 import { HOLD_MS } from "../../wire/query.js";
 
+/** @import { Unit } from "../../figures/units.js" */
 /** @import { Source } from "../../wire/feed.js" */
 /** @import { Snapshot, Store } from "../../wire/store.js" */
 
-/** @param {Store} store @param {() => void} changed @param {() => string} unit its id */
+/** @param {Store} store @param {() => void} changed @param {() => Unit} unit */
 export function makeSeries(store, changed, unit) {
-  let wanted = "";
+  /** @type {Unit | undefined} */
+  let wanted;
   let wantedAt = 0;
 
   /** @returns {Source[]} */
   const sources = () => [
-    { topic: `item-creation/${unit()}`, snapshot: `/statistics/item-creation/${unit()}` },
-    { topic: `transfers/${unit()}`, snapshot: `/statistics/transfers/${unit()}` },
+    { topic: `item-creation/${unit().id}`, snapshot: `/statistics/item-creation/${unit().id}` },
+    { topic: `transfers/${unit().id}`, snapshot: `/statistics/transfers/${unit().id}` },
   ];
 
   return {

@@ -54,7 +54,7 @@ export function makeTransfers(store, changed) {
   const pager = makePager(changed);
   const picker = makeSwitch("transfers", "Unit", UNITS, changed, HOUR);
   const additions = makeAdditions(item.choose);
-  const series = makeSeries(store, changed, () => picker.chosen().id);
+  const series = makeSeries(store, changed, picker.chosen);
   const pages = new Query(store, changed, {
     name: "transfers page",
     key: pager.before,
