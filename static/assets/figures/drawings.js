@@ -3,7 +3,7 @@
 import { today } from "./days.js";
 import { count, day, fullDay, hour, shorten } from "./format.js";
 import { REST, seriesColour } from "./palette.js";
-import { amount, highest, inWords, largest, number, OTHERS, sum } from "./rows.js";
+import { amount, highest, inWords, largest, number, numbers, OTHERS, sum } from "./rows.js";
 
 /** @import { Part, Pick, Row } from "./rows.js" */
 /** @typedef {"line" | "columns" | "bars" | "doughnut"} Kind */
@@ -51,9 +51,7 @@ export function perDay(value, name, ...others) {
         if ((rows.length - 1 - at) % daysPerTick(rows.length)) return "";
         return date === today() ? "Today" : day(String(date));
       }),
-      series: lines.map(({ value, name, colour }) => {
-        return { name, values: rows.map((row) => number(row[value])), colours: [colour] };
-      }),
+      series: lines.map(({ value, name, colour }) => ({ name, values: numbers(rows, value), colours: [colour] })),
       open: rows.at(-1)?.date === today(),
     }),
     summary: (rows) => {
@@ -78,11 +76,11 @@ export const perHour = (value, name) => ({
   kind: "columns",
   figure: (rows) => {
     const peak = highest(rows, value);
-    const values = rows.map((row) => number(row[value]));
+    const colours = rows.map((row) => (row === peak ? "--accent" : "--accent-light"));
     return {
       labels: rows.map((row) => `${hour(number(row.hour))} to ${hour((amount(row, "hour") + 1) % 24)} UTC`),
       ticks: rows.map((row, at) => (at % HOURS_PER_TICK ? "" : hour(number(row.hour)).slice(0, 2))),
-      series: [{ name, values, colours: rows.map((row) => (row === peak ? "--accent" : "--accent-light")) }],
+      series: [{ name, values: numbers(rows, value), colours }],
     };
   },
   summary: (rows) => {
@@ -140,13 +138,10 @@ export function topBars(key, value, name, limit, { unit, pick } = {}) {
         ticks: names.map((words) => shorten(words, LONGEST_NAME)),
         longest: LONGEST_NAME,
         unit,
-        series: [{ name, values: shown(rows).map((row) => number(row[value])), colours: names.map(colour) }],
+        series: [{ name, values: numbers(shown(rows), value), colours: names.map(colour) }],
       };
     },
-    summary: (rows) => {
-      const parts = shown(rows).map((row) => ({ name: String(row[key]), value: amount(row, value) }));
-      return `Bars, ${name} per ${key}: ${inWords(parts)}.`;
-    },
+    summary: (rows) => `Bars, ${name} per ${key}: ${inWords(largest(shown(rows), key, value, limit))}.`,
   };
 }
 

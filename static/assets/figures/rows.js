@@ -16,6 +16,9 @@ export const OTHERS = "Other";
 /** @param {Cell} [cell] @returns {number | null} null if it has no number */
 export const number = (cell) => (typeof cell === "number" ? cell : null);
 
+/** @param {Row[]} rows @param {string} key */
+export const numbers = (rows, key) => rows.map((row) => number(row[key]));
+
 /** @param {Row} row @param {string} key */
 export const amount = (row, key) => Number(row[key] ?? 0);
 

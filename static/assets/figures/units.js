@@ -4,7 +4,7 @@
  */
 
 import { count, day, dayAndTime, fullDay, fullMonth, month, time, toTheMillisecond, toTheSecond } from "./format.js";
-import { highest, number, sum } from "./rows.js";
+import { highest, number, numbers, sum } from "./rows.js";
 
 /** @import { Drawing, Kind } from "./drawings.js" */
 /** @import { Row } from "./rows.js" */
@@ -162,7 +162,7 @@ export const perBin = (kind, value, name, colour, spanOf) => ({
     return {
       labels: oldestFirst.map(({ from }, at) => unit.full(String(from)) + (open && at === last ? ", so far" : "")),
       ticks: oldestFirst.map(({ from }, at) => unit.tick(String(from), last - at)),
-      series: [{ name, values: oldestFirst.map((row) => number(row[value])), colours: [colour] }],
+      series: [{ name, values: numbers(oldestFirst, value), colours: [colour] }],
       open,
     };
   },
