@@ -68,13 +68,7 @@ const dated = (options) => written(new Intl.DateTimeFormat(language, { timeZone:
 export const day = dated({ month: "short", day: "numeric" });
 export const dayWithYear = dated({ dateStyle: "medium" });
 export const fullDay = dated({ dateStyle: "full" });
-export const dayAndTime = dated({
-  month: "short",
-  day: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
-  hourCycle: "h23",
-});
+export const dayAndTime = dated({ month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 export const weekday = dated({ weekday: "short" });
 export const month = dated({ month: "short", year: "numeric" });
 export const fullMonth = dated({ month: "long", year: "numeric" });

@@ -5,11 +5,10 @@ const TENTHS = 1_000;
 
 /**
  * The largest remainder method: all are rounded down, and the missing tenths go to those that lost most.
- * @param {number[]} values @returns {(number | null)[]} 0 to 100; null if all values are 0
+ * @param {number[]} values not all of them 0 @returns {number[]} 0 to 100
  */
 export function shares(values) {
   const whole = values.reduce((sum, value) => sum + value, 0);
-  if (!whole) return values.map(() => null);
   const exact = values.map((value) => (TENTHS * value) / whole);
   const tenths = exact.map(Math.floor);
   const missing = TENTHS - tenths.reduce((sum, value) => sum + value, 0);

@@ -22,7 +22,6 @@ export class Choice {
 
   /** @param {string} today by the server's clock */
   setToday(today) {
-    if (!isDay(today)) return;
     this.today = today;
     if (this.#day === today) this.#day = "";
     this.#showInAddress();

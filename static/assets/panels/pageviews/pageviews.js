@@ -45,13 +45,8 @@ const sites = (pick) => ({
   rows: ({ sites, totalViews }) => withShare(sites, "views", totalViews),
 });
 
-const visit = {
-  site_id: SOME_SITE,
-  event_type: "page_view",
-  path: "/",
-  user_id: "1",
-  timestamp: "'$(date -u +%FT%TZ)'",
-};
+const now = "'$(date -u +%FT%TZ)'";
+const visit = { site_id: SOME_SITE, event_type: "page_view", path: "/", user_id: "1", timestamp: now };
 
 /** What no choice changes. @type {Omit<Panel<Shown, Topic>, "cards">} */
 const ABOUT = {
