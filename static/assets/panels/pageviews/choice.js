@@ -10,7 +10,7 @@ const SITE = "pageviews site";
 
 export class Choice {
   #address = makeAddress("pageviews");
-  site = remembered();
+  site = stored(() => localStorage.getItem(SITE));
   /** Empty for today, whichever day that is. */
   #day = "";
   /** By the server's clock, once it has said so. */
@@ -53,7 +53,7 @@ export class Choice {
   #set(site, day) {
     this.site = site;
     this.#day = day === this.today ? "" : day;
-    if (site) remember(site);
+    if (site) stored(() => localStorage.setItem(SITE, site));
   }
 
   #showInAddress() {
@@ -61,20 +61,10 @@ export class Choice {
   }
 }
 
-// If the browser forbids storage, only the address remembers the site.
-
-/** @param {string} site */
-function remember(site) {
+/** If the browser forbids storage, only the address remembers the site. @param {() => string | null | void} use */
+function stored(use) {
   try {
-    localStorage.setItem(SITE, site);
-  } catch {
-    return;
-  }
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem(SITE) ?? "";
+    return use() || "";
   } catch {
     return "";
   }
