@@ -27,9 +27,9 @@ const span = (key) => (payload) => {
   return newest ? `${units}: none; the newest: ${full(newest.time)}` : `${units}: none so far`;
 };
 
-/** @param {Series} key @param {{id: string, title: string, name: string, colour: string}} of @returns {Card<Shown>} */
-const chart = (key, { id, title, name, colour }) => ({
-  id,
+/** @param {Series} key @param {string} title @param {string} name @param {string} colour @returns {Card<Shown>} */
+const chart = (key, title, name, colour) => ({
+  id: key,
   title,
   hint: span(key),
   width: "half",
@@ -100,13 +100,13 @@ export const tiles = [
 ];
 
 export const charts = [
-  chart("creations", { id: "creations", title: "Items made", name: "Items", colour: "--accent" }),
-  chart("moves", { id: "moves", title: "Transfers", name: "Transfers", colour: "--series-2" }),
+  chart("creations", "Items made", "Items", "--accent"),
+  chart("moves", "Transfers", "Transfers", "--series-2"),
 ];
 
 /** @param {Shown} payload */
 export function summary(payload) {
-  const [creations, moves] = /** @type {Series[]} */ (["creations", "moves"]).map((key) => count(number(bins(key)(payload)[0]?.count)));
+  const present = (/** @type {Series} */ key) => count(number(bins(key)(payload)[0]?.count));
   const totals = `Items: ${count(payload.itemCount)}, transfers: ${count(payload.transferCount)}`;
-  return `${totals}; this ${payload.unit.id} ${creations} made and ${moves} moved.`;
+  return `${totals}; this ${payload.unit.id} ${present("creations")} made and ${present("moves")} moved.`;
 }

@@ -53,10 +53,9 @@ export function makeAnalytics(store, changed, choice, tracker) {
       const turning = !query.isCurrent;
       const hasFailed = turning && query.failure.reason !== "";
       if (!snapshot || !charts || hasFailed) return { link: query.waiting(link), snapshot: undefined };
-      const shown = memo([snapshot.payload, charts.payload, choice.feature], () => ({ ...snapshot.payload, ...charts.payload }));
-      payload = shown;
+      payload = memo([snapshot.payload, charts.payload, choice.feature], () => ({ ...snapshot.payload, ...charts.payload }));
       const receivedAt = Math.min(snapshot.receivedAt, charts.receivedAt);
-      return { link: query.waiting(link), snapshot: { payload: shown, receivedAt }, turning };
+      return { link: query.waiting(link), snapshot: { payload, receivedAt }, turning };
     },
   };
 }

@@ -8,7 +8,6 @@ import { FILTERS } from "../../wire/session.js";
 /** @import { Option } from "../../widgets/select.js" */
 /** @import { User } from "../../wire/session.js" */
 /** @typedef {{startDate: string, endDate: string, ageGroup: string, gender: string}} Filters an empty day is open */
-/** @typedef {{key: keyof Filters, words: string}} Active */
 
 const WEEK_SECONDS = 7 * 24 * 60 * 60;
 const ALL = "All";
@@ -43,7 +42,7 @@ export function keepFilters(user, filters) {
   if (user) writeCookie(`${FILTERS}${user.id}`, filters, WEEK_SECONDS);
 }
 
-/** @param {Filters} filters @returns {Active[]} those that exclude something */
+/** @param {Filters} filters @returns {{key: keyof Filters, words: string}[]} those that exclude something */
 export function active(filters) {
   const keys = /** @type {(keyof Filters)[]} */ (Object.keys(NO_FILTERS));
   return keys.filter((key) => filters[key] !== NO_FILTERS[key]).map((key) => ({ key, words: WORDS[key](filters[key]) }));
