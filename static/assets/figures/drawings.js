@@ -130,7 +130,7 @@ export function topBars(key, value, name, limit, { unit, pick } = {}) {
   const colour = (/** @type {string} */ bar) => (!pick?.chosen() || pick.chosen() === bar ? "--accent" : "--accent-light");
   return {
     kind: "bars",
-    ...(pick && { choice: { label: `${name}: pick one`, pick, names: namesOf } }),
+    choice: pick && { label: `${name}: pick one`, pick, names: namesOf },
     figure: (rows) => {
       const names = namesOf(rows);
       return {

@@ -16,8 +16,6 @@ import { active } from "./filters.js";
 /** @typedef {Topic & Picked} Shown */
 
 const BARS = 12;
-/** @type {[string, string]} */
-const CLICKS = ["click", "clicks"];
 const TITLES = { bars: "Feature usage", days: "Time trend" };
 
 /** @param {Shown} payload */
@@ -53,7 +51,7 @@ export const featuresCard = (pick) => ({
     { key: "share", label: "Share", kind: "percent" },
   ],
   rows: bars,
-  drawing: topBars("feature", "clicks", "Clicks", BARS, { unit: CLICKS, pick }),
+  drawing: topBars("feature", "clicks", "Clicks", BARS, { unit: ["click", "clicks"], pick }),
 });
 
 /** @param {() => unknown} entered the pointer enters the chart @returns {Card<Shown>} */
