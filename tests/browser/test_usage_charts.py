@@ -213,7 +213,7 @@ async def test_line_covers_its_span_and_never_a_whole_life(start: Start, visit: 
     page = await visit((await start()).make_url("/"))
     every_day = """async ([dates, span]) => {
         const { everyDay } = await import("/assets/figures/days.js");
-        return everyDay(dates.map((date) => ({ date, clicks: 1 })), span).map(({ date }) => date);
+        return everyDay(dates.map((date) => ({ date, count: 1 })), span).map(({ date }) => date);
     }"""
     for dates, span, expected in SPANS:
         whole = {"from": "", "until": "", "today": "2026-03-01", **span}

@@ -1,6 +1,6 @@
 /** UTC days as YYYY-MM-DD, and counts per day without gaps: the server leaves out days without events, a line must not. */
 
-/** @typedef {{date: string, clicks: number}} Day */
+/** @typedef {{date: string, count: number}} Day */
 
 /** The first day that can be picked. */
 export const FIRST_DAY = "1970-01-01";
@@ -36,9 +36,9 @@ export function everyDay(counted, { from, until, today }) {
   const ends = later(newest, until ? earlier(until, today) : today);
   const margin = begins === ends ? 1 : 0;
   const last = daysAfter(ends, margin);
-  const clicksOf = new Map(counted.map(({ date, clicks }) => [date, clicks]));
+  const counts = new Map(counted.map(({ date, count }) => [date, count]));
   const days = [];
-  for (let date = daysAfter(begins, -margin); date <= last; date = daysAfter(date, 1)) days.push({ date, clicks: clicksOf.get(date) ?? 0 });
+  for (let date = daysAfter(begins, -margin); date <= last; date = daysAfter(date, 1)) days.push({ date, count: counts.get(date) ?? 0 });
   return days;
 }
 

@@ -9,7 +9,7 @@ import { active } from "./filters.js";
 
 /** @import { Card } from "../../cards/card.js" */
 /** @import { Tile } from "../../cards/tiles.js" */
-/** @import { Pick, Row } from "../../figures/rows.js" */
+/** @import { Pick } from "../../figures/rows.js" */
 /** @import { Filters } from "./filters.js" */
 /** @typedef {Payloads["UsageOverview"]} Topic */
 /** @typedef {{charts: Payloads["Analytics"], filters: Filters, feature: string}} Picked `charts`: of these filters and feature */
@@ -19,20 +19,17 @@ const BARS = 12;
 const TITLES = { bars: "Feature usage", days: "Time trend" };
 
 /** @param {Shown} payload */
-const bars = ({ charts }) =>
-  withShare(charts.barChartData.map(({ feature, count }) => ({ feature, clicks: count })), "clicks");
+const bars = ({ charts }) => withShare(charts.barChartData, "count");
 
 /** @param {Shown} payload */
-const clicks = (payload) => sum(bars(payload), "clicks");
+const clicks = ({ charts }) => sum(charts.barChartData, "count");
 
 /** @param {Shown} payload */
 const filtered = ({ filters }) => active(filters).map(({ words }) => words).join(", ");
 
-/** @param {Shown} payload @returns {Row[]} */
-function days({ charts, filters, today }) {
-  const counted = charts.lineChartData.map(({ date, count }) => ({ date, clicks: count }));
-  return everyDay(counted, { from: filters.startDate, until: filters.endDate, today: today.date });
-}
+/** @param {Shown} payload */
+const days = ({ charts, filters, today }) =>
+  everyDay(charts.lineChartData, { from: filters.startDate, until: filters.endDate, today: today.date });
 
 /** @param {Pick} pick @returns {Card<Shown>} */
 export const featuresCard = (pick) => ({
@@ -47,11 +44,11 @@ export const featuresCard = (pick) => ({
   bare: "No clicks match these filters",
   columns: [
     { key: "feature", label: "Feature", kind: "name", pick },
-    { key: "clicks", label: "Clicks", kind: "count" },
+    { key: "count", label: "Clicks", kind: "count" },
     { key: "share", label: "Share", kind: "percent" },
   ],
   rows: bars,
-  drawing: topBars("feature", "clicks", "Clicks", BARS, { unit: ["click", "clicks"], pick }),
+  drawing: topBars("feature", "count", "Clicks", BARS, { unit: ["click", "clicks"], pick }),
 });
 
 /** @param {() => unknown} entered the pointer enters the chart @returns {Card<Shown>} */
@@ -64,10 +61,10 @@ export const trendCard = (entered) => ({
   bare: (payload) => (payload.feature ? "No clicks on it match these filters" : "Pick a bar to see its days"),
   columns: [
     { key: "date", label: "Day (UTC)", kind: "day" },
-    { key: "clicks", label: "Clicks", kind: "count" },
+    { key: "count", label: "Clicks", kind: "count" },
   ],
   rows: days,
-  drawing: { ...perDay("clicks", "Clicks"), entered },
+  drawing: { ...perDay("count", "Clicks"), entered },
 });
 
 /** @param {Shown} payload @param {number} all */
@@ -82,14 +79,14 @@ export const tiles = [
   {
     id: "picked",
     label: "Picked feature",
-    show: (payload) => (payload.feature ? [sum(days(payload), "clicks"), payload.feature] : [null, "pick a bar"]),
+    show: (payload) => (payload.feature ? [sum(days(payload), "count"), payload.feature] : [null, "pick a bar"]),
   },
   {
     id: "busiest",
     label: "Its busiest day",
     show: (payload) => {
-      const { clicks, date } = highest(days(payload), "clicks");
-      return clicks ? [number(clicks), dayWithYear(String(date))] : [null, ""];
+      const { count: most, date } = highest(days(payload), "count");
+      return most ? [number(most), dayWithYear(String(date))] : [null, ""];
     },
   },
 ];
@@ -100,8 +97,8 @@ export const saveAll = (payload) =>
 
 /** @param {Shown} payload */
 const linesOf = (payload) => [
-  ...bars(payload).map((row) => [TITLES.bars, row.feature ?? "", null, row.clicks ?? null]),
-  ...days(payload).map((row) => [TITLES.days, payload.feature, row.date ?? "", row.clicks ?? null]),
+  ...payload.charts.barChartData.map(({ feature, count }) => [TITLES.bars, feature, null, count]),
+  ...days(payload).map(({ date, count }) => [TITLES.days, payload.feature, date, count]),
 ];
 
 /** @param {Shown} payload */
@@ -109,6 +106,6 @@ export function summary(payload) {
   const [first] = bars(payload);
   const of = filtered(payload) && ` (${filtered(payload)})`;
   const most = first ? `, most on ${first.feature}` : "";
-  const trend = payload.feature ? `; ${count(sum(days(payload), "clicks"))} on ${payload.feature}` : "";
+  const trend = payload.feature ? `; ${count(sum(days(payload), "count"))} on ${payload.feature}` : "";
   return `${count(clicks(payload))} clicks${of}${most}${trend}.`;
 }
