@@ -14,7 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -226,39 +227,54 @@ async def test_a_disk_that_must_stay_free_is_left_alone(tmp_path: Path) -> None:
     await waiting.close()
 
 
-@pytest.fixture(params=["tmpfs", "limit"])
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A folder in which the kernel refuses soon: a file system of 200 KiB, or (who may not mount) files of 100 KB."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)]
-    if request.param == "tmpfs" and subprocess.run(mount, capture_output=True, check=False).returncode == 0:
-        yield tmp_path
-        subprocess.run(["umount", str(tmp_path)], check=True)
-        return
+@contextmanager
+def small_files(_: Path) -> Iterator[None]:
+    """No file of this process gets larger than 100 KB. It must end with the test: pytest writes to files, too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    yield tmp_path
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_a_disk_that_is_really_full_costs_only_the_refused(small_disk: Path) -> None:
-    waiting = await opened(small_disk)
-    acked: list[bytes] = []
-    refused = 0
-    for i in range(300):
-        batch = [f"{i}-{j}-".encode() + b"x" * 100 for j in range(10)]
-        try:
-            await waiting.append(batch)
-            acked += batch
-        except spool.SpoolFull:
-            refused += 1
-    assert refused and len(acked) > 900
-    assert waiting.rows == len(acked)
-    delivered: list[bytes] = []
-    await waiting.replay(into(delivered))
-    assert delivered == acked
-    await waiting.append([b"free again"])
-    await waiting.close()
-    assert await drained(small_disk) == [b"free again"]
+@contextmanager
+def small_file_system(folder: Path) -> Iterator[None]:
+    """The folder has 200 KiB; for who may not mount, small files stand for that."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        with small_files(folder):
+            yield
+        return
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("small", [small_file_system, small_files])
+async def test_a_disk_that_is_really_full_costs_only_the_refused(
+    tmp_path: Path, small: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    with small(tmp_path):
+        waiting = await opened(tmp_path)
+        acked: list[bytes] = []
+        refused = 0
+        for i in range(300):
+            batch = [f"{i}-{j}-".encode() + b"x" * 100 for j in range(10)]
+            try:
+                await waiting.append(batch)
+                acked += batch
+            except spool.SpoolFull:
+                refused += 1
+        assert refused and len(acked) > 900
+        assert waiting.rows == len(acked)
+        delivered: list[bytes] = []
+        await waiting.replay(into(delivered))
+        assert delivered == acked
+        await waiting.append([b"free again"])
+        await waiting.close()
+        assert await drained(tmp_path) == [b"free again"]
 
 
 # Processes
