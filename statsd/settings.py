@@ -54,18 +54,24 @@ def _host(text: str) -> str:
     return text
 
 
-def _number(kind: type[float], minimum: float, maximum: float, unit: str) -> Callable[[str], float]:
-    """Return a parser of whole numbers (`kind` int) or of any numbers (float)."""
-
+def _number(minimum: float, maximum: float, unit: str) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
-            number = kind(text)
+            number = float(text)
         except ValueError:
             number = math.nan
         if not minimum <= number <= maximum:
-            word = "whole number" if kind is int else "number"
-            raise ValueError(f'must be a {word} of {unit} from {minimum} to {maximum} (got "{text}")')
+            raise ValueError(f'must be a number of {unit} from {minimum:g} to {maximum:g} (got "{text}")')
         return number
+
+    return parse
+
+
+def _whole(minimum: int, maximum: int, unit: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,15}", text, re.ASCII) or not minimum <= int(text) <= maximum:
+            raise ValueError(f'must be a whole number of {unit} from {minimum} to {maximum} (got "{text}")')
+        return int(text)
 
     return parse
 
@@ -173,23 +179,23 @@ class Settings:
         about="folder of the embedded database, the spool and the token secret",
     )  # fmt: skip
     spool_max_bytes: int = _setting(
-        1 << 30, "STATS_SPOOL_MAX_BYTES", parse=_number(int, 1 << 20, 1 << 40, "bytes"),
+        1 << 30, "STATS_SPOOL_MAX_BYTES", parse=_whole(1 << 20, 1 << 40, "bytes"),
         about="largest size of the spool, which keeps events on disk while the database is away",
     )  # fmt: skip
     spool_min_free: int = _setting(
-        256 << 20, "STATS_SPOOL_MIN_FREE", parse=_number(int, 0, 1 << 40, "bytes"),
+        256 << 20, "STATS_SPOOL_MIN_FREE", parse=_whole(0, 1 << 40, "bytes"),
         about="bytes of its disk that the spool leaves free",
     )  # fmt: skip
     retention_days: int = _setting(
-        0, "STATS_RETENTION_DAYS", parse=_number(int, 0, 36_500, "days"),
+        0, "STATS_RETENTION_DAYS", parse=_whole(0, 36_500, "days"),
         about="days that raw page and webhook events are kept; totals always stay; 0: for ever",
     )  # fmt: skip
     aggregate_seconds: float = _setting(
-        10.0, "STATS_AGGREGATE_SECONDS", parse=_number(float, 0.1, 3600, "seconds"),
+        10.0, "STATS_AGGREGATE_SECONDS", parse=_number(0.1, 3600, "seconds"),
         about="seconds between two aggregations, which count rows that other programs inserted",
     )  # fmt: skip
     generate_rate: float = _setting(
-        0.0, "STATS_GENERATE_RATE", parse=_number(float, 0, 100_000, "events per second"), flag="--generate",
+        0.0, "STATS_GENERATE_RATE", parse=_number(0, 100_000, "events per second"), flag="--generate",
         about="synthetic logins per second inside serve; 0: none",
     )  # fmt: skip
     webhook_api_key: str = _setting(

@@ -62,6 +62,13 @@ def test_all_faults_are_reported_at_once_under_the_names_they_were_given_by() ->
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["1_0", " 5", "+5", "-1", "5.0", "1e3", "٣", "36501", "9" * 16])
+def test_whole_number_is_digits_within_its_bounds(text: str) -> None:
+    with pytest.raises(SettingsError, match="STATS_RETENTION_DAYS: must be a whole number of days from 0 to 36500"):
+        load(STATS_RETENTION_DAYS=text)
+    assert load(STATS_RETENTION_DAYS="36500").retention_days == 36_500
+
+
 def test_file_url_is_answered_with_what_to_write() -> None:
     with pytest.raises(SettingsError, match=r"DATABASE_URL: is a file.*STATS_DATA_DIR.*postgresql://"):
         load(DATABASE_URL="file:./dev.db")
