@@ -21,7 +21,7 @@ from statsd.database.embedded import open_server
 from statsd.database.migrations import migrate
 from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
 from statsd.errors import DatabaseAway, StatsError
-from statsd.ingest import aggregate
+from statsd.ingest import aggregate, lean
 from statsd.ingest.generator import Generator
 from statsd.ingest.outage import OUTAGE, Outage
 from statsd.ingest.refusals import REFUSALS, Refusals
@@ -180,6 +180,7 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
     app[WRITERS] = {stream.name: Writer(stream, app[POOL], app[CHANNEL].announce, outage) for stream in STREAMS}
     tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in app[WRITERS].items()]
     async with background(app, {"outage": outage.run({name: writer.replay for name, writer in app[WRITERS].items()})}):
+        app[lean.WAYS] = streams.ways(app) if app[SETTINGS].lean else {}
         app[STATE].phase = "serving"
         yield
     for writer in app[WRITERS].values():
@@ -242,7 +243,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     Raises StatsError (for the database, the data folder or the port) and the error of a background task that died.
     """
     app = make_app(settings)
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
+    runner = lean.Runner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
     try:
         await runner.setup()
         listener = web.TCPSite(runner, settings.host, settings.port, backlog=1024)

@@ -194,6 +194,9 @@ class Settings:
         10.0, "STATS_AGGREGATE_SECONDS", parse=_number(0.1, 3600, "seconds"),
         about="seconds between two aggregations, which count rows that other programs inserted",
     )  # fmt: skip
+    lean: bool = _setting(
+        True, "STATS_LEAN", parse=_switch, about="off: every request takes the whole way through aiohttp"
+    )
     generate_rate: float = _setting(
         0.0, "STATS_GENERATE_RATE", parse=_number(0, 100_000, "events per second"), flag="--generate",
         about="synthetic logins per second inside serve; 0: none",

@@ -23,7 +23,7 @@ from statsd import app
 from statsd.accounts import users
 from statsd.database import embedded, migrations
 from statsd.database.pool import open_pool
-from statsd.ingest import writer
+from statsd.ingest import lean, writer
 from statsd.settings import Settings
 
 _numbers = count(1)
@@ -109,6 +109,13 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]
         yield opened
 
 
+class LeanServer(TestServer):
+    """aiohttp's test server with the connections of the program."""
+
+    async def _make_runner(self, **options: Any) -> web.AppRunner:
+        return lean.Runner(self.app, **options)
+
+
 @pytest.fixture
 async def start(
     database_url: str, folder: Path
@@ -119,7 +126,7 @@ async def start(
     async def begin(**given: Any) -> TestClient[web.Request, web.Application]:
         settings = Settings(**{"database_url": database_url, "aggregate_seconds": 3600.0, "data_dir": folder, **given})
         # aiohttp's client waits for ever to open more than a hundred connections, unless told otherwise.
-        client = TestClient(TestServer(app.make_app(settings)), connector=TCPConnector(limit=0))
+        client = TestClient(LeanServer(app.make_app(settings)), connector=TCPConnector(limit=0))
         clients.append(client)
         await client.start_server()
         return client

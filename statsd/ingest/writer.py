@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -32,8 +32,18 @@ COMMIT_SECONDS = 5.0  # timeout of the statement
 MOST_LATE = 2  # statements of a stream past their patience, such as behind a lock; each occupies a connection
 
 T = TypeVar("T")
-Submission = tuple[Sequence[Row], asyncio.Future[list[Verdict]]]
-"""The rows of one call of `store`, and the future that gets their verdicts."""
+
+
+class Waiter(Protocol):
+    """Waits for verdicts as a future does."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, verdicts: list[Verdict], /) -> None: ...
+
+
+Submission = tuple[Sequence[Row], Waiter]
+"""Rows that belong together, and what gets their verdicts."""
 
 log = logging.getLogger("statsd.ingest")
 
@@ -84,10 +94,20 @@ class Writer:
 
     def _submit(self, rows: Sequence[Row]) -> asyncio.Future[list[Verdict]]:
         future: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((rows, future))
+        self._enqueue(rows, future)
+        return future
+
+    def offer(self, rows: Sequence[Row], waiter: Waiter) -> bool:
+        """Queue rows for a waiter in place of a future. Return False if they cannot be taken now."""
+        if self._closing or self._rows + len(rows) > QUEUE_ROWS:
+            return False
+        self._enqueue(rows, waiter)
+        return True
+
+    def _enqueue(self, rows: Sequence[Row], waiter: Waiter) -> None:
+        self._waiting.append((rows, waiter))
         self._rows += len(rows)
         self._wake.set()
-        return future
 
     async def run(self) -> None:
         """Commit batch after batch until `stop` was called and the queue is empty."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from statsd.database.pool import DSN
+from statsd.ingest.lean import Handler, Way
 from statsd.settings import SETTINGS
 from statsd.stream import Stream
 from statsd.streams import logins, pageviews, transfers, usage, webhooks
@@ -16,6 +17,12 @@ KINDS = (logins, webhooks, usage, transfers, pageviews)
 
 STREAMS: tuple[Stream, ...] = tuple(stream for kind in KINDS for stream in kind.STREAMS)
 ROUTES: list[web.RouteDef] = [route for kind in KINDS for route in kind.ROUTES]
+
+
+def ways(app: web.Application) -> dict[Handler, Way]:
+    """Return the lean ways in by handler. They need the writers."""
+    made = {handler: way(app) for kind in KINDS for handler, way in kind.WAYS.items()}
+    return {handler: way for handler, way in made.items() if way}
 
 
 async def resources(app: web.Application) -> AsyncIterator[None]:

@@ -16,6 +16,8 @@ from statsd.web.times import DATE_TIME, iso
 
 Body = msgspec.Struct | Sequence[msgspec.Struct] | bytes
 """Bytes are JSON already: encoded by SQL, or cached."""
+Reply = tuple[Body, int, dict[str, str]]
+"""The arguments of `json_response`."""
 Instant = Annotated[str, msgspec.Meta(extra_json_schema=DATE_TIME)]
 """An instant as `iso` writes it."""
 Failure = Annotated[bool, msgspec.Meta(extra_json_schema={"const": False})]

@@ -12,3 +12,4 @@ ROUTES = [
     web.get("/logins", read.get_logins),
     web.get("/logins/stats", read.get_stats),
 ]
+WAYS = {post.post_logins: post.way}

@@ -6,13 +6,15 @@ from aiohttp import web
 
 from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of
+from statsd.ingest.ids import id_of, new_id
+from statsd.ingest.lean import Way
 from statsd.ingest.verdict import Verdict
+from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
 from statsd.streams.logins.answers import EXAMPLE, STORED, StoredLogin
 from statsd.streams.logins.event import DECODER, Login, row
 from statsd.streams.logins.stream import STREAM
-from statsd.web.answers import InvalidPayload, Rejected, json_response, struct_of
+from statsd.web.answers import InvalidPayload, Rejected, Reply, json_response, struct_of
 from statsd.web.operation import Answer, Operation
 
 MANY = list[StoredLogin | InvalidPayload]
@@ -46,7 +48,21 @@ async def post_logins(request: web.Request) -> web.Response:
         return _answer_many(verdict)
     if verdict.state == "known" and not verdict.record:
         raise DatabaseAway("the login cannot be read back now: try again")
-    return json_response(_body(verdict), accept.STATUSES[verdict.state])
+    return json_response(*_reply(verdict))
+
+
+def way(app: web.Application) -> Way:
+    """Return the lean way in: for a single login without a key."""
+
+    def make_row(body: bytes, _: str) -> Row | None:
+        login = DECODER.decode(body)
+        return None if isinstance(login, list) else row(login, new_id())
+
+    return Way(app[WRITERS][STREAM.name], make_row, _reply)
+
+
+def _reply(verdict: Verdict) -> Reply:
+    return _body(verdict), accept.STATUSES[verdict.state], {}
 
 
 def _row(login: Login, key: str | None, index: int | None) -> Row:

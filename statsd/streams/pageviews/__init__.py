@@ -12,3 +12,4 @@ ROUTES = [
     web.get("/stats", read.get_stats),
     web.get("/pageviews", read.get_overview),
 ]
+WAYS = {post.post_event: post.way}

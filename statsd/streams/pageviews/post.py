@@ -6,13 +6,15 @@ from aiohttp import web
 
 from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of
+from statsd.ingest.ids import id_of, new_id
+from statsd.ingest.lean import Way
 from statsd.ingest.verdict import Verdict
+from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
 from statsd.streams.pageviews.answers import BATCH_ACCEPTED, EVENT_ACCEPTED, EXAMPLE, ID, AcceptedBatch, AcceptedEvent
 from statsd.streams.pageviews.event import DECODER, PageEvent, row
 from statsd.streams.pageviews.stream import STREAM
-from statsd.web.answers import InvalidPayload, Rejected, json_response
+from statsd.web.answers import InvalidPayload, Rejected, Reply, json_response
 from statsd.web.operation import Answer, Operation
 
 
@@ -45,10 +47,24 @@ async def post_event(request: web.Request) -> web.Response:
     verdict = await accept.events(request, STREAM, DECODER, _row, ask_first=True)
     if isinstance(verdict, list):
         return _answer_many(verdict)
+    return json_response(*_receipt(verdict))
+
+
+def way(app: web.Application) -> Way:
+    """Return the lean way in: for a single event without a key."""
+
+    def make_row(body: bytes, _: str) -> Row | None:
+        event = DECODER.decode(body)
+        return None if isinstance(event, list) or event.event_id else row(event, new_id())
+
+    return Way(app[WRITERS][STREAM.name], make_row, _receipt)
+
+
+def _receipt(verdict: Verdict) -> Reply:
     job = str(verdict.row[0])
     # The most frequent answer, written by hand: `AcceptedEvent` as JSON.
     body = b'{"message":"%b","jobId":"%b"}' % (EVENT_ACCEPTED.encode(), job.encode())
-    return json_response(body, 202, {"Location": f"/jobs/{job}"})
+    return body, 202, {"Location": f"/jobs/{job}"}
 
 
 def _row(event: PageEvent, key: str | None, index: int | None) -> Row:

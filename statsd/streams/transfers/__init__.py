@@ -24,3 +24,4 @@ ROUTES = [
     web.get("/statistics/item-creation/{unit:[^/]+}", series.get_creation_statistics),
     web.get("/statistics/transfers/{unit:[^/]+}", series.get_transfer_statistics),
 ]
+WAYS = {post.post_item: post.items_way, post.put_ownership: post.ownership_way}

@@ -5,14 +5,16 @@ from aiohttp import web
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of
+from statsd.ingest.lean import Way
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
+from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
 from statsd.streams.transfers import answers, event
 from statsd.streams.transfers.errors import refusal
 from statsd.streams.transfers.read import IN_PATH, ITEM_ID, uuid
 from statsd.streams.transfers.stream import ITEMS, TRANSFERS
-from statsd.web.answers import json_response, struct_of
+from statsd.web.answers import Reply, json_response, struct_of
 from statsd.web.operation import Answer, Operation
 
 AT_ITEM = {"Location": "the address of the item"}
@@ -44,9 +46,21 @@ async def post_item(request: web.Request) -> web.Response:
     assert isinstance(verdict, Verdict)  # one body is one item
     if verdict.state == "known" and not verdict.record:
         raise DatabaseAway("the item cannot be read back now: try again")
-    record = verdict.record or ITEMS.named(verdict.row)
-    item = struct_of(answers.CreatedItem, record)
-    return json_response(item, accept.STATUSES[verdict.state], {"Location": f"/items/{item.id}"})
+    return json_response(*_created(verdict))
+
+
+def items_way(app: web.Application) -> Way:
+    """Return the lean way in, for an item without a key."""
+
+    def make_row(body: bytes, _: str) -> Row:
+        return _item_row(event.NEW_ITEM.decode(body, lines=False), None, None)
+
+    return Way(app[WRITERS][ITEMS.name], make_row, _created)
+
+
+def _created(verdict: Verdict) -> Reply:
+    item = struct_of(answers.CreatedItem, verdict.record or ITEMS.named(verdict.row))
+    return item, accept.STATUSES[verdict.state], {"Location": f"/items/{item.id}"}
 
 
 def _item_row(item: event.NewItem, key: str | None, _: int | None) -> Row:
@@ -89,14 +103,36 @@ async def put_ownership(request: web.Request) -> web.Response:
         row = event.transfer_as_spooled(_transfer_row(decoder.transfer, accept.idempotency_key(request), None))
         await outage.spool_rows(TRANSFERS.name, [row])
         verdict = Verdict("spooled", row)
-    match verdict:
-        case Verdict(state="spooled", row=(id, _, owner, item)):
-            return json_response(answers.SpooledTransfer(id, item, owner), 202)
-        case Verdict(state="known", record=None):
-            if request.app[OUTAGE].away:
-                raise DatabaseAway("the item's transfers cannot be read now: try again")
-            raise BadRequest(409, "the item belongs to this owner already")
+    assert isinstance(verdict, Verdict)  # one body is one transfer
+    if verdict.state == "spooled":
+        return json_response(*_spooled(verdict))
+    if verdict.state == "known" and not verdict.record:
+        if request.app[OUTAGE].away:
+            raise DatabaseAway("the item's transfers cannot be read now: try again")
+        raise BadRequest(409, "the item belongs to this owner already")
     return web.Response(status=204)
+
+
+def ownership_way(app: web.Application) -> Way:
+    """Return the lean way in, for a transfer without a key."""
+
+    def make_row(body: bytes, item: str) -> Row:
+        return _transfer_row(_TransferDecoder(item).decode(body, lines=False), None, None)
+
+    def reply(verdict: Verdict) -> Reply | None:
+        match verdict.state:
+            case "stored":
+                return b"", 204, {}
+            case "spooled":
+                return _spooled(verdict)
+        return None
+
+    return Way(app[WRITERS][TRANSFERS.name], make_row, reply)
+
+
+def _spooled(verdict: Verdict) -> Reply:
+    id, _, owner, item = verdict.row
+    return answers.SpooledTransfer(id, item, owner), 202, {}
 
 
 class _TransferDecoder:

@@ -16,3 +16,4 @@ ROUTES = [
     web.get("/export/json", read.export_json),
     web.get("/export/ndjson", read.export_ndjson),
 ]
+WAYS = {post.post_webhook: post.way}

@@ -8,14 +8,17 @@ from aiohttp import web
 
 from statsd.errors import InvalidEvent, KeyReused, StatsError
 from statsd.ingest import accept
-from statsd.ingest.ids import id_of
+from statsd.ingest.ids import id_of, new_id
+from statsd.ingest.lean import Way
 from statsd.ingest.refusals import REFUSALS
 from statsd.ingest.verdict import Verdict
+from statsd.ingest.writer import WRITERS
+from statsd.settings import SETTINGS
 from statsd.stream import Row
 from statsd.streams.webhooks import answers, cloudevents, senders
 from statsd.streams.webhooks.event import DECODER, KeyedEvent, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
-from statsd.web.answers import Success, json_response
+from statsd.web.answers import Reply, Success, json_response
 from statsd.web.asked import JSON_TYPES
 from statsd.web.decode import parse
 from statsd.web.operation import Answer, Operation
@@ -62,10 +65,27 @@ async def post_webhook(request: web.Request) -> web.Response:
         await refusals.count(1)
         raise
     if isinstance(verdicts, Verdict):
-        receipt = answers.Receipt(verdicts.row[0], iso(_received_at(verdicts)))
-        return json_response(Success(message=answers.MESSAGE, data=receipt))
+        return json_response(*_receipt(verdicts))
     await refusals.count(sum(isinstance(verdict.error, InvalidEvent) for verdict in verdicts))
     return _batch_response(verdicts)
+
+
+def way(app: web.Application) -> Way | None:
+    """Return the lean way in, for a single event without a key; None where it needs a signature or an API key."""
+    settings, decoder = app[SETTINGS], app[DECODER]
+    if settings.webhook_secrets or settings.webhook_api_key:
+        return None
+
+    def make_row(body: bytes, _: str) -> Row | None:
+        event = decoder.decode(body)
+        return None if isinstance(event, list) else row(event, new_id(), datetime.now(UTC))
+
+    return Way(app[WRITERS][STREAM.name], make_row, _receipt)
+
+
+def _receipt(verdict: Verdict) -> Reply:
+    receipt = answers.Receipt(verdict.row[0], iso(_received_at(verdict)))
+    return Success(message=answers.MESSAGE, data=receipt), 200, {}
 
 
 class Delivery:

@@ -1,0 +1,339 @@
+"""The lean front answers and stores as aiohttp does: the same requests go through both doors of one application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from items import ADA, BIKE, NOBODY
+from waiting import until
+
+from statsd.database import sql
+from statsd.ingest.lean import Front
+
+Start = Callable[..., Awaitable[TestClient[web.Request, web.Application]]]
+
+VIEW = {"site_id": "shop", "event_type": "page_view", "path": "/", "user_id": "u", "timestamp": "2026-11-21T10:30:00Z"}
+HOOK = {"eventType": "page_view", "userId": "123", "metadata": {"page": "home"}}
+LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "Estonia", "device_type": "Mobile", "browser": "Firefox"}
+ITEM = "00000000-0000-4000-8000-000000000000"
+"""Stands for an item of the request's own, as a transfer changes what the next one means."""
+EVENTS: dict[str, dict[str, Any]] = {
+    "POST /event": VIEW,
+    "POST /webhook": HOOK,
+    "POST /logins": LOGIN,
+    "POST /items": {"base_item_id": BIKE},
+    f"PUT /items/{ITEM}/ownership": {"to": ADA},
+}
+IDS = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+TIMES = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)|\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT")
+TABLES = ("page_events", "webhook_events", "user_logins", "items", "transfers")
+ADD_ITEMS = "insert into items (base_item_id, folded) select $1, true from generate_series(1, $2) returning id"
+AT_ONCE = 200  # connections
+
+
+def request(way: str = "POST /event", body: object = None, *lines: str, version: str = "HTTP/1.1") -> bytes:
+    """A request with a length; `lines` are further headers, and replace those of the same name."""
+    body = EVENTS.get(way, VIEW) if body is None else body
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Host": "stats.example", "Content-Type": "application/json", "Content-Length": str(len(encoded))}
+    replaced = {line.partition(":")[0].lower() for line in lines}
+    kept = [f"{name}: {value}" for name, value in headers.items() if name.lower() not in replaced]
+    head = "\r\n".join([f"{way} {version}", *kept, *filter(None, lines)])
+    return head.encode("latin-1") + b"\r\n\r\n" + encoded
+
+
+def view(*lines: str) -> bytes:
+    """A page view with further headers."""
+    return request("POST /event", VIEW, *lines)
+
+
+def without(name: str) -> bytes:
+    """A request without a header."""
+    return re.sub(rb"%b: [^\r]*\r\n" % name.encode(), b"", request())
+
+
+PLAIN = [request(way) for way in EVENTS]
+WELL_FORMED = [
+    *PLAIN,
+    *(request(way, None, "User-Agent: curl/8", "Accept: */*", "X-Forwarded-For: 203.0.113.9") for way in EVENTS),
+    *(request(way, None, "Content-Type: application/json; charset=utf-8") for way in EVENTS),
+    *(request(way, None, "Content-Type: text/plain") for way in EVENTS),
+    *(request(way, None, "content-type: Application/JSON") for way in EVENTS),
+    *(request(way, None, "Origin: https://other.example") for way in EVENTS),
+    *(request(way, None, "X-Request-Id: r-1") for way in EVENTS),
+    *(request(way, None, "Connection: keep-alive") for way in EVENTS),
+    *(request(way, None, "Connection: close") for way in EVENTS),
+    *(request(way, None, "Content-Type: application/x-ndjson") for way in EVENTS),
+    *(request(way, [EVENTS[way]]) for way in EVENTS),
+    *(request(way.replace(" /", " /nowhere/")) for way in EVENTS),
+    *(request(way + "?a=b") for way in EVENTS),
+    *(request(way, None, version="HTTP/1.0") for way in EVENTS),
+    *(request(way.replace("POST", "DELETE").replace("PUT", "GET")) for way in EVENTS),
+    request(body=VIEW | {"path": "/é\N{SNOWMAN}"}),
+    request("POST /webhook", HOOK, "Content-Type: application/cloudevents+json"),
+    request("POST /webhook", HOOK, "ce-id: 1", "ce-type: t", "ce-source: s", "ce-specversion: 1.0"),
+    request("GET /livez", b""),
+    request("GET /", b""),
+    request("OPTIONS /event", b""),
+    request("HEAD /event", b""),
+    request("POST http://stats.example/event"),
+    request("POST /%65vent"),
+    request(f"PUT /items/{NOBODY}/ownership"),
+    request(f"PUT /items/{ITEM.upper()}/ownership"),
+    request("PUT /items/7/ownership"),
+    without("Content-Type"),
+    PLAIN[0] + PLAIN[0],
+    PLAIN[0] + PLAIN[1] + PLAIN[2],
+    b"\r\n" + PLAIN[0],
+    view("Expect: 100-continue"),
+]
+MALFORMED = [
+    *(request(way, b"{}") for way in EVENTS),
+    *(request(way, b"") for way in EVENTS),
+    *(request(way, b"null") for way in EVENTS),
+    *(request(way, b"[]") for way in EVENTS),
+    *(request(way, b'{"a":') for way in EVENTS),
+    *(request(way, b"\xff\xfe") for way in EVENTS),
+    *(request(way, EVENTS[way] | {"user_id": None, "userId": 5, "to": 1, "base_item_id": "x"}) for way in EVENTS),
+    *(request(way, None, "Content-Type: image/png") for way in EVENTS),
+    *(request(way, None, "Content-Encoding: gzip") for way in EVENTS),
+    *(request(way, None, "Content-Encoding: br") for way in EVENTS),
+    request("POST /items", {"base_item_id": NOBODY}),
+    request(f"PUT /items/{ITEM}/ownership", {"to": NOBODY}),
+    request("POST /webhook", HOOK | {"metadata": {"a": "\0"}}),
+    request(body=VIEW | {"path": "/" + "x" * 70_000}),
+    request(body=VIEW | {"timestamp": "2126-11-21T10:30:00Z"}),
+    without("Host"),
+    without("Content-Length"),
+    view("Content-Length: 5", "Content-Length: 5"),
+    view("Content-Length: 5", "Content-Length: 6"),
+    view("Content-Length: 0x10"),
+    view("Content-Length: +5"),
+    view("Content-Length: -5"),
+    view("Content-Length: 5, 5"),
+    view("Content-Length : 5"),
+    view("Transfer-Encoding: chunked"),
+    view("Transfer-Encoding: chunked", "Content-Length: 5"),
+    view("Transfer-Encoding: identity", "Content-Length: 5"),
+    request("POST /event", b"5\r\nhello\r\n0\r\n\r\n", "Transfer-Encoding: chunked", "Content-Length:"),
+    view("Host: a", "Host: b"),
+    view("Content-Type: application/json", "Content-Type: text/plain"),
+    view("X: \0"),
+    view("X: a\r\n b"),
+    view("X: a\n Y: b"),
+    view("X: \xe9"),
+    view("X: " + "x" * 9000),
+    view(*(f"X-{number}: x" for number in range(140))),
+    view("Upgrade: websocket", "Connection: Upgrade"),
+    view("Upgrade: h2c"),
+    view("Connection: Upgrade"),
+    request("CONNECT /event"),
+    request("post /event"),
+    request("POST  /event"),
+    request("POST /event", VIEW, version="HTTP/2.0"),
+    request("POST /event", VIEW, version="HTTP/1.1 "),
+    request().replace(b"\r\n", b"\n"),
+    request().replace(b"\r\n\r\n", b"\n\n", 1),
+    request().replace(b"\r\n\r\n", b"\r\n\n", 1),
+    request(body=VIEW).replace(b"Host: stats.example\r\n", b"Host: stats.example\r"),
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+]
+
+
+def damaged(rng: random.Random) -> bytes:
+    """A request with some bytes changed, doubled, added or left out."""
+    data = bytearray(rng.choice(WELL_FORMED))
+    for _ in range(rng.choice((1, 1, 1, 2, 5))):
+        start = rng.randrange(len(data))
+        end = min(len(data), start + rng.choice((1, 1, 1, 2, 8)))
+        piece = rng.choice((b"", bytes([rng.randrange(256)]), b"\r\n", b"\n", b":", b" ", b"0", data[start:end] * 2))
+        data[start:end] = piece
+    return bytes(data)
+
+
+class Peer(asyncio.Transport):
+    """The other end of a connection: keeps what the protocol writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def writelines(self, pieces: Iterable[Any]) -> None:
+        self.written += b"".join(pieces)
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    abort = close
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("203.0.113.5", 5) if name == "peername" else default
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Connection:
+    """A connection to one of the doors, without a network between."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol, self.peer = protocol, Peer()
+        protocol.connection_made(self.peer)
+
+    async def send(self, requests: Iterable[Iterable[bytes]]) -> None:
+        """Send requests in pieces, each one after the answer to the one before."""
+        for pieces in requests:
+            for piece in pieces:
+                if not self.peer.is_closed:
+                    self.protocol.data_received(piece)
+                await asyncio.sleep(0)
+            await until(self._is_settled)
+
+    def close(self) -> None:
+        self.peer.close()
+        self.protocol.connection_lost(None)
+
+    def _is_settled(self) -> bool:
+        """Whether all is answered that can be: the rest waits for bytes that do not come."""
+        protocol = self.protocol
+        if self.peer.is_closed:
+            return True
+        if isinstance(protocol, Front):
+            if protocol._plan:
+                return False
+            if protocol._timer:  # as if its time were over
+                protocol._timer.cancel()
+                protocol._leave_held()
+        request = protocol._current_request
+        if request is not None:
+            return getattr(request.content, "_waiter", None) is not None
+        return not protocol._messages and protocol._waiter is not None
+
+
+def whole(_: int, data: bytes) -> list[bytes]:
+    return [data]
+
+
+class Doors:
+    """One application, with and without the lean front."""
+
+    def __init__(self, client: TestClient[web.Request, web.Application], pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        server: Any = client.server.runner.server  # type: ignore[union-attr]
+        server._kwargs |= {"lingering_time": 0}
+        self.pool = pool
+        self.lean = server
+        self.plain = web.Server(server.request_handler, request_factory=server.request_factory, **server._kwargs)
+
+    async def ask(
+        self,
+        door: Callable[[], Any],
+        chains: Sequence[Sequence[bytes]],
+        cut: Callable[[int, bytes], Iterable[bytes]] = whole,
+    ) -> list[bytes]:
+        """Send each chain of requests over a connection of its own; `cut` cuts a request into pieces."""
+        answers: list[bytes] = []
+        for start in range(0, len(chains), AT_ONCE):
+            slice = chains[start : start + AT_ONCE]
+            items = await self.pool.fetch(ADD_ITEMS, BIKE, len(slice))
+            connections = [Connection(door()) for _ in slice]
+            sending = []
+            for number, (connection, item, chain) in enumerate(zip(connections, items, slice, strict=True), start):
+                own = [data.replace(ITEM.encode(), str(item["id"]).encode()) for data in chain]
+                sending.append(connection.send([cut(number, data) for data in own]))
+            await asyncio.gather(*sending)
+            for connection in connections:
+                connection.close()
+            answers += [neutral(connection.peer.written) for connection in connections]
+        return answers
+
+    async def rows(self) -> Counter[bytes]:
+        """Take all rows out of the tables, and return them."""
+        rows: Counter[bytes] = Counter()
+        for table in TABLES:
+            query = f"select to_jsonb(stored)::text as json from {table} as stored"
+            rows.update(neutral(record["json"].encode()) for record in await self.pool.fetch(query))
+        await self.pool.execute(f"truncate {', '.join(TABLES)} cascade")
+        return rows
+
+
+def neutral(text: bytes) -> bytes:
+    """An answer or a row without what is new each time."""
+    for head, body in re.findall(rb"Content-Length: (\d+)\r\n.*?\r\n\r\n(.*?)(?=HTTP/\d\.\d \d|$)", text, re.DOTALL):
+        assert not body or int(head) == len(body)
+    text = re.sub(rb"Content-Length: \d+", b"Content-Length: n", text)
+    return TIMES.sub(b"now", IDS.sub(b"id", text))
+
+
+@pytest.fixture
+async def doors(start: Start, pool: asyncpg.Pool[asyncpg.Record]) -> Doors:
+    await pool.execute(sql.load("transfers")["seed"])
+    await pool.execute("truncate items cascade")
+    return Doors(await start(), pool)
+
+
+def bytewise(_: int, data: bytes) -> list[bytes]:
+    return [data[index : index + 1] for index in range(len(data))]
+
+
+@pytest.mark.parametrize("corpus", ["well formed", "malformed", "damaged"])
+async def test_both_doors_give_the_same_answers_and_store_the_same_rows(doors: Doors, corpus: str) -> None:
+    rng = random.Random(11)
+    known = {"well formed": WELL_FORMED, "malformed": MALFORMED}
+    requests = known[corpus] if corpus in known else [damaged(rng) for _ in range(1000)]
+    chains = [[data] for data in requests]
+    for cut in (whole, whole, bytewise):  # new heads, known heads, heads in pieces
+        answers, rows = await doors.ask(doors.plain, chains, cut), await doors.rows()
+        assert differences(requests, answers, await doors.ask(doors.lean, chains, cut)) == []
+        assert await doors.rows() == rows
+
+
+@pytest.mark.parametrize("data", PLAIN, ids=list(EVENTS))
+async def test_a_request_may_be_cut_anywhere(doors: Doors, data: bytes) -> None:
+    (answer,), rows = await doors.ask(doors.plain, [[data]]), await doors.rows()
+    chains = [[data] for _ in range(1, len(data))]
+    answers = await doors.ask(doors.lean, chains, lambda number, data: [data[: number + 1], data[number + 1 :]])
+    assert set(answers) == {answer}
+    assert await doors.rows() == {row: count * len(chains) for row, count in rows.items()}
+
+
+async def test_requests_follow_each_other_on_a_connection(doors: Doors) -> None:
+    requests = [*WELL_FORMED, *MALFORMED]
+    chains = [[PLAIN[0], PLAIN[1], data, PLAIN[2], PLAIN[0]] for data in requests]
+    answers, rows = await doors.ask(doors.plain, chains), await doors.rows()
+    assert differences(requests, answers, await doors.ask(doors.lean, chains)) == []
+    assert await doors.rows() == rows
+
+
+async def test_requests_may_come_before_the_answers(doors: Doors) -> None:
+    data = b"".join(PLAIN * 3)
+    (answer,), rows = await doors.ask(doors.plain, [[data]]), await doors.rows()
+    chains = [[data] for _ in range(1, len(data), 7)]
+    answers = await doors.ask(doors.lean, chains, lambda number, data: [data[: number * 7], data[number * 7 :]])
+    assert set(answers) == {answer}
+    assert await doors.rows() == {row: count * len(chains) for row, count in rows.items()}
+
+
+def differences(requests: Sequence[bytes], plain: Sequence[bytes], lean: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    return [case for case in zip(requests, plain, lean, strict=True) if case[1] != case[2]]
