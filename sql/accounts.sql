@@ -11,13 +11,12 @@ select id, username, age, gender, token_version, password, sample
 from users
 where username_key = $1
 
--- The user of a token that is still valid: not logged out, and not older than the password.
--- name: of_token
-select id, username, age, gender, token_version
-from users
-where id = $1
-    and token_version = $2
-    and not exists (select from revoked_tokens where jti = $3)
+-- The users of those tokens that are still valid: not logged out, and not older than the password.
+-- name: of_tokens
+select number, id, username, age, gender, token_version
+from unnest($1::integer[], $2::integer[], $3::uuid[]) with ordinality as token (user_id, version, jti, number)
+join users on id = user_id and token_version = version
+where not exists (select from revoked_tokens where revoked_tokens.jti = token.jti)
 
 -- name: revoke
 with expired as (

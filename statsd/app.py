@@ -13,6 +13,7 @@ from aiohttp import web
 
 from statsd import metrics, site, streams
 from statsd.accounts import signin
+from statsd.accounts.checks import CHECKS, Checks
 from statsd.accounts.session import TOKENS
 from statsd.accounts.tokens import Tokens, kept_secret
 from statsd.accounts.users import ACCOUNTS, open_accounts
@@ -138,12 +139,16 @@ async def the_accounts(app: web.Application) -> AsyncIterator[None]:
     if settings.database_url and not settings.jwt_secret:
         log.info("JWT_SECRET is not set: servers on one database need the same one, unless they share a data folder")
     app[TOKENS] = Tokens(*filter(None, secrets))
+    app[CHECKS] = Checks(app[POOL])
+    checking = watch(app, "token checks", app[CHECKS].run())
     async with open_accounts(app[POOL], settings.throttle_exempt) as accounts:
         app[ACCOUNTS] = accounts
         with suppress(DatabaseAway):
             if not is_loopback(settings.host) and (number := await accounts.samples()):
                 log.warning("%d sample accounts have a public password: use `user remove` or `user passwd`", number)
         yield
+    app[CHECKS].stop()
+    await asyncio.wait((checking,))
 
 
 async def refusal_counts(app: web.Application) -> AsyncIterator[None]:

@@ -20,7 +20,7 @@ from program import Program
 from waiting import PATIENCE_SECONDS, same
 
 from statsd import app
-from statsd.accounts import users
+from statsd.accounts import checks
 from statsd.database import embedded, migrations
 from statsd.database.pool import open_pool
 from statsd.ingest import lean, writer
@@ -58,7 +58,7 @@ def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """A commit that a busy machine delays is waited for, and not taken for an outage."""
     seconds = AWAY_SECONDS if "outside" in request.fixturenames else PATIENT_SECONDS
     monkeypatch.setattr(writer, "AWAY_SECONDS", seconds)
-    monkeypatch.setattr(users, "AWAY_SECONDS", seconds)
+    monkeypatch.setattr(checks, "AWAY_SECONDS", seconds)
 
 
 @pytest.fixture

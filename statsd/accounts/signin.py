@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.accounts import session
+from statsd.accounts.checks import CHECKS
 from statsd.accounts.users import ACCOUNTS, Person, Registration, User, registration
 from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.web.addresses import client_address
@@ -109,7 +110,7 @@ async def post_logout(request: web.Request) -> web.Response:
     response = json_response(Message("Logged out successfully"))
     try:
         for claims in session.all_claims(request):
-            await request.app[ACCOUNTS].revoke(claims)
+            await request.app[CHECKS].revoke(claims)
     except DatabaseAway as away:
         message = f"the cookies are cleared, but the session is still valid until it expires: {away}"
         response = refusal(503, message, {"Retry-After": "2"})

@@ -1,13 +1,10 @@
-"""Accounts: register, log in, find the user of a token."""
+"""Accounts: register, log in, change a password, remove."""
 
 import re
 import unicodedata
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args, get_type_hints
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -16,10 +13,9 @@ from aiohttp import web
 from statsd.accounts import passwords
 from statsd.accounts.passwords import Passwords
 from statsd.accounts.throttle import Throttle
-from statsd.accounts.tokens import INVALID, Claims
 from statsd.database import sql
-from statsd.database.pool import AWAY_SECONDS, PATIENCE_SECONDS, Pool, ask
-from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Overloaded, Unauthenticated
+from statsd.database.pool import Pool, ask
+from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Overloaded
 from statsd.settings import Network
 from statsd.web.addresses import client_network
 from statsd.web.decode import PRINTABLE
@@ -27,7 +23,6 @@ from statsd.web.decode import PRINTABLE
 Gender = Literal["Male", "Female", "Other"]
 GENDERS: tuple[str, ...] = get_args(Gender)
 OLDEST = 150
-REMEMBERED = 10_000  # users last seen, for while the database is away
 TAKEN = "Username already exists"
 QUERIES = sql.load("accounts")
 
@@ -91,7 +86,7 @@ def key_of(username: str) -> str:
 
 
 class Accounts:
-    """Makes and changes accounts, checks passwords, and finds the users of tokens.
+    """Makes and changes accounts, and checks passwords.
 
     Every method raises DatabaseAway if the database does not answer.
     """
@@ -100,7 +95,6 @@ class Accounts:
         self._pool = pool
         self._passwords = passwords
         self._throttle = throttle
-        self._seen: OrderedDict[UUID, User] = OrderedDict()
 
     async def register(self, registration: Registration, address: str) -> User:
         """Make an account, and remember its owner at this address.
@@ -157,39 +151,6 @@ class Accounts:
 
     async def _find(self, key: str) -> asyncpg.Record | None:
         return await ask("accounts", self._pool.fetchrow(QUERIES["find"], key))
-
-    async def user_of(self, claims: Claims, patience: float = PATIENCE_SECONDS) -> User:
-        """Return the user of a token. Raises Unauthenticated for a revoked one, and DatabaseAway after `patience`."""
-        query = self._pool.fetchrow(QUERIES["of_token"], claims.user_id, claims.version, claims.jti)
-        row = await ask("accounts", query, patience)
-        if row is None:
-            self._seen.pop(claims.jti, None)
-            raise Unauthenticated(INVALID)
-        user = User(**row)
-        self._seen[claims.jti] = user
-        self._seen.move_to_end(claims.jti)
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
-        return user
-
-    async def user_seen(self, claims: Claims) -> User:
-        """Return the user of a token; while the database is away, as this server last saw the user.
-
-        Raises Unauthenticated, and DatabaseAway for a token this server has not seen.
-        """
-        seen = self._seen.get(claims.jti)
-        if seen is None:
-            return await self.user_of(claims)
-        try:
-            return await self.user_of(claims, AWAY_SECONDS)
-        except DatabaseAway:
-            return seen
-
-    async def revoke(self, claims: Claims) -> None:
-        """Revoke a token before it expires."""
-        self._seen.pop(claims.jti, None)
-        expires = datetime.fromtimestamp(claims.exp, UTC)
-        await ask("accounts", self._pool.execute(QUERIES["revoke"], claims.jti, expires))
 
     async def require(self, username: str) -> None:
         """Raise AccountRefused if there is no user of this name."""

@@ -9,6 +9,7 @@ import json
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,46 @@ def test_tokens_of_the_previous_secret_count_while_it_is_named() -> None:
     assert new.read(both.make(7, "Anna", 1)).user_id == 7
     with pytest.raises(Unauthenticated):
         new.read(token)
+
+
+def test_remembered_token_believes_no_other_characters() -> None:
+    known = Tokens(SECRET)
+    token = known.make(7, "Anna", 1)
+    assert known.read(token) is known.read(str(token.encode(), "ascii"))
+    for place in range(len(token)):
+        changed = f"{token[:place]}{'A' if token[place] != 'A' else 'B'}{token[place + 1 :]}"
+        if place < len(token) - 1:  # the last character has bits that count for nothing
+            with pytest.raises(Unauthenticated):
+                known.read(changed)
+    assert known.read(token).user_id == 7
+
+
+def test_remembered_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "REMEMBERED", 10)
+    known = Tokens(SECRET)
+    for _ in range(50):
+        known.read(known.make(7, "Anna", 1))
+    for forge in FORGED.values():
+        with suppress(Unauthenticated):
+            known.read(forge())
+    assert known._verified.cache_info().currsize == 10
+
+
+async def test_remembered_token_ends_with_its_last_second(start: Any) -> None:
+    client = await start(jwt_secret=SECRET)
+    sent = {"username": "Anna", "password": "correct horse", "age": 34, "gender": "Female"}
+    user = (await (await client.post("/register", json=sent)).json())["user"]["id"]
+    client.session.cookie_jar.clear()
+    ends = int(time.time()) + 2
+    token = sign(HEADER, payload(sub=str(user), userId=user, iat=ends - 100, exp=ends - 5))  # clocks may differ by 5 s
+    answers: list[tuple[float, int, float]] = []
+    while not answers or answers[-1][1] == 200:
+        begun = time.time()
+        async with client.get("/analytics", headers={"Authorization": f"Bearer {token}"}) as response:
+            answers.append((begun, response.status, time.time()))
+    assert len(answers) > 1
+    assert answers[-2][0] < ends
+    assert (answers[-1][1], answers[-1][2] >= ends) == (401, True)
 
 
 async def test_secret_is_made_once_however_many_ask_and_is_their_owners_alone(folder: Path) -> None:

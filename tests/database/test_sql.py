@@ -40,7 +40,7 @@ UUID = "01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f"
 LITERALS = {
     "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'"],
     "accounts.find": ["'anna'"],
-    "accounts.of_token": ["7", "1", "'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'"],
+    "accounts.of_tokens": ["array[7]", "array[1]", f"array['{UUID}']"],
     "accounts.revoke": ["'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "now()"],
     "accounts.rehash": ["7", "'old'", "'new'"],
     "accounts.change_password": ["'anna'", "'hash'"],

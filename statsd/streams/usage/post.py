@@ -7,7 +7,8 @@ from functools import partial
 from aiohttp import web
 
 from statsd.accounts import session
-from statsd.accounts.users import ACCOUNTS, User
+from statsd.accounts.checks import CHECKS
+from statsd.accounts.users import User
 from statsd.errors import BadRequest, KeyReused
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of
@@ -51,7 +52,7 @@ async def post_track(request: web.Request) -> web.Response:
     With an `Idempotency-Key` (for a single click) or an `event_id`, a repeat counts once and returns the stored row; a
     click on a different feature under the same key is 422.
     """
-    user = await request.app[ACCOUNTS].user_seen(session.claims(request))
+    user = await request.app[CHECKS].user_seen(session.claims(request))
     session.require_json(request)
     verdict = await accept.events(request, STREAM, DECODER, partial(_row, user), admit=partial(admit, request))
     if isinstance(verdict, list):

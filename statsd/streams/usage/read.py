@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from aiohttp import web
 
 from statsd.accounts import session
-from statsd.accounts.users import ACCOUNTS, GENDERS
+from statsd.accounts.checks import CHECKS
+from statsd.accounts.users import GENDERS
 from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
@@ -48,7 +49,7 @@ async def get_analytics(request: web.Request) -> web.Response:
     `feature` filters only the clicks per day; every other filter applies to both charts. Every click that was answered
     200 or 201 is counted.
     """
-    await request.app[ACCOUNTS].user_of(session.claims(request))
+    await request.app[CHECKS].user_of(session.claims(request))
     query = parameters(request)
     first, last = day(query, "startDate", FIRST_DAY), day(query, "endDate", LAST_DAY)
     if first > last:
