@@ -48,7 +48,7 @@ def claims(request: web.Request) -> Claims:
     headers = request.headers.getall("Authorization", [])
     if len(headers) > 1:
         raise Unauthenticated(INVALID)
-    token = _token(headers[0]) if headers else None
+    token = bearer_token(headers[0]) if headers else None
     if token is None:
         token = request.cookies.get(AUTH, "")
         if token and request.method not in ("GET", "HEAD"):
@@ -63,7 +63,7 @@ def all_claims(request: web.Request) -> list[Claims]:
 
     Raises BadRequest (403) for a request from another site's page without an Authorization header.
     """
-    bearers = list(filter(None, map(_token, request.headers.getall("Authorization", []))))
+    bearers = list(filter(None, map(bearer_token, request.headers.getall("Authorization", []))))
     if not bearers:
         refuse_other_sites(request)
     claims_of_tokens = []
@@ -73,7 +73,7 @@ def all_claims(request: web.Request) -> list[Claims]:
     return claims_of_tokens
 
 
-def _token(header: str) -> str | None:
+def bearer_token(header: str) -> str | None:
     """Return the token of an Authorization header; None with another scheme than Bearer."""
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None

@@ -30,7 +30,7 @@ from multidict import CIMultiDictProxy
 
 from statsd.errors import StatsError
 from statsd.ingest.verdict import Verdict
-from statsd.ingest.writer import Writer
+from statsd.ingest.writer import Waiter, Writer
 from statsd.settings import SETTINGS
 from statsd.stream import Row
 from statsd.web.addresses import is_one_of
@@ -66,13 +66,24 @@ log = logging.getLogger("statsd.ingest")
 class Way:
     """A way in, beside its handler: how a request becomes a row, and a verdict an answer."""
 
-    writer: Writer
-    row: Callable[[bytes, str], Row | None]
-    """Makes the row of a body and the UUID in the path (empty without one). Returns None for anything but one event
-    whose id is new; it may raise StatsError. The handler takes over in both cases.
+    store: Callable[[bytes, str, Waiter], bool]
+    """Begins to store the event of a body. The text is the UUID in the path, or the value of `header`; empty without.
+    Returns False for anything but one event whose id is new, and may raise StatsError: then the handler takes over.
     """
     reply: Callable[[Verdict], Reply | None]
     """Makes the answer of a verdict without an error. None if nothing was stored: then the handler takes over."""
+    header: str = ""
+    """A header that the way reads, in lower case."""
+
+
+def storing(writer: Writer, row: Callable[[bytes, str], Row | None]) -> Callable[[bytes, str, Waiter], bool]:
+    """Return the `store` of a way whose body is a row at once; None where the handler takes over."""
+
+    def store(body: bytes, text: str, waiter: Waiter) -> bool:
+        made = row(body, text)
+        return made is not None and writer.offer((made,), waiter)
+
+    return store
 
 
 WAYS: web.AppKey[Mapping[Handler, Way]] = web.AppKey("ways")
@@ -81,10 +92,13 @@ WAYS: web.AppKey[Mapping[Handler, Way]] = web.AppKey("ways")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a head means: the bytes of its body, and its way in. Without a way, aiohttp answers."""
+    """What a head means: the bytes of its body, its way in, and the header that this reads. Without a way, aiohttp
+    answers.
+    """
 
     length: int
     way: Way | None = None
+    header: str = ""
 
 
 OPAQUE = Plan(-1)
@@ -158,7 +172,9 @@ class Heads:
             return OPAQUE
         way = self._ways.get((message.method, message.path))
         is_known = not self._hosts or is_one_of(message.headers.get("Host", ""), self._hosts)
-        return Plan(int(length), way if is_known and _is_harmless(message.headers) else None)
+        if way and is_known and _is_harmless(message.headers, way.header):
+            return Plan(int(length), way, message.headers.get(way.header, ""))
+        return Plan(int(length))
 
 
 def _path(route: web.AbstractRoute) -> str:
@@ -172,11 +188,11 @@ def _is_plain(head: bytes) -> bool:
     return head.count(b"\r\n") == head.count(b"\n") == head.count(b"\r")
 
 
-def _is_harmless(headers: CIMultiDictProxy[str]) -> bool:
-    names = [name.lower() for name in headers]
-    is_once = len(names) == len(set(names)) and HARMLESS.issuperset(names)
+def _is_harmless(headers: CIMultiDictProxy[str], known: str) -> bool:
+    names = {name.lower() for name in headers}
+    is_harmless = len(names) == len(headers) and HARMLESS.issuperset(names - {known})
     media = headers.get("Content-Type", "").partition(";")[0]
-    return is_once and "content-length" in names and media == "application/json"
+    return is_harmless and "content-length" in names and media == "application/json"
 
 
 def _lines(headers: Mapping[str, str]) -> str:
@@ -222,7 +238,7 @@ class Front(RequestHandler):
             self._timer = None
         if len(body) > plan.length:
             self._leave(data)
-        elif plan.way and self._is_waiting() and self._store(plan.way, body, uuid):
+        elif plan.way and self._is_waiting() and self._store(plan.way, body, uuid or plan.header):
             self._plan, self._request = plan, data
             self._request_in_progress = True  # a stop waits for the answer
         else:
@@ -236,12 +252,11 @@ class Front(RequestHandler):
         self._misses += 1
         return (self._heads.learn(head, uuid) if self._misses <= MISSES else OPAQUE), uuid
 
-    def _store(self, way: Way, body: bytes, uuid: str) -> bool:
+    def _store(self, way: Way, body: bytes, text: str) -> bool:
         try:
-            row = way.row(body, uuid)
+            return way.store(body, text, self)
         except StatsError:
             return False
-        return row is not None and way.writer.offer((row,), self)
 
     def _is_waiting(self) -> bool:
         """Whether aiohttp waits for a request, and the client takes its answers.

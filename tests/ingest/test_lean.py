@@ -15,9 +15,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 from items import ADA, BIKE, NOBODY
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from statsd.database import sql
+from statsd.ingest import lean, writer
 from statsd.ingest.lean import Front
 
 Start = Callable[..., Awaitable[TestClient[web.Request, web.Application]]]
@@ -27,16 +28,20 @@ HOOK = {"eventType": "page_view", "userId": "123", "metadata": {"page": "home"}}
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "Estonia", "device_type": "Mobile", "browser": "Firefox"}
 ITEM = "00000000-0000-4000-8000-000000000000"
 """Stands for an item of the request's own, as a transfer changes what the next one means."""
+TOKEN = "token"
+"""Stands for a user's token."""
 EVENTS: dict[str, dict[str, Any]] = {
     "POST /event": VIEW,
     "POST /webhook": HOOK,
     "POST /logins": LOGIN,
     "POST /items": {"base_item_id": BIKE},
     f"PUT /items/{ITEM}/ownership": {"to": ADA},
+    "POST /track": {"feature_name": "age filter"},
 }
+ANNA = {"username": "Anna", "password": "correct horse", "age": 34, "gender": "Female"}
 IDS = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIMES = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)|\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT")
-TABLES = ("page_events", "webhook_events", "user_logins", "items", "transfers")
+TABLES = ("page_events", "webhook_events", "user_logins", "items", "transfers", "feature_clicks")
 ADD_ITEMS = "insert into items (base_item_id, folded) select $1, true from generate_series(1, $2) returning id"
 AT_ONCE = 200  # connections
 
@@ -46,6 +51,8 @@ def request(way: str = "POST /event", body: object = None, *lines: str, version:
     body = EVENTS.get(way, VIEW) if body is None else body
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"Host": "stats.example", "Content-Type": "application/json", "Content-Length": str(len(encoded))}
+    if way.endswith("/track"):
+        headers["Authorization"] = f"Bearer {TOKEN}"
     replaced = {line.partition(":")[0].lower() for line in lines}
     kept = [f"{name}: {value}" for name, value in headers.items() if name.lower() not in replaced]
     head = "\r\n".join([f"{way} {version}", *kept, *filter(None, lines)])
@@ -82,6 +89,10 @@ WELL_FORMED = [
     request(body=VIEW | {"path": "/é\N{SNOWMAN}"}),
     request("POST /webhook", HOOK, "Content-Type: application/cloudevents+json"),
     request("POST /webhook", HOOK, "ce-id: 1", "ce-type: t", "ce-source: s", "ce-specversion: 1.0"),
+    request("POST /track", None, "Cookie: a=b"),
+    request("POST /track", None, "Authorization: bearer  token"),
+    request("POST /track", {"featureName": "age filter"}),
+    request("POST /track", {"feature_name": "new"}),
     request("GET /livez", b""),
     request("GET /", b""),
     request("OPTIONS /event", b""),
@@ -108,6 +119,11 @@ MALFORMED = [
     *(request(way, None, "Content-Type: image/png") for way in EVENTS),
     *(request(way, None, "Content-Encoding: gzip") for way in EVENTS),
     *(request(way, None, "Content-Encoding: br") for way in EVENTS),
+    request("POST /track", None, "Authorization:"),
+    request("POST /track", None, "Authorization: Bearer"),
+    request("POST /track", None, "Authorization: Basic token"),
+    request("POST /track", None, "Authorization: Bearer a.b.c"),
+    request("POST /track", None, f"Authorization: Bearer {TOKEN}", f"Authorization: Bearer {TOKEN}"),
     request("POST /items", {"base_item_id": NOBODY}),
     request(f"PUT /items/{ITEM}/ownership", {"to": NOBODY}),
     request("POST /webhook", HOOK | {"metadata": {"a": "\0"}}),
@@ -209,7 +225,11 @@ class Connection:
                 if not self.peer.is_closed:
                     self.protocol.data_received(piece)
                 await asyncio.sleep(0)
-            await until(self._is_settled)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until all is answered that can be."""
+        await until(self._is_settled)
 
     def close(self) -> None:
         self.peer.close()
@@ -239,10 +259,12 @@ def whole(_: int, data: bytes) -> list[bytes]:
 class Doors:
     """One application, with and without the lean front."""
 
-    def __init__(self, client: TestClient[web.Request, web.Application], pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(
+        self, client: TestClient[web.Request, web.Application], pool: asyncpg.Pool[asyncpg.Record], token: str
+    ) -> None:
         server: Any = client.server.runner.server  # type: ignore[union-attr]
         server._kwargs |= {"lingering_time": 0}
-        self.pool = pool
+        self.pool, self.token = pool, token.encode()
         self.lean = server
         self.plain = web.Server(server.request_handler, request_factory=server.request_factory, **server._kwargs)
 
@@ -261,6 +283,7 @@ class Doors:
             sending = []
             for number, (connection, item, chain) in enumerate(zip(connections, items, slice, strict=True), start):
                 own = [data.replace(ITEM.encode(), str(item["id"]).encode()) for data in chain]
+                own = [data.replace(TOKEN.encode(), self.token) for data in own]
                 sending.append(connection.send([cut(number, data) for data in own]))
             await asyncio.gather(*sending)
             for connection in connections:
@@ -286,11 +309,29 @@ def neutral(text: bytes) -> bytes:
     return TIMES.sub(b"now", IDS.sub(b"id", text))
 
 
+Open = Callable[..., Awaitable[Doors]]
+
+
 @pytest.fixture
-async def doors(start: Start, pool: asyncpg.Pool[asyncpg.Record]) -> Doors:
-    await pool.execute(sql.load("transfers")["seed"])
-    await pool.execute("truncate items cascade")
-    return Doors(await start(), pool)
+async def doors_with(start: Start, pool: asyncpg.Pool[asyncpg.Record]) -> Open:
+    """Starts the application with the given settings, a user and the well-known items, and opens both doors."""
+
+    async def begin(**settings: Any) -> Doors:
+        client = await start(**settings)
+        answer = await (await client.post("/register", json=ANNA)).json()
+        headers = {"Authorization": f"Bearer {answer['token']}"}
+        for _ in range(2):  # the second click knows the feature
+            await client.post("/track", json=EVENTS["POST /track"], headers=headers)
+        await pool.execute(sql.load("transfers")["seed"])
+        await pool.execute(f"truncate {', '.join(TABLES)} cascade")
+        return Doors(client, pool, answer["token"])
+
+    return begin
+
+
+@pytest.fixture
+async def doors(doors_with: Open) -> Doors:
+    return await doors_with()
 
 
 def bytewise(_: int, data: bytes) -> list[bytes]:
@@ -333,6 +374,95 @@ async def test_requests_may_come_before_the_answers(doors: Doors) -> None:
     answers = await doors.ask(doors.lean, chains, lambda number, data: [data[: number * 7], data[number * 7 :]])
     assert set(answers) == {answer}
     assert await doors.rows() == {row: count * len(chains) for row, count in rows.items()}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cors_origins": ("https://other.example",)},
+        {"frontend_url": "https://other.example"},
+        {"allowed_hosts": ("elsewhere.example",)},
+        {"allowed_hosts": ("stats.example",)},
+        {"webhook_api_key": "key"},
+        {"webhook_secrets": (b"s" * 32,)},
+        {"webhook_event_types": ("other",), "webhook_strict": True},
+    ],
+    ids="-".join,
+)
+async def test_both_doors_keep_to_the_settings(doors_with: Open, settings: dict[str, Any]) -> None:
+    doors = await doors_with(**settings)
+    chains = [[data, data] for data in (*PLAIN, *WELL_FORMED[-30:])]
+    answers, rows = await doors.ask(doors.plain, chains), await doors.rows()
+    assert await doors.ask(doors.lean, chains) == answers
+    assert await doors.rows() == rows
+
+
+async def test_both_doors_refuse_when_the_queue_is_full(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "QUEUE_ROWS", 0)
+    chains = [[data] for data in PLAIN]
+    answers = await doors.ask(doors.plain, chains)
+    assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers)
+    assert await doors.ask(doors.lean, chains) == answers
+
+
+async def test_plain_requests_never_come_to_aiohttp(doors: Doors) -> None:
+    before = doors.lean.requests_count
+    await doors.ask(doors.lean, [[data] for data in PLAIN])
+    assert doors.lean.requests_count == before
+    await doors.ask(doors.lean, [[view("X-Unknown: 1")]])
+    assert doors.lean.requests_count == before + 1
+
+
+async def test_lean_front_can_be_switched_off(doors_with: Open) -> None:
+    doors = await doors_with(lean=False)
+    assert not isinstance(doors.lean(), Front)
+    assert (await doors.ask(doors.lean, [[PLAIN[0]]]))[0].startswith(b"HTTP/1.1 202")
+
+
+async def test_memory_of_heads_is_bounded(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lean, "MEMORY_BYTES", 4096)
+    await doors.ask(doors.lean, [[view(f"User-Agent: {number} {'x' * 400}")] for number in range(100)])
+    heads = doors.lean._heads
+    assert sum(map(len, heads._plans)) == heads._bytes <= 4096
+
+
+async def test_connection_whose_heads_always_change_is_left_to_aiohttp(doors: Doors) -> None:
+    heads = doors.lean._heads
+    await doors.ask(doors.lean, [[view(f"X-Trace: {number}") for number in range(100)]])
+    assert sum(b"X-Trace" in head for head in heads._plans) == lean.MISSES
+
+
+async def test_client_that_takes_no_answers_is_left_to_aiohttp(doors: Doors) -> None:
+    connection, before = Connection(doors.lean()), doors.lean.requests_count
+    connection.protocol.pause_writing()
+    connection.protocol.data_received(PLAIN[0])
+    connection.protocol.data_received(PLAIN[0])
+    await until(lambda: doors.lean.requests_count > before)  # aiohttp waits until its first answer was taken
+    connection.protocol.resume_writing()
+    await connection.settle()
+    assert doors.lean.requests_count == before + 2
+    connection.close()
+
+
+async def test_connection_is_idle_only_after_its_answer(doors: Doors) -> None:
+    connection = Connection(doors.lean())
+    connection.protocol.data_received(PLAIN[0])
+    connection.protocol._next_keepalive_close_time = 0.0
+    connection.protocol._process_keepalive()
+    assert not connection.peer.is_closed
+    await connection.settle()
+    assert connection.peer.written.startswith(b"HTTP/1.1 202")
+    connection.protocol._next_keepalive_close_time = 0.0
+    connection.protocol._process_keepalive()
+    assert connection.peer.is_closed
+
+
+async def test_stop_waits_for_the_answer(doors: Doors) -> None:
+    connection = Connection(doors.lean())
+    connection.protocol.data_received(PLAIN[0])
+    await connection.protocol.shutdown(PATIENCE_SECONDS)
+    assert connection.peer.written.startswith(b"HTTP/1.1 202")
+    assert connection.peer.is_closed
 
 
 def differences(requests: Sequence[bytes], plain: Sequence[bytes], lean: Sequence[bytes]) -> list[tuple[bytes, ...]]:

@@ -7,7 +7,7 @@ from aiohttp import web
 from statsd.errors import DatabaseAway, InvalidEvent
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of, new_id
-from statsd.ingest.lean import Way
+from statsd.ingest.lean import Way, storing
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
@@ -58,7 +58,7 @@ def way(app: web.Application) -> Way:
         login = DECODER.decode(body)
         return None if isinstance(login, list) else row(login, new_id())
 
-    return Way(app[WRITERS][STREAM.name], make_row, _reply)
+    return Way(storing(app[WRITERS][STREAM.name], make_row), _reply)
 
 
 def _reply(verdict: Verdict) -> Reply:

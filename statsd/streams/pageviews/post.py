@@ -7,7 +7,7 @@ from aiohttp import web
 from statsd.errors import BadRequest, InvalidEvent, StatsError
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of, new_id
-from statsd.ingest.lean import Way
+from statsd.ingest.lean import Way, storing
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
@@ -57,7 +57,7 @@ def way(app: web.Application) -> Way:
         event = DECODER.decode(body)
         return None if isinstance(event, list) or event.event_id else row(event, new_id())
 
-    return Way(app[WRITERS][STREAM.name], make_row, _receipt)
+    return Way(storing(app[WRITERS][STREAM.name], make_row), _receipt)
 
 
 def _receipt(verdict: Verdict) -> Reply:

@@ -5,7 +5,7 @@ from aiohttp import web
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of
-from statsd.ingest.lean import Way
+from statsd.ingest.lean import Way, storing
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
@@ -55,7 +55,7 @@ def items_way(app: web.Application) -> Way:
     def make_row(body: bytes, _: str) -> Row:
         return _item_row(event.NEW_ITEM.decode(body, lines=False), None, None)
 
-    return Way(app[WRITERS][ITEMS.name], make_row, _created)
+    return Way(storing(app[WRITERS][ITEMS.name], make_row), _created)
 
 
 def _created(verdict: Verdict) -> Reply:
@@ -127,7 +127,7 @@ def ownership_way(app: web.Application) -> Way:
                 return _spooled(verdict)
         return None
 
-    return Way(app[WRITERS][TRANSFERS.name], make_row, reply)
+    return Way(storing(app[WRITERS][TRANSFERS.name], make_row), reply)
 
 
 def _spooled(verdict: Verdict) -> Reply:

@@ -1,10 +1,7 @@
 """Usage: which features of the dashboard are clicked, on which days, and by users of which age and gender."""
 
-from collections.abc import Callable
-
 from aiohttp import web
 
-from statsd.ingest.lean import Handler, Way
 from statsd.streams.usage import post, read
 from statsd.streams.usage.stream import STREAM as STREAM
 
@@ -14,4 +11,4 @@ ROUTES = [
     web.get("/analytics", read.get_analytics),
     web.get("/usage", read.get_overview),
 ]
-WAYS: dict[Handler, Callable[[web.Application], Way]] = {}
+WAYS = {post.post_track: post.way}

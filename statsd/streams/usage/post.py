@@ -7,21 +7,26 @@ from functools import partial
 from aiohttp import web
 
 from statsd.accounts import session
-from statsd.accounts.checks import CHECKS
+from statsd.accounts.checks import CHECKS, Outcome
+from statsd.accounts.session import TOKENS
+from statsd.accounts.tokens import INVALID
 from statsd.accounts.users import User
-from statsd.errors import BadRequest, KeyReused
+from statsd.errors import BadRequest, KeyReused, Unauthenticated
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of
+from statsd.ingest.lean import Way
 from statsd.ingest.verdict import Verdict
+from statsd.ingest.writer import WRITERS, Waiter, Writer
 from statsd.stream import Row
 from statsd.streams.usage.answers import CLICK, EXAMPLE, RefusedClicks, StoredClick
 from statsd.streams.usage.event import DECODER, Click, NewClick, row
-from statsd.streams.usage.features import admit
+from statsd.streams.usage.features import FEATURES, admit
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import PlainError, Refusal, json_response, struct_of
 from statsd.web.operation import Answer, Operation
 
 MANY = list[StoredClick | PlainError]
+UNKNOWN = Verdict("refused", error=Unauthenticated(INVALID))
 
 
 @Operation(
@@ -58,6 +63,32 @@ async def post_track(request: web.Request) -> web.Response:
     if isinstance(verdict, list):
         return _answer_many(verdict)
     return json_response(_body(verdict), accept.STATUSES[verdict.state])
+
+
+def way(app: web.Application) -> Way:
+    """Return the lean way in, for a single click without a key, by a token in the Authorization header."""
+    writer, checks, tokens, features = app[WRITERS][STREAM.name], app[CHECKS], app[TOKENS], app[FEATURES]
+
+    def store(body: bytes, authorization: str, waiter: Waiter) -> bool:
+        click = DECODER.decode(body, lines=False)
+        token = session.bearer_token(authorization)
+        if isinstance(click, list) or click.event_id or click.name not in features or not token:
+            return False
+        return checks.offer(tokens.read(token), _Checked(writer, click, waiter))
+
+    return Way(store, lambda verdict: (_body(verdict), accept.STATUSES[verdict.state], {}), "authorization")
+
+
+class _Checked:
+    """Stores a click once its user is known."""
+
+    def __init__(self, writer: Writer, click: NewClick, waiter: Waiter) -> None:
+        self._writer, self._click, self._waiter = writer, click, waiter
+        self.done = waiter.done
+
+    def set_result(self, user: Outcome) -> None:
+        if not (isinstance(user, User) and self._writer.offer((_row(user, self._click, None, None),), self._waiter)):
+            self._waiter.set_result([UNKNOWN])  # the handler finds out why
 
 
 def _row(user: User, sent: NewClick, key: str | None, index: int | None) -> Row:

@@ -89,7 +89,7 @@ def decode(
 def _binary(headers: CIMultiDictProxy[str], media: str, body: bytes) -> dict[str, Any]:
     """Return the attributes and the data of a CloudEvent in binary mode. Raises InvalidEvent."""
     attributes: dict[str, Any] = {"datacontenttype": media} if media and media != JSON[0] else {}
-    faults = []
+    faults = [] if media.isascii() else [Fault.of("datacontenttype", "string.base", "must be ASCII")]
     for header, value in headers.items():
         name = header.lower().removeprefix("ce-")
         if len(name) < len(header):

@@ -9,7 +9,7 @@ from aiohttp import web
 from statsd.errors import InvalidEvent, KeyReused, StatsError
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of, new_id
-from statsd.ingest.lean import Way
+from statsd.ingest.lean import Way, storing
 from statsd.ingest.refusals import REFUSALS
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
@@ -80,7 +80,7 @@ def way(app: web.Application) -> Way | None:
         event = decoder.decode(body)
         return None if isinstance(event, list) else row(event, new_id(), datetime.now(UTC))
 
-    return Way(app[WRITERS][STREAM.name], make_row, _receipt)
+    return Way(storing(app[WRITERS][STREAM.name], make_row), _receipt)
 
 
 def _receipt(verdict: Verdict) -> Reply:
