@@ -6,6 +6,7 @@ A fault names the field and says what would be right. It never repeats the clien
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from types import NoneType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 from uuid import UUID
 
@@ -26,6 +27,9 @@ PRINTABLE = (
     r"[^\x00-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]*\Z"
 )
 
+_OF_PLAIN_TEXT = (NO_CONTROLS, NOT_BLANK_NO_CONTROLS, PRINTABLE)
+"""The patterns that printable ASCII matches, unless it is blank."""
+
 E = TypeVar("E", bound=msgspec.Struct)
 T = TypeVar("T")
 _BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -34,7 +38,8 @@ _BROKEN = (msgspec.MsgspecError, UnicodeError, RecursionError)
 # so megabytes of them block the server for half a minute. Python's `float` takes half a microsecond at most.
 _ANY = msgspec.json.Decoder(float_hook=float)
 
-_LONG_FRACTION = re.compile(rb":\d\d:\d\d[.,]\d{10}")  # msgspec accepts more than nine digits, our grammar does not
+# msgspec accepts more than nine digits, our grammar does not. The search is fast as it begins with the dot.
+_LONG_FRACTION = re.compile(rb"\.(?<=:\d\d:\d\d\.)\d{10}")
 
 When = Annotated[datetime, msgspec.Meta(description=INSTANT_RULE, extra_json_schema=DATE_TIME)]
 
@@ -85,11 +90,15 @@ class Decoder(Generic[E]):
         check: Callable[[E], Sequence[Any]],
         explain: Callable[[str, Any], Any] = lambda name, value: None,
     ) -> None:
-        self._event = event
         self._check = check
         self._explain = explain
         self._fields = msgspec.structs.fields(event)
         self._has_ids = any(UUID in _parts(field.type) for field in self._fields)
+        patterns = {field.name: meta.pattern for field in self._fields if (meta := _meta(field.type)) and meta.pattern}
+        self._searches = [(name, re.compile(pattern).search) for name, pattern in patterns.items()]
+        if patterns:
+            event = _without_patterns(event)
+        self._event = event
         self._single = msgspec.json.Decoder(event, float_hook=float)
         self._array = msgspec.json.Decoder(list[event], float_hook=float)  # type: ignore[valid-type]
 
@@ -104,7 +113,7 @@ class Decoder(Generic[E]):
         is_array = body.lstrip()[:1] == b"["
         decoded = self._decode_fast(body if is_array else single(body), is_array)
         if isinstance(decoded, list):
-            return [self._checked(event) for event in bounded(decoded)]
+            return self._checked_all(decoded)
         if decoded is not None:
             return raised(self._checked(decoded))
         value = parse(body)
@@ -143,18 +152,29 @@ class Decoder(Generic[E]):
         if self._may_accept_too_much(body):
             return None
         try:
-            return self._array.decode(body) if is_array else self._single.decode(body)
+            decoded = self._array.decode(body) if is_array else self._single.decode(body)
         except _BROKEN:
             return None
+        return decoded if self._may_keep(body, decoded if isinstance(decoded, list) else [decoded]) else None
 
     def _may_accept_too_much(self, body: bytes) -> bool:
         """Whether msgspec may accept what we refuse: fractions of more than nine digits, ids without dashes."""
         return self._has_ids or _LONG_FRACTION.search(body) is not None
 
+    def _may_keep(self, body: bytes, events: list[E]) -> bool:
+        """Whether the texts of events match their patterns, of which the fast path knows nothing."""
+        return _is_plain(body) or all(
+            (text := getattr(event, name)) is None or search(text)
+            for name, search in self._searches
+            for event in events
+        )
+
     def _decode_lines(self, body: bytes) -> list[E | InvalidEvent]:
         try:
             if not self._may_accept_too_much(body):
-                return [self._checked(event) for event in bounded(self._single.decode_lines(body))]
+                decoded = bounded(self._single.decode_lines(body))
+                if self._may_keep(body, decoded):
+                    return self._checked_all(decoded)
         except _BROKEN:
             pass
         return [self._decode_line(line) for line in bounded([line for line in body.split(b"\n") if line.strip()])]
@@ -164,6 +184,10 @@ class Decoder(Generic[E]):
             return self.convert(parse(line))
         except InvalidEvent as error:
             return error
+
+    def _checked_all(self, events: list[E]) -> list[E | InvalidEvent]:
+        check = self._check
+        return [InvalidEvent(faults) if (faults := check(event)) else event for event in bounded(events)]
 
     def _checked(self, event: E) -> E | InvalidEvent:
         """Return the event, or its faults as a whole."""
@@ -183,6 +207,32 @@ class Single(Generic[E]):
         if isinstance(decoded, list):
             raise InvalidEvent(["the body must be one JSON object"])
         return decoded
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether the texts in a JSON body are printable ASCII, none beginning with a space: then all match our patterns.
+
+    Of the control characters, JSON allows only DEL unescaped.
+    """
+    is_ascii = body.isascii() and b"\\" not in body and b"\x7f" not in body
+    return is_ascii and not (b" " in body and b'" ' in body)
+
+
+def _without_patterns(event: type[E]) -> type[E]:
+    """Return a kind of the event whose texts match no pattern: they are only as short and as long as allowed."""
+    texts = [
+        (field.name, _plain(field.type, meta), msgspec.field(default=field.default))
+        for field in msgspec.structs.fields(event)
+        if (meta := _meta(field.type)) and meta.pattern
+    ]
+    return msgspec.defstruct(event.__name__, texts, bases=(event,), frozen=True, kw_only=True)  # type: ignore[return-value]
+
+
+def _plain(kind: Any, meta: msgspec.Meta) -> Any:
+    assert meta.pattern in _OF_PLAIN_TEXT
+    shortest = meta.min_length or int(not re.search(meta.pattern, ""))
+    text = Annotated[str, msgspec.Meta(min_length=shortest, max_length=meta.max_length)]
+    return text | None if NoneType in get_args(kind) else text
 
 
 def _fault(field: msgspec.structs.FieldInfo, value: Any) -> str:
@@ -206,9 +256,15 @@ def _parts(kind: Any) -> tuple[Any, ...]:
 
 def _about(kind: Any) -> str:
     """Return the description in the type's Meta, at any depth."""
+    return str(getattr(_meta(kind), "description", ""))
+
+
+def _meta(kind: Any) -> msgspec.Meta | None:
+    """Return the Meta of an optional or annotated type."""
+    parts = get_args(kind)
     if get_origin(kind) is Annotated:
-        return str(next(part.description for part in get_args(kind) if isinstance(part, msgspec.Meta)))
-    return next((about for part in get_args(kind) if (about := _about(part))), "")
+        return next((part for part in parts if isinstance(part, msgspec.Meta)), None)
+    return next((meta for part in parts if (meta := _meta(part))), None)
 
 
 def raised(outcome: T | InvalidEvent) -> T:

@@ -33,7 +33,7 @@ def utc(when: datetime) -> datetime:
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     if not FIRST_INSTANT <= aware <= LAST_INSTANT:
         raise ValueError("outside 1970 to 2099")
-    return aware.astimezone(UTC)
+    return aware if aware.tzinfo is UTC else aware.astimezone(UTC)
 
 
 def iso(when: datetime) -> str:
