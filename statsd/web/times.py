@@ -1,6 +1,7 @@
 """Instants: one grammar to read them, one format to write them, always UTC."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,9 +32,12 @@ def instant(text: str) -> datetime:
 def utc(when: datetime) -> datetime:
     """Return an instant in UTC; a naive one is taken as UTC. Raises ValueError outside 1970 to 2099."""
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
+    if aware.tzinfo is not UTC:
+        with suppress(OverflowError):  # in the years 1 and 9999
+            aware = aware.astimezone(UTC)
     if not FIRST_INSTANT <= aware <= LAST_INSTANT:
         raise ValueError("outside 1970 to 2099")
-    return aware if aware.tzinfo is UTC else aware.astimezone(UTC)
+    return aware
 
 
 def iso(when: datetime) -> str:

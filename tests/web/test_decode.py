@@ -245,6 +245,16 @@ def test_nul_is_refused_and_its_escape_as_text_is_not(text: str, is_refused: boo
         assert fault == ("must not hold the character NUL" if is_refused else None)
 
 
+def test_values_are_counted_alike_on_one_level_and_on_several() -> None:
+    flat = {str(number): number for number in range(metadata.MOST_VALUES)}
+    assert str(metadata.fault(flat, 1 << 20)).startswith("must be at most 12 levels")
+    del flat["0"]  # the object itself is a value
+    assert metadata.fault(flat, 1 << 20) is None
+    del flat["1"]
+    assert metadata.fault({**flat, "1": []}, 1 << 20) is None
+    assert str(metadata.fault({**flat, "1": [0]}, 1 << 20)).startswith("must be at most 12 levels")
+
+
 def test_fractions_of_seconds_have_nine_digits_and_those_of_numbers_any() -> None:
     long = event(timestamp='"2025-11-14T10:30:00.1234567891Z"')
     with pytest.raises(InvalidEvent, match="ISO 8601"):

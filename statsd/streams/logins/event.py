@@ -11,6 +11,7 @@ from statsd.web.decode import Decoder, When, text
 from statsd.web.times import INSTANT_RULE, LAST_INSTANT, utc
 
 LONGEST_SESSION = 315_576_000  # ten years, in seconds
+LONGEST = timedelta(seconds=LONGEST_SESSION)
 
 Whole = msgspec.Meta(ge=-(2**31), le=2**31 - 1, description="an integer of 32 bits")
 Seconds = msgspec.Meta(ge=0, le=LONGEST_SESSION, description=f"an integer from 0 to {LONGEST_SESSION} (seconds)")
@@ -32,19 +33,22 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(login: Login) -> list[str]:
     """Return the faults in the times of a login: out of range, or in the wrong order."""
-    faults, times = [], {}
-    for name in ("login_time", "logout_time"):
-        time = getattr(login, name)
-        try:
-            times[name] = utc(time) if time else None
-        except ValueError:
-            faults.append(f"{name} must be {INSTANT_RULE}")
-    start, end = times.get("login_time"), times.get("logout_time")
+    faults: list[str] = []
+    start = _utc("login_time", login.login_time, faults)
+    end = _utc("logout_time", login.logout_time, faults)
     if end and end < (start or datetime.now(UTC)):
         faults.append("logout_time must not be before login_time" + ("" if start else ", which defaults to now"))
-    if start and end and end - start > timedelta(seconds=LONGEST_SESSION):
+    if start and end and end - start > LONGEST:
         faults.append("logout_time must be within ten years after login_time")
     return faults
+
+
+def _utc(name: str, time: datetime | None, faults: list[str]) -> datetime | None:
+    try:
+        return utc(time) if time else None
+    except ValueError:
+        faults.append(f"{name} must be {INSTANT_RULE}")
+        return None
 
 
 def row(login: Login, id: UUID) -> Row:

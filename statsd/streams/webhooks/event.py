@@ -73,7 +73,8 @@ def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[Fault]:
     if allowed and event.eventType not in allowed:
         faults.append(Fault.of("eventType", "any.only", f"must be one of {', '.join(allowed)}"))
     try:
-        utc(event.timestamp or datetime.now(UTC))
+        if event.timestamp:
+            utc(event.timestamp)
     except ValueError:
         faults.append(explain("timestamp", event.timestamp))
     if event.metadata and (must := metadata.fault(event.metadata)):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import chain
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ MOST_BYTES, MOST_LEVELS, MOST_VALUES = 16 * 1024, 12, 2_000
 
 RULE = f"a JSON object of at most {MOST_BYTES} bytes as compact JSON, {MOST_LEVELS} levels and {MOST_VALUES} values"
 
+_SIMPLE = {str, int, float, bool, NoneType}
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not where the backslash itself is escaped
 
 
@@ -22,25 +24,35 @@ def fault(metadata: dict[str, Any], most_bytes: int = MOST_BYTES) -> str | None:
     Bytes are counted as PostgreSQL returns them: it writes numbers without exponents, 1e308 with 309 digits. The few
     numbers that are shorter without an exponent count as they were sent.
     """
-    level: list[Any] = [metadata]
-    floats: list[float] = []
-    levels = values = 0
-    while level:
-        levels, values = levels + 1, values + len(level)
-        if levels > MOST_LEVELS or values > MOST_VALUES:
-            return f"must be at most {MOST_LEVELS} levels deep and have at most {MOST_VALUES} values"
-        floats += [value for value in level if type(value) is float]
-        children = [value.values() if type(value) is dict else value for value in level if type(value) in (dict, list)]
-        level = [*chain.from_iterable(children)]
+    floats = _floats(metadata)
+    if floats is None:
+        return f"must be at most {MOST_LEVELS} levels deep and have at most {MOST_VALUES} values"
     if not all(map(math.isfinite, floats)):
         return "must not hold numbers beyond 1.7976931348623157e308"
     encoded = msgspec.json.encode(metadata)
     if b"\\u0000" in encoded and _NUL.search(encoded):
         return "must not hold the character NUL"
     free = most_bytes - len(encoded)
-    if _exponent_bytes(floats, free) > free:
+    if (_exponent_bytes(floats, free) if floats else 0) > free:
         return f"must have at most {most_bytes} bytes as compact JSON, numbers written without exponents"
     return None
+
+
+def _floats(metadata: dict[str, Any]) -> list[float] | None:
+    """Return the floats at all levels, or None if there are too many levels or values."""
+    if len(metadata) < MOST_VALUES and _SIMPLE.issuperset(map(type, metadata.values())):  # the usual: one level
+        return [value for value in metadata.values() if type(value) is float]
+    level: list[Any] = [metadata]
+    floats: list[float] = []
+    levels = values = 0
+    while level:
+        levels, values = levels + 1, values + len(level)
+        if levels > MOST_LEVELS or values > MOST_VALUES:
+            return None
+        floats += [value for value in level if type(value) is float]
+        children = [value.values() if type(value) is dict else value for value in level if type(value) in (dict, list)]
+        level = [*chain.from_iterable(children)]
+    return floats
 
 
 def _exponent_bytes(floats: Sequence[float], enough: int) -> int:
