@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from ipaddress import ip_network
@@ -17,6 +18,7 @@ import pytest
 from argon2 import PasswordHasher
 from waiting import until
 
+from statsd.accounts import passwords
 from statsd.accounts.users import ACCOUNTS
 from statsd.errors import AccountRefused
 
@@ -44,6 +46,12 @@ async def bearer(client: Any, **changes: object) -> dict[str, str]:
     answer = await post(client, "/register", {**ANNA, **changes}, 201)
     client.session.cookie_jar.clear()
     return {"Authorization": f"Bearer {answer['token']}"}
+
+
+async def test_user_who_does_not_exist_costs_the_same_hash() -> None:
+    with closing(passwords.Passwords()) as hasher:
+        assert not hasher.is_outdated(passwords._DUMMY_HASH)
+        assert not await hasher.verify(None, "correct horse")
 
 
 async def test_register_and_login_answer_in_the_documented_words(client: Any) -> None:
