@@ -60,7 +60,7 @@ def make_app(settings: Settings) -> web.Application:
     app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
     app.on_response_prepare.append(add_headers)
     app.add_routes([*site.ROUTES, *signin.ROUTES, *streams.ROUTES])
-    app[docs.DOCUMENT] = docs.encoded(app)
+    app[docs.DOCUMENT] = docs.on_demand(app)
     # Started in this order, stopped in reverse.
     app.cleanup_ctx.extend((failure_watch, the_database, the_spool, the_schema, the_accounts, streams.resources))
     app.cleanup_ctx.extend((refusal_counts, live_topics, writers, aggregation, synthetic_logins))

@@ -13,5 +13,5 @@ EXAMPLE = "openapi > openapi.json"
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    document = app.make_app(Settings())[docs.DOCUMENT]  # it is the same under all settings
+    document = app.make_app(Settings())[docs.DOCUMENT]()  # it is the same under all settings
     print(msgspec.json.format(document, indent=2).decode())

@@ -1,9 +1,10 @@
-"""The OpenAPI 3.1 document, made at the start from the routes, the docstrings and the declarations of the handlers."""
+"""The OpenAPI 3.1 document, made on the first request: routes, docstrings and declarations of the handlers."""
 
 import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import combinations
 from typing import Annotated, Any, get_origin
 
@@ -38,11 +39,16 @@ Handler = Callable[..., Any]
 
 SITE, STREAMS = "statsd.site", "statsd.streams."
 
-DOCUMENT: web.AppKey[bytes] = web.AppKey("document")
-"""The document as JSON."""
+DOCUMENT: web.AppKey[Callable[[], bytes]] = web.AppKey("document")
+"""Returns the document as JSON."""
 
 
-def encoded(app: web.Application) -> bytes:
+def on_demand(app: web.Application) -> Callable[[], bytes]:
+    """Return what goes under DOCUMENT. Its first call makes the document: that takes as long as PostgreSQL to start."""
+    return cache(partial(_encoded, app))
+
+
+def _encoded(app: web.Application) -> bytes:
     """Return the document of all operations of an application. HEAD is left out, because it follows from GET."""
     routes = [
         (address(route), route.method, route.handler)

@@ -1,5 +1,7 @@
 """The files of the dashboard and of the documentation."""
 
+import asyncio
+
 from aiohttp import web
 
 from statsd import HOME
@@ -58,7 +60,7 @@ async def docs_article(request: web.Request) -> web.FileResponse:
 
 async def openapi(request: web.Request) -> web.Response:
     """The OpenAPI document."""
-    return tagged_response(request, request.app[docs.DOCUMENT])
+    return tagged_response(request, await asyncio.to_thread(request.app[docs.DOCUMENT]))
 
 
 ROUTES = [

@@ -25,7 +25,7 @@ from statsd.streams import KINDS
 from statsd.web.asked import JSON_TYPES
 from statsd.web.operation import UNDECLARED, Answer, Guard, Operation, Parameter, declared
 
-ENCODED = app.make_app(Settings())[docs.DOCUMENT]
+ENCODED = app.make_app(Settings())[docs.DOCUMENT]()
 DOCUMENT: dict[str, Any] = json.loads(ENCODED)
 OPERATIONS = [(path, method, told) for path, methods in DOCUMENT["paths"].items() for method, told in methods.items()]
 
@@ -362,7 +362,7 @@ listen.__module__ = "statsd.site.things"  # operations are grouped by package
 def made(*routes: web.RouteDef) -> dict[str, Any]:
     application = web.Application()
     application.add_routes(routes)
-    document: dict[str, Any] = json.loads(docs.encoded(application))
+    document: dict[str, Any] = json.loads(docs.on_demand(application)())
     return document
 
 
