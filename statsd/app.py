@@ -18,7 +18,6 @@ from statsd.accounts.session import TOKENS
 from statsd.accounts.tokens import Tokens, kept_secret
 from statsd.accounts.users import ACCOUNTS, open_accounts
 from statsd.database import durable, sql
-from statsd.database.embedded import open_server
 from statsd.database.migrations import migrate
 from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
 from statsd.errors import DatabaseAway, StatsError
@@ -32,10 +31,11 @@ from statsd.live import websocket
 from statsd.live.channel import CHANNEL, Channel
 from statsd.live.sse import CONNECTIONS, Connections
 from statsd.live.topics import HUB, Hub, Topic
-from statsd.settings import SETTINGS, Settings
+from statsd.settings import Settings
 from statsd.site import docs
 from statsd.site.health import STATE, State
 from statsd.streams import STREAMS, logins, webhooks
+from statsd.web import SETTINGS
 from statsd.web.addresses import is_loopback
 from statsd.web.asked import BATCH_BYTES
 from statsd.web.errors import errors_to_bodies
@@ -51,10 +51,11 @@ FAILED: web.AppKey[asyncio.Future[None]] = web.AppKey("failed")
 log = logging.getLogger("statsd.app")
 
 
-def make_app(settings: Settings) -> web.Application:
-    """Return the application. Nothing starts before its startup."""
+def make_app(settings: Settings, dsn: str = "") -> web.Application:
+    """Return the application for the database at `dsn`, by default DATABASE_URL. Nothing starts before its startup."""
     app = web.Application(middlewares=[errors_to_bodies], client_max_size=BATCH_BYTES)
     app[SETTINGS] = settings
+    app[DSN] = dsn or settings.database_url or ""
     app[STATE] = State()
     app[websocket.INITIAL] = logins.socket.CONTRACT
     app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
@@ -91,16 +92,14 @@ async def measure_loop_lag() -> None:
 
 
 async def the_database(app: web.Application) -> AsyncIterator[None]:
-    async with open_server(app[SETTINGS]) as dsn:
-        app[DSN] = dsn
-        app[POOL] = pool = await open_pool(dsn)
-        app[CHANNEL] = Channel(app[SETTINGS].listen_url or dsn, pool)
-        yield
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await pool.close()
-        except TimeoutError:  # a frozen server does not answer the close
-            pool.terminate()
+    app[POOL] = pool = await open_pool(app[DSN])
+    app[CHANNEL] = Channel(app[SETTINGS].listen_url or app[DSN], pool)
+    yield
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pool.close()
+    except TimeoutError:  # a frozen server does not answer the close
+        pool.terminate()
 
 
 async def the_spool(app: web.Application) -> AsyncIterator[None]:
@@ -242,12 +241,15 @@ async def background(app: web.Application, works: Mapping[str, Coroutine[Any, An
             await cancel(task)
 
 
-async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+async def serve(settings: Settings, dsn: str, ready: Callable[[str], None]) -> None:
     """Serve until cancelled; call `ready` with the URL once requests are accepted.
 
     Raises StatsError (for the database, the data folder or the port) and the error of a background task that died.
     """
-    app = make_app(settings)
+    if not is_loopback(settings.host):
+        risk = "every client that reaches port %d of %s can store events: keep it behind a firewall or a proxy"
+        log.warning(risk, settings.port, settings.host)
+    app = make_app(settings, dsn)
     runner = lean.Runner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
     try:
         await runner.setup()

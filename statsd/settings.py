@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import dotenv
-from aiohttp import web
 
 from statsd.errors import SettingsError
 
@@ -249,9 +248,6 @@ class Settings:
     )
     log_format: str = _setting("text", "LOG_FORMAT", parse=_choice("text", "json"), about="text or json")
     no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to any value: logs without colours")
-
-
-SETTINGS: web.AppKey[Settings] = web.AppKey("settings")
 
 
 def fields() -> dict[str, dataclasses.Field[Any]]:

@@ -15,7 +15,7 @@ from aiohttp import web
 from statsd.accounts.tokens import INVALID, SECONDS, Claims, Tokens
 from statsd.accounts.users import Person, User
 from statsd.errors import BadRequest, Unauthenticated
-from statsd.settings import SETTINGS
+from statsd.web import SETTINGS
 from statsd.web.answers import PlainError
 from statsd.web.asked import LINES, media_type
 from statsd.web.operation import Answer, Guard

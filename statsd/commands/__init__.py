@@ -1,4 +1,4 @@
-"""The commands: each file has what one is about, an example, and its work in `run`.
+"""The commands: each file has an example and its work in `run`; `main.COMMANDS` says what they are about.
 
 Some have `SETTINGS`, the fields of `Settings` that get a flag, or `add`, which adds arguments of their own.
 """

@@ -9,7 +9,6 @@ from statsd.ingest import aggregate
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
-ABOUT = "count rows that other programs inserted"
 EXAMPLE = "aggregate --rebuild"
 
 

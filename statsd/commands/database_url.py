@@ -5,7 +5,6 @@ import argparse
 from statsd.database import embedded
 from statsd.settings import Settings
 
-ABOUT = "print the URL of the database"
 EXAMPLE = 'database-url    (as in: psql "$(python -m statsd database-url)")'
 
 

@@ -9,7 +9,6 @@ from statsd.ingest.writer import Writer
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
-ABOUT = "list, retry or drop accepted events that PostgreSQL refused"
 EXAMPLE = "dead-letters retry all"
 
 

@@ -13,7 +13,6 @@ from statsd.ingest.writer import Writer
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
-ABOUT = "store realistic synthetic events"
 EXAMPLE = "generate --rate 5"
 
 DEFAULT_RATE = 5.0

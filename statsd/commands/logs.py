@@ -6,9 +6,6 @@ import sys
 import time
 from logging import LogRecord
 
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web import RequestPayloadError
-
 from statsd.settings import Settings
 
 _COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[31m"}
@@ -42,7 +39,13 @@ class _Json(logging.Formatter):
 
 def _is_ours(record: LogRecord) -> bool:
     """Keep out aiohttp's tracebacks for malformed requests and broken gzip: any client could flood the log."""
-    error = record.exc_info[1] if record.exc_info else None
+    if not record.exc_info:
+        return True
+    # Here, so that commands which need no HTTP start without aiohttp.
+    from aiohttp.http_exceptions import HttpProcessingError  # noqa: PLC0415
+    from aiohttp.web import RequestPayloadError  # noqa: PLC0415
+
+    error = record.exc_info[1]
     return not isinstance(error, (HttpProcessingError, RequestPayloadError))
 
 

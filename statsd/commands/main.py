@@ -2,32 +2,34 @@
 
 import argparse
 import asyncio
+import importlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import uvloop
 
 from statsd import __version__, settings
-from statsd.commands import aggregate, database_url, dead_letters, generate, logs, openapi, seed, serve, sql, user
+from statsd.commands import logs
 from statsd.errors import SettingsError, StatsError
 
 COMMANDS = {
-    "serve": serve,
-    "generate": generate,
-    "seed": seed,
-    "user": user,
-    "aggregate": aggregate,
-    "dead-letters": dead_letters,
-    "database-url": database_url,
-    "sql": sql,
-    "openapi": openapi,
+    "serve": "accept events and show live statistics",
+    "generate": "store realistic synthetic events",
+    "seed": "store sample data: the logins of sample_data.sql",
+    "user": "add or remove an account, or change its password; the password is read from a prompt or stdin",
+    "aggregate": "count rows that other programs inserted",
+    "dead-letters": "list, retry or drop accepted events that PostgreSQL refused",
+    "database-url": "print the URL of the database",
+    "sql": "print the SQL statements of a stream, for psql and explain",
+    "openapi": "print the OpenAPI 3.1 document of the HTTP API",
 }
-"""By name, in the order of the help."""
+"""What each is about, by name, in the order of the help. Only the module of the command that runs is imported."""
 EXIT_CODES = """exit codes:
   0 success, or stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
   4 database unavailable             5 database newer than the program   130 Ctrl-C"""
@@ -37,7 +39,7 @@ log = logging.getLogger("statsd")
 
 def main(words: list[str] | None = None) -> int:
     """Run the command in `words` (default: sys.argv) and return its exit code."""
-    arguments = _parser().parse_args(words)
+    arguments = _parser(sys.argv[1:] if words is None else words).parse_args(words)
     try:
         loaded_settings = settings.load({name: getattr(arguments, name, None) for name in settings.fields()})
     except SettingsError as error:
@@ -48,24 +50,36 @@ def main(words: list[str] | None = None) -> int:
     for sentence in settings.unknown():
         log.warning("%s", sentence)
     try:
-        return _run(COMMANDS[arguments.command].run(arguments, loaded_settings))
+        return _run(_module(arguments.command).run(arguments, loaded_settings))
     except (StatsError, OSError) as error:
         print(f"statsd: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, StatsError) else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    about = _help("statistics you can believe, live", "serve --generate 5")
-    parser = argparse.ArgumentParser(prog="python -m statsd", **about)
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    """Return the parser; only the command that is among the words gets its arguments."""
+    program = _help("statistics you can believe, live", "serve --generate 5")
+    parser = argparse.ArgumentParser(prog="python -m statsd", **program)
     parser.add_argument("--version", action="version", version=f"statsd-live {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for name, command in COMMANDS.items():
-        command_parser = commands.add_parser(name, help=command.ABOUT, **_help(command.ABOUT, command.EXAMPLE))
-        for field in ("database_url", "data_dir", *getattr(command, "SETTINGS", ())):
-            _add_setting(command_parser, field)
-        if hasattr(command, "add"):
-            command.add(command_parser)
+    for name, about in COMMANDS.items():
+        if name in words[:1]:
+            command = _module(name)
+            _add_arguments(commands.add_parser(name, help=about, **_help(about, command.EXAMPLE)), command)
+        else:
+            commands.add_parser(name, help=about)
     return parser
+
+
+def _add_arguments(parser: argparse.ArgumentParser, command: ModuleType) -> None:
+    for field in ("database_url", "data_dir", *getattr(command, "SETTINGS", ())):
+        _add_setting(parser, field)
+    if hasattr(command, "add"):
+        command.add(parser)
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"statsd.commands.{command.replace('-', '_')}")
 
 
 def _help(about: str, example: str) -> dict[str, Any]:

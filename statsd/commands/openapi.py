@@ -8,7 +8,6 @@ from statsd import app
 from statsd.settings import Settings
 from statsd.site import docs
 
-ABOUT = "print the OpenAPI 3.1 document of the HTTP API"
 EXAMPLE = "openapi > openapi.json"
 
 

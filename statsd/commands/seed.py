@@ -16,7 +16,6 @@ from statsd.settings import Settings
 from statsd.streams import STREAMS
 from statsd.streams.usage.sample import FEATURES, PEOPLE
 
-ABOUT = "store sample data: the logins of sample_data.sql"
 EXAMPLE = "seed"
 
 PASSWORD = "password123"  # noqa: S105 - public: `serve` warns of accounts that have it

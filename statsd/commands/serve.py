@@ -1,27 +1,26 @@
 """`serve`: accept events and show live statistics."""
 
 import argparse
-import logging
+import asyncio
+import importlib
 import sys
 
-from statsd import __version__, app
+from statsd import __version__
+from statsd.database.embedded import open_server
 from statsd.settings import Settings
-from statsd.web.addresses import is_loopback
 
-ABOUT = "accept events and show live statistics"
 EXAMPLE = "serve --port 8080 --generate 5"
 SETTINGS = ("host", "port", "generate_rate")
 
-log = logging.getLogger("statsd")
-
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    if not is_loopback(settings.host):
-        risk = "every client that reaches port %d of %s can store events: keep it behind a firewall or a proxy"
-        log.warning(risk, settings.port, settings.host)
+    """Serve. The application is imported while PostgreSQL starts; either takes a good part of the start."""
 
     def ready(address: str) -> None:
         database = "DATABASE_URL" if settings.database_url else f"embedded PostgreSQL in {settings.data_dir}"
         print(f"statsd-live {__version__} is at {address} ({database}); Ctrl-C stops it", file=sys.stderr, flush=True)
 
-    await app.serve(settings, ready)
+    importing = asyncio.create_task(asyncio.to_thread(importlib.import_module, "statsd.app"))
+    async with open_server(settings) as dsn:
+        app = await importing
+        await app.serve(settings, dsn, ready)

@@ -6,7 +6,6 @@ from statsd.database import sql
 from statsd.settings import Settings
 from statsd.streams import STREAMS
 
-ABOUT = "print the SQL statements of a stream, for psql and explain"
 EXAMPLE = "sql logins"
 
 

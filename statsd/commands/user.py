@@ -9,7 +9,6 @@ from statsd.commands.connection import connected
 from statsd.errors import StatsError
 from statsd.settings import Settings
 
-ABOUT = "add or remove an account, or change its password; the password is read from a prompt or stdin"
 EXAMPLE = "user add anna --age 34 --gender Female"
 
 

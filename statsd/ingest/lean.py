@@ -31,8 +31,8 @@ from multidict import CIMultiDictProxy
 from statsd.errors import StatsError
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import Waiter, Writer
-from statsd.settings import SETTINGS
 from statsd.stream import Row
+from statsd.web import SETTINGS
 from statsd.web.addresses import is_one_of
 from statsd.web.answers import Body, Reply
 from statsd.web.origins import HEADERS

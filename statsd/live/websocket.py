@@ -21,7 +21,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
 from statsd.live.topics import HUB, Client, Framing, Hub
-from statsd.settings import SETTINGS
+from statsd.web import SETTINGS
 from statsd.web.decode import parse
 from statsd.web.origins import is_own
 

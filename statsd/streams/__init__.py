@@ -9,9 +9,9 @@ from aiohttp import web
 
 from statsd.database.pool import DSN
 from statsd.ingest.lean import Handler, Way
-from statsd.settings import SETTINGS
 from statsd.stream import Stream
 from statsd.streams import logins, pageviews, transfers, usage, webhooks
+from statsd.web import SETTINGS
 
 KINDS = (logins, webhooks, usage, transfers, pageviews)
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from statsd.settings import SETTINGS, Network
+from statsd.settings import Network
+from statsd.web import SETTINGS
 
 log = logging.getLogger("statsd.web")
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.web_exceptions import HTTPException
 
 from statsd import errors
-from statsd.settings import SETTINGS
+from statsd.web import SETTINGS
 from statsd.web.addresses import is_one_of
 from statsd.web.answers import PlainError, json_response, refusal
 from statsd.web.operation import declared

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from multidict import CIMultiDict
 
-from statsd.settings import SETTINGS
+from statsd.web import SETTINGS
 from statsd.web.operation import Operation, declared
 
 NEAR = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)

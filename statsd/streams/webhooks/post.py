@@ -13,11 +13,11 @@ from statsd.ingest.lean import Way, storing
 from statsd.ingest.refusals import REFUSALS
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
-from statsd.settings import SETTINGS
 from statsd.stream import Row
 from statsd.streams.webhooks import answers, cloudevents, senders
 from statsd.streams.webhooks.event import DECODER, KeyedEvent, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
+from statsd.web import SETTINGS
 from statsd.web.answers import Reply, Success, json_response
 from statsd.web.asked import JSON_TYPES
 from statsd.web.decode import parse

@@ -15,8 +15,8 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from statsd.errors import BadRequest
-from statsd.settings import SETTINGS
 from statsd.streams.webhooks import cloudevents
+from statsd.web import SETTINGS
 from statsd.web.operation import Guard, Parameter
 
 TOLERANCE_SECONDS = 300
