@@ -12,14 +12,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import blake2b
-from weakref import WeakSet
 
 from aiohttp import web
 
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway
-from statsd.live.topics import HUB, Client, Framing
+from statsd.live.client import SLICE, Client, Framing
+from statsd.live.topics import HUB
 from statsd.settings import Network
 from statsd.web.addresses import client_address, client_network, is_within
 from statsd.web.asked import weights
@@ -39,6 +40,7 @@ HEADERS = {
 }
 ID = b"id: "
 ID_CHARACTERS = 16
+ID_WITHIN = 16  # the bytes in which it begins: the size of a chunk may stand before it
 
 
 def event(payload: bytes) -> bytes:
@@ -52,38 +54,72 @@ def accepted(request: web.Request) -> set[str]:
     return {media for media, weight in weights(request).items() if weight}
 
 
-class Connection:
-    """One open response. `ended` is done when its handler is."""
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Framing of an event as a chunk of a response without a length (RFC 9112 §7.1)."""
+
+    event: Framing
+
+    def __call__(self, payload: bytes) -> bytes:
+        return chunk(self.event(payload))
+
+
+def chunk(part: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(part), part)
+
+
+class Connection(Client):
+    """One open response: its handler runs until `ending` is done, and then `ended` is done."""
+
+    __slots__ = ("_last_id", "address", "ended", "ending", "network", "response")
 
     def __init__(self, request: web.Request) -> None:
-        self.client = Client(self._send)
+        super().__init__(request)
         self.address = client_address(request)
         self.network = client_network(self.address)
         self.response = web.StreamResponse(headers=HEADERS)
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request = request
+        loop = asyncio.get_running_loop()
+        self.ending: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
         self._last_id = ID + request.headers.get("Last-Event-ID", "").encode(errors="replace")
 
-    async def _send(self, frame: bytes) -> None:
-        """Write a frame, unless the client has this state already."""
-        if frame.startswith(ID):
-            id = frame[: len(ID) + ID_CHARACTERS]
-            if id == self._last_id:
-                return
-            self._last_id = id
-        await self.response.write(frame)
+    def framing(self, event: Framing) -> Framing:
+        """Return the framing of an event in this response: HTTP/1.0 has no chunks."""
+        return Chunk(event) if "Transfer-Encoding" in self.response.headers else event
+
+    def keep_alive(self) -> None:
+        """Send a comment, unless a frame waits already."""
+        if not self._outbox:
+            self.offer("", self.framing(bytes)(KEEP_ALIVE))
+
+    def end(self) -> None:
+        """Let the handler return once the outbox is empty."""
+        if not self.ending.done():
+            self.ending.set_result(None)
+
+    left = end
 
     def abort(self) -> None:
         """Abort the connection: closing would wait until a stalled peer takes the buffered frames."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
+        if self._protocol.transport is not None:
+            self._protocol.transport.abort()
+
+    def _write(self, transport: asyncio.Transport, frame: bytes) -> None:
+        """Write a frame, unless the client has this state already."""
+        start = frame.find(ID, 0, ID_WITHIN)
+        if start >= 0:
+            id = frame[start : start + len(ID) + ID_CHARACTERS]
+            if id == self._last_id:
+                return
+            self._last_id = id
+        transport.write(frame)
 
 
 class Connections:
     """The open responses of this server, limited in all and per client network, except for `exempt` networks."""
 
     def __init__(self, exempt: Sequence[Network] = ()) -> None:
-        self.open: WeakSet[Connection] = WeakSet()
+        self.open: set[Connection] = set()
         self._exempt = exempt
         self._networks: Counter[str] = Counter()
         self._stopping = False
@@ -109,15 +145,17 @@ class Connections:
         """Send every client a comment every 15 s, which also detects clients that are gone; run until cancelled."""
         while True:
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
-            for connection in set(self.open):
-                connection.client.keep_alive(KEEP_ALIVE)
+            for number, connection in enumerate(list(self.open), 1):
+                connection.keep_alive()
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)
 
     async def close_all(self) -> None:
         """End every response once its outbox is empty; abort those of stalled clients."""
         self._stopping = True
         connections = set(self.open)
         for connection in connections:
-            connection.client.end()
+            connection.end()
         if connections:
             await asyncio.wait([connection.ended for connection in connections], timeout=CLOSE_SECONDS)
         for connection in connections:
@@ -147,18 +185,21 @@ async def respond(request: web.Request, topic: str, framing: Framing = event) ->
     hub = request.app[HUB]
     metrics.CLIENTS.inc()
     try:
-        await connection.response.prepare(request)
-        await connection.response.write(RETRY)
-        hub.subscribe(connection.client, {topic: framing})  # before the snapshot, so that no change is missed
-        with suppress(DatabaseAway):
-            connection.client.offer(topic, await hub.topics[topic].snapshot())
-        await connection.client.run()
+        async with connection.stall:
+            await connection.response.prepare(request)
+            await connection.response.write(RETRY)
+            hub.subscribe(connection, {topic: connection.framing(framing)})  # before the snapshot: misses no change
+            with suppress(DatabaseAway):
+                await hub.topics[topic].greet(connection)
+            await connection.ending
+            await connection.flush()
     except TimeoutError:
         connection.abort()
     except ConnectionResetError:
         pass  # the client left
     finally:
-        hub.subscribe(connection.client, {})
+        hub.subscribe(connection, {})
+        connection.close()
         metrics.CLIENTS.dec()
         request.app[CONNECTIONS].discard(connection)
         connection.ended.set_result(None)

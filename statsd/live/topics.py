@@ -1,14 +1,8 @@
-"""Topics and their clients: a change costs one query and one encoding, however many clients there are.
-
-Frames are snapshots, so the latest wins: a slow client skips the ones in between and always gets the last. No client
-waits for another: each has an outbox, and a task of its own that empties it.
-"""
+"""Topics and their clients: a change costs one query and one encoding, however many clients there are."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from weakref import WeakSet
 
 from aiohttp import web
@@ -17,79 +11,13 @@ from statsd import metrics
 from statsd.database import sql
 from statsd.database.pool import Pool, ask, compact
 from statsd.errors import DatabaseAway
+from statsd.live.client import SLICE, Client, Framing, Snapshot
 from statsd.stream import View
 
 RETRY_SECONDS = 1.0  # after a query that failed
 PACE_SECONDS = 0.25  # at most four frames a second per topic: more than an eye can follow
-MOST_FRAMES = 16  # cached per snapshot (LRU); clients with their own `limit` or `since` cannot share one
-STALL_SECONDS = 30.0  # a client that takes nothing for so long is dropped
-
-Framing = Callable[[bytes], bytes]
-"""Wraps an encoded payload into the frame of a protocol."""
 
 log = logging.getLogger("statsd.live")
-
-
-class Snapshot:
-    """The encoded payload of a topic at one moment.
-
-    `frame` wraps it: the same bytes for every client with this framing, while they are cached.
-    """
-
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self.frame: Callable[[Framing], bytes] = lru_cache(MOST_FRAMES)(lambda framing: framing(payload))
-
-
-class Client:
-    """One live connection: its subscriptions, and the frames that wait for it.
-
-    `send` writes one frame and may wait while the peer's buffers are full; no other client waits with it.
-    """
-
-    def __init__(self, send: Callable[[bytes], Awaitable[None]]) -> None:
-        self._send = send
-        self._pending: dict[str, bytes] = {}
-        self._ready = asyncio.Event()
-        self._ending = False
-        self.framings: dict[str, Framing] = {}  # its subscriptions, by topic
-
-    def offer(self, topic: str, snapshot: Snapshot) -> None:
-        """Queue the snapshot's frame in place of an older one of the same topic. Never waits."""
-        if framing := self.framings.get(topic):
-            if topic in self._pending:
-                metrics.FRAMES_SKIPPED.inc()
-            self._pending[topic] = snapshot.frame(framing)
-            self._ready.set()
-
-    def keep_alive(self, frame: bytes) -> None:
-        """Queue a frame that only shows that the server is there, unless another frame waits already."""
-        if not self._pending:
-            self._pending[""] = frame
-            self._ready.set()
-
-    def end(self) -> None:
-        """Let `run` return once the outbox is empty."""
-        self._ending = True
-        self._ready.set()
-
-    async def run(self) -> None:
-        """Send frames, the topic that waited longest first. Raises TimeoutError if the peer takes nothing for 30 s."""
-        while not self._ending or self._pending:
-            await self._ready.wait()
-            while self._pending:
-                topic = next(iter(self._pending))
-                frame = self._pending.pop(topic)
-                try:
-                    async with asyncio.timeout(STALL_SECONDS):
-                        await self._send(frame)
-                except TimeoutError:
-                    log.warning("a client took nothing for %g s and was dropped", STALL_SECONDS)
-                    metrics.CLIENTS_DROPPED.labels("stalled").inc()
-                    raise
-                metrics.FRAMES.labels(topic).inc()
-            if not self._ending:
-                self._ready.clear()
 
 
 class Topic:
@@ -98,7 +26,8 @@ class Topic:
     def __init__(self, name: str, pool: Pool, view: View) -> None:
         self.name = name
         self.view = view
-        self.clients: WeakSet[Client] = WeakSet()
+        self.clients: dict[Client, Framing] = {}
+        self._due: dict[Client, Framing] = {}  # the clients that a broadcast has not reached yet
         self._query = sql.load(self.view.file or self.view.stream)[self.view.query]
         self._pool = pool
         self._running: asyncio.Task[Snapshot] | None = None
@@ -137,7 +66,7 @@ class Topic:
     async def _broadcast_new(self) -> bool:
         """Broadcast a new snapshot; return whether there was one."""
         try:
-            self.broadcast(await self.snapshot())
+            await self.broadcast(await self.snapshot())
             self._failing = False
         except Exception as error:  # a query that fails on some row must not stop the program, which stores the rows
             away = isinstance(error, DatabaseAway)
@@ -146,10 +75,40 @@ class Topic:
             self._failing = True
         return not self._failing
 
-    def broadcast(self, snapshot: Snapshot) -> None:
-        """Offer a snapshot to every client of the topic."""
-        for client in set(self.clients):
-            client.offer(self.name, snapshot)
+    async def broadcast(self, snapshot: Snapshot) -> None:
+        """Offer a snapshot to every client, unless it is offered a newer one meanwhile; other work runs in between."""
+        due = self._due = self.clients.copy()
+        while due:
+            written = 0
+            for _ in range(min(SLICE, len(due))):
+                client, framing = due.popitem()
+                written += client.offer(self.name, snapshot.frame(framing))
+            metrics.FRAMES.labels(self.name).inc(written)
+            await asyncio.sleep(0)
+
+    async def greet(self, client: Client) -> None:
+        """Offer a client a snapshot of its own. Raises DatabaseAway."""
+        self._offer(client, await self.snapshot())
+
+    def overtake(self, client: Client, snapshot: Snapshot) -> None:
+        """Offer a snapshot that the client gets otherwise, too, in place of an older one of a running broadcast."""
+        if client in self._due:
+            self._offer(client, snapshot)
+
+    def _offer(self, client: Client, snapshot: Snapshot) -> None:
+        self._due.pop(client, None)
+        if (framing := self.clients.get(client)) and client.offer(self.name, snapshot.frame(framing)):
+            metrics.FRAMES.labels(self.name).inc()
+
+    def subscribe(self, client: Client, framing: Framing | None) -> None:
+        """Set the framing of a client, or (None) forget the client."""
+        if framing is None:
+            self.clients.pop(client, None)
+            self._due.pop(client, None)
+        else:
+            self.clients[client] = framing
+            if client in self._due:
+                self._due[client] = framing
 
 
 class Hub:
@@ -167,9 +126,8 @@ class Hub:
 
     def subscribe(self, client: Client, framings: dict[str, Framing]) -> None:
         """Replace the client's subscriptions: topic name → framing."""
-        client.framings = framings
         for name, topic in self.topics.items():
-            (topic.clients.add if name in framings else topic.clients.discard)(client)
+            topic.subscribe(client, framings.get(name))
 
 
 HUB: web.AppKey[Hub] = web.AppKey("hub")

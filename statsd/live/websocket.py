@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from struct import pack
 from typing import Any
 
 import msgspec
@@ -20,7 +21,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
-from statsd.live.topics import HUB, Client, Framing, Hub
+from statsd.live.client import Client, Framing
+from statsd.live.topics import HUB, Hub
 from statsd.web import SETTINGS
 from statsd.web.decode import parse
 from statsd.web.origins import is_own
@@ -34,6 +36,24 @@ TYPES = ("ping", "request_initial_data", "subscribe")
 PONG = b'{"type":"pong"}'
 
 log = logging.getLogger("statsd.websocket")
+
+
+@cache
+def text(framing: Framing) -> Framing:
+    """Return the framing as a text message: always the same one for a framing, so that sockets share its frames."""
+    return lambda payload: _text_frame(framing(payload))
+
+
+def _text_frame(payload: bytes) -> bytes:
+    """Return the unmasked frame of a whole text message (RFC 6455 §5.2)."""
+    size = len(payload)
+    if size < 126:
+        head = pack("!BB", 0x81, size)
+    elif size < 65_536:
+        head = pack("!BBH", 0x81, 126, size)
+    else:
+        head = pack("!BBQ", 0x81, 127, size)
+    return head + payload
 
 
 @cache
@@ -89,7 +109,7 @@ async def converse(request: web.Request, contract: Contract) -> web.WebSocketRes
     hub.sockets.add(socket)
     metrics.CLIENTS.inc()
     try:
-        await Conversation(socket, request, contract).run()
+        await Conversation(socket, request).run(contract)
     finally:
         metrics.CLIENTS.dec()
         hub.sockets.discard(socket)
@@ -98,88 +118,89 @@ async def converse(request: web.Request, contract: Contract) -> web.WebSocketRes
     return socket
 
 
-class Conversation:
-    """One socket: a task that reads and answers messages, and a task that sends the frames of topics."""
+class Conversation(Client):
+    """One socket. Its handler reads and answers messages; the frames of topics are written by who has them."""
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.Request, contract: Contract) -> None:
-        self._socket = socket
-        self._hub = request.app[HUB]
-        self._client = Client(self._send)
-        self._contract = contract
-        self._contracts, self._initial = request.app[CONTRACTS], request.app[INITIAL]
-        self._query = dict(request.query)
+    __slots__ = ("_greeting", "_hub", "_request", "_socket")
 
-    async def run(self) -> None:
-        """Run until the peer leaves or stalls. Cancels both tasks: an aborted socket does not wake its reader."""
-        self._hub.subscribe(self._client, {self._contract.topic: self._contract.framing(self._query)})
-        reading = asyncio.create_task(self._read(), name="websocket reader")
-        sending = asyncio.create_task(self._client.run(), name="websocket sender")
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        super().__init__(request)
+        self._socket, self._request, self._hub = socket, request, request.app[HUB]
+        self._greeting: asyncio.Task[None] | None = None
+
+    def transport(self) -> asyncio.Transport | None:
+        transport = self._protocol.transport
+        return None if transport is None or transport.is_closing() or self._socket.closed else transport
+
+    async def run(self, contract: Contract) -> None:
+        """Run until the peer leaves or stalls."""
+        self._hub.subscribe(self, {contract.topic: text(contract.framing(self._request.query))})
         try:
-            if self._contract.sends_at_connect:
-                await self._offer([self._contract.topic])
-            await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._hub.subscribe(self._client, {})
-            reading.cancel()
-            sending.cancel()
-            ends = await asyncio.gather(reading, sending, return_exceptions=True)
-        if any(isinstance(end, TimeoutError) for end in ends):
+            async with self.stall:
+                if contract.sends_at_connect:
+                    self._greeting = asyncio.create_task(self._greet([contract.topic]), name="greeting")
+                async for message in self._socket:
+                    await self._answer(message.data if message.type is WSMsgType.TEXT else None)
+        except ConnectionResetError:
+            pass  # the peer left
+        except TimeoutError:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow", drain=False)
-        for end in ends:
-            if isinstance(end, Exception) and not isinstance(end, (TimeoutError, ConnectionResetError)):
-                raise end
+        finally:
+            self._hub.subscribe(self, {})
+            self.close()
+            if self._greeting is not None:
+                self._greeting.cancel()
 
-    async def _read(self) -> None:
-        async for message in self._socket:
-            await self._answer(message.data if message.type is WSMsgType.TEXT else None)
-
-    async def _send(self, frame: bytes) -> None:
+    async def _reply(self, frame: bytes) -> None:
         await self._socket.send_frame(frame, WSMsgType.TEXT)
 
     async def _answer(self, text: str | None) -> None:
         try:
             message: Any = parse(text) if text is not None else None
         except InvalidEvent:
-            return await self._send(_error("a message must be JSON"))
+            return await self._reply(_error("a message must be JSON"))
         match message:
             case {"type": "ping"}:
-                await self._send(PONG)
+                await self._reply(PONG)
             case {"type": "request_initial_data"}:
                 await self._request_initial_data(message)
             case {"type": "subscribe"}:
                 await self._subscribe(message)
             case {"type": str(kind)}:
-                await self._send(_error(f"unknown type {kind[:64]!r}: must be one of {', '.join(TYPES)}"))
+                await self._reply(_error(f"unknown type {kind[:64]!r}: must be one of {', '.join(TYPES)}"))
             case _:
-                await self._send(_error('a message must be a JSON object in a text frame, such as {"type":"ping"}'))
+                await self._reply(_error('a message must be a JSON object in a text frame, such as {"type":"ping"}'))
 
     async def _request_initial_data(self, message: dict[str, Any]) -> None:
+        contract = self._request.app[INITIAL]
+        topic = self._hub.topics[contract.topic]
         try:
-            snapshot = await self._hub.topics[self._initial.topic].snapshot()
+            snapshot = await topic.snapshot()
         except DatabaseAway as away:
-            return await self._send(_error(str(away)))
-        await self._send(snapshot.frame(self._initial.framing({**self._query, **message})))
+            return await self._reply(_error(str(away)))
+        topic.overtake(self, snapshot)
+        await self._reply(snapshot.frame(contract.framing({**self._request.query, **message})))
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
         channel = message.get("channel")
-        if isinstance(channel, str) and (contract := self._contracts.get(channel)):
-            self._hub.subscribe(self._client, {contract.topic: contract.framing(message)})
-            return await self._offer([contract.topic])
+        if isinstance(channel, str) and (contract := self._request.app[CONTRACTS].get(channel)):
+            self._hub.subscribe(self, {contract.topic: text(contract.framing(message))})
+            return await self._greet([contract.topic])
         names = message.get("topics")
         known = self._hub.topics
         if not isinstance(names, list) or not all(isinstance(name, str) and name in known for name in names):
-            return await self._send(_error(f"topics: must be a list of {', '.join(known)}"))
+            return await self._reply(_error(f"topics: must be a list of {', '.join(known)}"))
         topics = list(dict.fromkeys(names))
-        self._hub.subscribe(self._client, {name: _update(name) for name in topics})
-        await self._send(msgspec.json.encode({"type": "subscribed", "topics": topics}))
-        await self._offer(topics)
+        self._hub.subscribe(self, {name: text(_update(name)) for name in topics})
+        await self._reply(msgspec.json.encode({"type": "subscribed", "topics": topics}))
+        await self._greet(topics)
 
-    async def _offer(self, topics: Iterable[str]) -> None:
+    async def _greet(self, topics: Iterable[str]) -> None:
         for name in topics:
             with suppress(DatabaseAway):  # the first broadcast after the outage sends it
-                self._client.offer(name, await self._hub.topics[name].snapshot())
+                await self._hub.topics[name].greet(self)
 
 
 def _check_handshake(request: web.Request) -> None:

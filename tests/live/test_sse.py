@@ -21,9 +21,11 @@ from waiting import until
 
 from statsd.database import sql
 from statsd.ingest import aggregate
-from statsd.live import sse, topics
+from statsd.live import client as live_client
+from statsd.live import sse
+from statsd.live.client import Snapshot
 from statsd.live.sse import CONNECTIONS
-from statsd.live.topics import HUB, Snapshot, Topic
+from statsd.live.topics import HUB, Topic
 from statsd.streams.transfers.series import UNITS, Slice, _bins
 from statsd.web.times import iso
 
@@ -264,7 +266,7 @@ def test_thousand_slices_are_read_off_one_payload_and_leave_nothing_behind() -> 
 async def test_stream_that_takes_nothing_is_dropped_and_delays_no_one(
     start: Start, pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(topics, "STALL_SECONDS", 4.0)  # none of the others takes so long, also on a busy machine
+    monkeypatch.setattr(live_client, "STALL_SECONDS", 4.0)  # none of the others takes so long, also on a busy machine
     client = await start()
     stalled = await deaf(client)
     responses = [await client.get(TRANSFERS) for _ in range(50)]
@@ -275,7 +277,7 @@ async def test_stream_that_takes_nothing_is_dropped_and_delays_no_one(
     topic = client.app[HUB].topics["transfers/minute"]
     for number in range(100):  # 10 MB: more than the kernel buffers for one who does not read
         long = json.dumps([{"time": "x" * 100_000, "count": number}]).encode()
-        topic.broadcast(Snapshot(long))
+        await topic.broadcast(Snapshot(long))
         await asyncio.gather(*(events.next() for events in streams))
     await until(lambda: listeners(client) == 50)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 100_000  # KiB
