@@ -1,0 +1,60 @@
+"""What every part is given: where it may write, how long it measures, which peers there are, where rows go."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from .contest import Contestant, Round, cost
+from .installed import Installed
+from .results import TIMES, Aim, Results, Row
+
+
+@dataclass(frozen=True)
+class Run:
+    part: str
+    folder: Path
+    results: Results
+    peers: Installed | None
+    """the peers from the registries, if they were asked for"""
+    pace: dict[str, str] | None
+    """the setting that makes frames follow at 100 ms, if the program has one"""
+
+    @property
+    def quick(self) -> bool:
+        return self.results.shortened
+
+    @property
+    def rounds(self) -> int:
+        return 3
+
+    def seconds(self, full: float) -> float:
+        return 1.0 if self.quick else full
+
+    def size(self, full: int) -> int:
+        """A number of sockets or rows: a tenth of it in a shortened run."""
+        return full // 10 if self.quick else full
+
+    def row(self, name: str, rounds: list[float], unit: str = TIMES, aim: Aim | None = None, note: str = "") -> None:
+        self.results.row(Row(self.part, name, rounds, unit, aim, note))
+
+    def cost(self, contestant: Contestant, rounds: list[Round]) -> None:
+        self.results.cost(cost(self.part, contestant, rounds))
+        if errors := sum(round.errors for round in rounds):
+            self.results.leave_out(f"{contestant.name}: {errors:,} requests failed, and are counted as acknowledged")
+
+    def leave_out(self, sentence: str) -> None:
+        self.results.leave_out(sentence)
+
+    def needs_peers(self, what: str) -> bool:
+        """Whether peers are there; says what is left out if not."""
+        if self.peers is None:
+            self.leave_out(f"{what}: ask for them with --peers")
+        return self.peers is not None
+
+
+def allow_many_files() -> None:
+    """Every socket is a file, and a run opens thousands."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
