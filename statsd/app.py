@@ -92,7 +92,7 @@ async def measure_loop_lag() -> None:
 
 
 async def the_database(app: web.Application) -> AsyncIterator[None]:
-    app[POOL] = pool = await open_pool(app[DSN])
+    app[POOL] = pool = await open_pool(app[DSN], app[SETTINGS].lanes)
     app[CHANNEL] = Channel(app[SETTINGS].listen_url or app[DSN], pool)
     yield
     try:
@@ -180,8 +180,8 @@ async def live_topics(app: web.Application) -> AsyncIterator[None]:
 
 async def writers(app: web.Application) -> AsyncIterator[None]:
     """Start the writers. At the stop they commit what is in their queues, for up to 4 s."""
-    outage = app[OUTAGE]
-    app[WRITERS] = {stream.name: Writer(stream, app[POOL], app[CHANNEL].announce, outage) for stream in STREAMS}
+    outage, announce, lanes = app[OUTAGE], app[CHANNEL].announce, app[SETTINGS].lanes
+    app[WRITERS] = {stream.name: Writer(stream, app[POOL], announce, outage, lanes) for stream in STREAMS}
     tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in app[WRITERS].items()]
     async with background(app, {"outage": outage.run({name: writer.replay for name, writer in app[WRITERS].items()})}):
         app[lean.WAYS] = streams.ways(app) if app[SETTINGS].lean else {}

@@ -185,6 +185,10 @@ class Settings:
         256 << 20, "STATS_SPOOL_MIN_FREE", parse=_whole(0, 1 << 40, "bytes"),
         about="bytes of its disk that the spool leaves free",
     )  # fmt: skip
+    lanes: int = _setting(
+        2, "STATS_LANES", parse=_whole(1, 8, "lanes"),
+        about="connections that store page views, and likewise webhook events, at once",
+    )  # fmt: skip
     retention_days: int = _setting(
         0, "STATS_RETENTION_DAYS", parse=_whole(0, 36_500, "days"),
         about="days that raw page and webhook events are kept; totals always stay; 0: for ever",

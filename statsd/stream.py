@@ -40,6 +40,8 @@ class Stream:
     """Turns an event and its id into the values of `columns`."""
     sample: Callable[[random.Random], Any]
     """Makes a realistic event for the generator."""
+    lanes_by: str = ""
+    """The column that chooses the lane of a row: rows with the same value are stored in order. Empty: one lane."""
     part_of: str = ""
     """The stream whose folder, topic and panel this one shares; empty: it has its own."""
     views: Mapping[str, View] = field(default_factory=dict)

@@ -19,6 +19,7 @@ PATIENCE_SECONDS = 3.0  # a reader waits this long before the answer is "databas
 AWAY_SECONDS = 0.75  # the same for an event: then it goes to the spool
 SECONDS_PER_ROW = 0.0002  # more for each row of a batch: 5,000 rows on a slow disk are no outage
 POOL_SIZE = 10
+LANE_CONNECTIONS = 2  # more for each lane after the first: two streams have lanes
 ATTEMPTS = 5  # for a transaction that conflicts with another
 
 SESSION = {
@@ -155,10 +156,11 @@ async def _is_pooled(connection: Connection) -> bool:
     return not direct
 
 
-async def open_pool(dsn: str) -> Pool:
+async def open_pool(dsn: str, lanes: int = 1) -> Pool:
     """Return a pool that connects on first use: it can be opened, and lives on, while the database is away."""
+    size = POOL_SIZE + LANE_CONNECTIONS * (lanes - 1)
     return await asyncpg.create_pool(
-        dsn, min_size=0, max_size=POOL_SIZE, connect=lambda *_, **__: _connect(dsn), reset=_keep_session
+        dsn, min_size=0, max_size=size, connect=lambda *_, **__: _connect(dsn), reset=_keep_session
     )
 
 

@@ -9,7 +9,8 @@ from statsd.database import sql
 from statsd.database.pool import Pool
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest.ids import new_id
-from statsd.ingest.writer import BATCH_ROWS, Writer
+from statsd.ingest.lanes import BATCH_ROWS
+from statsd.ingest.writer import Writer
 from statsd.stream import Stream
 
 MOST_PER_SECOND = 10  # batches; at a rate below ten events a second, each event is a batch

@@ -29,8 +29,9 @@ from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDictProxy
 
 from statsd.errors import StatsError
+from statsd.ingest.lanes import Waiter
 from statsd.ingest.verdict import Verdict
-from statsd.ingest.writer import Waiter, Writer
+from statsd.ingest.writer import Writer
 from statsd.stream import Row
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_one_of

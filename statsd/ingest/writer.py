@@ -1,16 +1,16 @@
 """The writer: group commit through a bounded queue. A bad row fails alone, and a stop loses nothing.
 
-One task per stream takes all rows that wait, without a timer: while one batch commits, the next one gathers. Callers
-get their verdicts after the commit.
+Its lanes take all rows that wait, without a timer: while one batch commits, the next one gathers. Callers get their
+verdicts after the commit.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -21,29 +21,18 @@ from statsd.database import sql
 from statsd.database.pool import AWAY_SECONDS, SECONDS_PER_ROW, Pool, again, in_time, is_bad_data, is_late
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest.dead_letters import keep_dead, reason
+from statsd.ingest.lanes import Queue, Submission, Waiter
 from statsd.ingest.outage import Outage
 from statsd.ingest.tally import Tally
 from statsd.ingest.verdict import Verdict
 from statsd.stream import Row, Stream
 
-BATCH_ROWS = 5_000
 QUEUE_ROWS = 20_000  # bounds the memory; two of the largest arrays fit
 COMMIT_SECONDS = 5.0  # timeout of the statement
-MOST_LATE = 2  # statements of a stream past their patience, such as behind a lock; each occupies a connection
+MOST_LATE = 2  # statements of a lane past their patience, such as behind a lock; each occupies a connection
 
 T = TypeVar("T")
 
-
-class Waiter(Protocol):
-    """Waits for verdicts as a future does."""
-
-    def done(self) -> bool: ...
-
-    def set_result(self, verdicts: list[Verdict], /) -> None: ...
-
-
-Submission = tuple[Sequence[Row], Waiter]
-"""Rows that belong together, and what gets their verdicts."""
 
 log = logging.getLogger("statsd.ingest")
 
@@ -57,22 +46,19 @@ class Writer:
         pool: Pool,
         committed: Callable[[str], None] = lambda stream: None,
         outage: Outage | None = None,
+        lanes: int = 1,
     ) -> None:
         self._statement = sql.load(stream.name)["insert"]
         self.stream = stream
         self._pool = pool
         self._committed = committed
         self._outage = outage
-        self._statements: set[asyncio.Task[Any]] = set()  # between two batches: those that are late
-        self._waiting: deque[Submission] = deque()
-        self._rows = 0
-        self._wake = asyncio.Event()
-        self._closing = False
+        self._queue = Queue(lanes, itemgetter([*stream.columns].index(stream.lanes_by)) if stream.lanes_by else None)
         self.stored = 0  # rows so far, with or without a caller still waiting for them
         self._tally = Tally(stream.name)
         self._commit_seconds = metrics.COMMIT_SECONDS.labels(stream.name)
         self._batch_rows = metrics.BATCH_ROWS.labels(stream.name)
-        metrics.QUEUE_ROWS.labels(stream.name).set_function(lambda: self._rows)
+        metrics.QUEUE_ROWS.labels(stream.name).set_function(lambda: self._queue.rows)
 
     async def store(self, rows: Sequence[Row]) -> list[Verdict]:
         """Return a verdict for each row, in order, once all are committed, spooled or refused.
@@ -81,72 +67,53 @@ class Writer:
         """
         if not rows:
             return []
-        if self._closing:
+        if self._queue.closed:
             raise Overloaded("the server is stopping: nothing was stored, send it again", retry_after=5)
-        if self._rows + len(rows) > QUEUE_ROWS:
-            raise Overloaded(f"the queue is full ({self._rows} rows): nothing was stored, send it again")
+        if self._queue.rows + len(rows) > QUEUE_ROWS:
+            raise Overloaded(f"the queue is full ({self._queue.rows} rows): nothing was stored, send it again")
         # A client that disconnects cancels its own future only; the batch goes on.
-        if len(rows) <= BATCH_ROWS:
-            return await self._submit(rows)
-        chunks = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
-        futures = [self._submit(chunk) for chunk in chunks]
-        return [verdict for future in futures for verdict in await future]
-
-    def _submit(self, rows: Sequence[Row]) -> asyncio.Future[list[Verdict]]:
-        future: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
-        self._enqueue(rows, future)
-        return future
+        verdicts: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
+        self._queue.put(rows, verdicts)
+        return await verdicts
 
     def offer(self, rows: Sequence[Row], waiter: Waiter) -> bool:
         """Queue rows for a waiter in place of a future. Return False if they cannot be taken now."""
-        if self._closing or self._rows + len(rows) > QUEUE_ROWS:
+        if self._queue.closed or self._queue.rows + len(rows) > QUEUE_ROWS:
             return False
-        self._enqueue(rows, waiter)
+        self._queue.put(rows, waiter)
         return True
-
-    def _enqueue(self, rows: Sequence[Row], waiter: Waiter) -> None:
-        self._waiting.append((rows, waiter))
-        self._rows += len(rows)
-        self._wake.set()
 
     async def run(self) -> None:
         """Commit batch after batch until `stop` was called and the queue is empty."""
-        while self._waiting or not self._closing:
-            self._wake.clear()
-            if not self._waiting:
-                await self._wake.wait()
-                continue
-            await self._commit(self._take())
+        async with asyncio.TaskGroup() as lanes:
+            for lane in self._queue.lanes:
+                lanes.create_task(self._run_lane(lane), name=f"lane {lane} of {self.stream.name}")
         self._tally.report()
 
     def stop(self) -> None:
         """Refuse further rows; `run` ends once the queue is empty."""
-        self._closing = True
-        self._wake.set()
+        self._queue.close()
 
-    def _take(self) -> list[Submission]:
-        batch = [self._waiting.popleft()]
-        size = len(batch[0][0])
-        while self._waiting and size + len(self._waiting[0][0]) <= BATCH_ROWS:
-            batch.append(self._waiting.popleft())
-            size += len(batch[-1][0])
-        self._rows -= size
-        return batch
+    async def _run_lane(self, lane: int) -> None:
+        statements: set[asyncio.Task[Any]] = set()  # between two batches: those that are late
+        async for batch in self._queue.batches(lane):
+            await self._commit(batch, statements)
 
-    async def _commit(self, batch: list[Submission]) -> None:
-        verdicts = iter(await self._halving([row for rows, _ in batch for row in rows], self._write, self._refuse))
-        for rows, future in batch:
-            own = list(islice(verdicts, len(rows)))
-            if not future.done():
-                future.set_result(own)
+    async def _commit(self, batch: list[Submission], statements: set[asyncio.Task[Any]]) -> None:
+        rows = [row for part, _ in batch for row in part]
+        verdicts = iter(await self._halving(rows, partial(self._write, statements), self._refuse))
+        for part, waiter in batch:
+            own = list(islice(verdicts, len(part)))
+            if not waiter.done():
+                waiter.set_result(own)
 
-    async def _write(self, rows: Sequence[Row]) -> list[Verdict]:
+    async def _write(self, statements: set[asyncio.Task[Any]], rows: Sequence[Row]) -> list[Verdict]:
         """Store the rows in one statement, or spool them. Raises only if PostgreSQL refuses the values."""
-        if self._outage is not None and (self._outage.away or len(self._statements) >= MOST_LATE):
+        if self._outage is not None and (self._outage.away or len(statements) >= MOST_LATE):
             return await self._spool(rows, self._outage)
         execution = self._execute(rows)
         if self._outage is not None:  # a late statement may still commit: the replay skips known ids
-            execution = in_time(execution, AWAY_SECONDS + SECONDS_PER_ROW * len(rows), self._statements)
+            execution = in_time(execution, AWAY_SECONDS + SECONDS_PER_ROW * len(rows), statements)
         try:
             stored = await execution
         except Exception as error:

@@ -16,8 +16,9 @@ from statsd.database.pool import connect
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest import ids
 from statsd.ingest.ids import new_id
+from statsd.ingest.lanes import BATCH_ROWS
 from statsd.ingest.tally import Tally
-from statsd.ingest.writer import BATCH_ROWS, QUEUE_ROWS, Writer
+from statsd.ingest.writer import QUEUE_ROWS, Writer
 from statsd.stream import Row
 from statsd.streams import logins
 
@@ -124,7 +125,7 @@ async def test_full_queue_refuses_before_anything_is_taken(pool: asyncpg.Pool[as
         first = asyncio.create_task(writer.store([row]))
         await until(lambda: pool.fetchval(BLOCKED))
         waiting = [asyncio.create_task(writer.store([row] * 5_000)) for _ in range(4)]
-        await until(lambda: writer._rows == QUEUE_ROWS)
+        await until(lambda: writer._queue.rows == QUEUE_ROWS)
         with pytest.raises(Overloaded) as caught:
             await writer.store([row])
         assert caught.value.retry_after >= 1
@@ -136,7 +137,7 @@ async def test_full_queue_refuses_before_anything_is_taken(pool: asyncpg.Pool[as
 async def test_stop_stores_what_was_taken_and_takes_no_more(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     writer = Writer(logins.STREAM, pool)
     taken = [asyncio.create_task(writer.store(rows(10))) for _ in range(20)]
-    await until(lambda: writer._rows == 200)
+    await until(lambda: writer._queue.rows == 200)
     writer.stop()
     with pytest.raises(Overloaded, match="stopping"):
         await writer.store(rows(1))

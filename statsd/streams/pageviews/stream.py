@@ -10,6 +10,7 @@ from statsd.streams.pageviews.sample import sample
 STREAM = Stream(
     name="pageviews",
     columns={"id": UUID, "site_id": str, "event_type": str, "path": str, "user_id": str | None, "timestamp": datetime},
+    lanes_by="site_id",
     row=row,
     sample=sample,
 )

@@ -14,9 +14,10 @@ from statsd.accounts.users import User
 from statsd.errors import BadRequest, KeyReused, Unauthenticated
 from statsd.ingest import accept
 from statsd.ingest.ids import id_of
+from statsd.ingest.lanes import Waiter
 from statsd.ingest.lean import Way
 from statsd.ingest.verdict import Verdict
-from statsd.ingest.writer import WRITERS, Waiter, Writer
+from statsd.ingest.writer import WRITERS, Writer
 from statsd.stream import Row
 from statsd.streams.usage.answers import CLICK, EXAMPLE, RefusedClicks, StoredClick
 from statsd.streams.usage.event import DECODER, Click, NewClick, row

@@ -17,6 +17,7 @@ STREAM = Stream(
         "metadata": str | None,
         "received_at": datetime,
     },
+    lanes_by="id",
     row=row,
     sample=sample,
 )
