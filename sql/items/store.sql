@@ -6,7 +6,7 @@ with fresh as (
     insert into items (id, base_item_id, created_at, folded)
     select *, true
     from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
-    on conflict (id) do nothing
+    on conflict (id) do nothing -- not in `append`
     returning id, base_item_id, created_at
 )
 

@@ -1,6 +1,7 @@
 -- The logins stream: writes and upkeep. The parts `insert`, `sweep` and `rebuild` each put rows into `fresh`, and
 -- `fold` adds those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others
--- return a count. `python -m statsd sql logins` prints the statements joined.
+-- return a count. `append` is `insert` without one line, for rows whose ids are new; it ends with `appended` in a stream
+-- whose answers need nothing of them. `python -m statsd sql logins` prints the statements joined.
 -- table: user_logins
 
 -- A null login_time becomes the current time, or the logout if that is earlier: a logout may fall between the check of
@@ -22,7 +23,7 @@ with fresh as (
         id, user_id, login_time, logout_time, session_duration_seconds, ip_address, region, device_type, browser
     )
     cross join lateral (select coalesce(login_time, least(now(), logout_time))) as session (began_at)
-    on conflict (id) do nothing
+    on conflict (id) do nothing -- not in `append`
     returning *
 )
 

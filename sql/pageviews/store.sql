@@ -7,7 +7,7 @@ with fresh as (
     select site_id, id, event_type, path, user_id, "timestamp", true
     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
         as given (id, site_id, event_type, path, user_id, "timestamp")
-    on conflict (site_id, id) do nothing
+    on conflict (site_id, id) do nothing -- not in `append`
     returning site_id, id, event_type, path, user_id, "timestamp"
 )
 
@@ -86,6 +86,11 @@ paths as (
 -- part: stored
 select id
 from fresh
+
+-- part: appended
+select
+from fresh
+limit 0
 
 -- Keeps the totals of days whose raw rows were pruned: these totals cannot be rebuilt.
 -- name: empty

@@ -6,7 +6,7 @@ with fresh as (
     insert into feature_clicks (id, user_id, feature_name, "timestamp", age, gender, folded)
     select *, true
     from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smallint[], $6::text[])
-    on conflict (id) do nothing
+    on conflict (id) do nothing -- not in `append`
     returning *
 )
 

@@ -9,7 +9,7 @@ with fresh as (
     select id, event_type, user_id, "timestamp", metadata, received_at, true
     from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[], $6::timestamptz[])
         as given (id, event_type, user_id, "timestamp", metadata, received_at)
-    on conflict (id) do nothing
+    on conflict (id) do nothing -- not in `append`
     returning id, event_type, received_at
 )
 
@@ -102,6 +102,11 @@ counted as (
 -- part: stored
 select id
 from fresh
+
+-- part: appended
+select
+from fresh
+limit 0
 
 -- Keeps the bins of pruned days, and their share in the totals over all time. Also keeps the names: they were chosen in
 -- the order in which events arrived.

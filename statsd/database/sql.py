@@ -17,8 +17,11 @@ JOINED = {
     "insert": ("insert", "fold", "stored"),
     "sweep": ("waiting", "sweep", "fold", "swept"),
     "rebuild": ("rebuild", "fold", "rebuilt"),
+    "append": ("append", "fold", "appended"),
 }
 """The statements made of parts, and their parts in order."""
+
+_NOT_IN_APPEND = re.compile(r"^.* -- not in `append`\n", re.MULTILINE)
 
 _ABOUT_NEXT = re.compile(r"(?:^--.*\n)+\Z", re.MULTILINE)  # the comment above the next name
 _MARK = re.compile(r"^-- (name|part|table): (\w+)\n", re.MULTILINE)
@@ -28,14 +31,18 @@ _MARK = re.compile(r"^-- (name|part|table): (\w+)\n", re.MULTILINE)
 def load(name: str) -> Mapping[str, str]:
     """Return the statements of `sql/<name>.sql`, or of the two files in a stream's folder `sql/<name>/`, by name.
 
-    A stream has those of `sql/streams.sql` too. Raises FileNotFoundError, and ValueError for a name used twice.
+    A stream has those of `sql/streams.sql` too, and `append` if its part `insert` has a line that is not in it.
+    Raises FileNotFoundError, and ValueError for a name used twice.
     """
     folder = FOLDER / name
     if not folder.is_dir():
         return MappingProxyType(_pieces(folder.with_suffix(".sql"))["name"])
     own, shared = _pieces(folder / "store.sql", folder / "read.sql"), _pieces(FOLDER / "streams.sql")
-    parts = {**shared["part"], **own["part"]}
+    parts = {"appended": own["part"]["stored"], **shared["part"], **own["part"]}
+    parts["append"] = _NOT_IN_APPEND.sub("", parts["insert"])
     joined = {statement: "\n".join(parts[part] for part in order) for statement, order in JOINED.items()}
+    if parts["append"] == parts["insert"]:
+        del joined["append"]
     raw_table = table(name)
     statements = {**joined, **shared["name"], **own["name"]}
     return MappingProxyType({name: text.replace(":table", raw_table) for name, text in statements.items()})

@@ -19,6 +19,11 @@ def new_id() -> UUID:
     return _id((time_ns() // 1_000_000 << 80) | _random_bits(80), _VERSION_7)
 
 
+def is_new(id: UUID) -> bool:
+    """Whether `new_id` made an id. One made of a key has another version."""
+    return id.bytes[6] >> 4 == 7
+
+
 def id_of(stream: str, key: str | None) -> UUID:
     """Return the UUIDv5 (RFC 9562 §5.5) of an idempotency key, or a new id without one.
 

@@ -21,6 +21,7 @@ from statsd.database import sql
 from statsd.database.pool import AWAY_SECONDS, SECONDS_PER_ROW, Pool, again, in_time, is_bad_data, is_late
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest.dead_letters import keep_dead, reason
+from statsd.ingest.ids import is_new
 from statsd.ingest.lanes import Queue, Submission, Waiter
 from statsd.ingest.outage import Outage
 from statsd.ingest.tally import Tally
@@ -48,7 +49,8 @@ class Writer:
         outage: Outage | None = None,
         lanes: int = 1,
     ) -> None:
-        self._statement = sql.load(stream.name)["insert"]
+        statements = sql.load(stream.name)
+        self._insert, self._append = statements["insert"], statements.get("append")
         self.stream = stream
         self._pool = pool
         self._committed = committed
@@ -111,11 +113,11 @@ class Writer:
         """Store the rows in one statement, or spool them. Raises only if PostgreSQL refuses the values."""
         if self._outage is not None and (self._outage.away or len(statements) >= MOST_LATE):
             return await self._spool(rows, self._outage)
-        execution = self._execute(rows)
+        execution = self._store(rows)
         if self._outage is not None:  # a late statement may still commit: the replay skips known ids
             execution = in_time(execution, AWAY_SECONDS + SECONDS_PER_ROW * len(rows), statements)
         try:
-            stored = await execution
+            verdicts = await execution
         except Exception as error:
             if is_bad_data(error):
                 raise
@@ -125,11 +127,22 @@ class Writer:
                 return await self._spool(rows, self._outage)
             away = DatabaseAway("the database is away: nothing was stored, send it again")
             return self._fail(rows, away, f"{type(error).__name__}: {error}")
-        self.stored += len(stored)
-        self._tally.add(stored=len(stored), duplicate=len(rows) - len(stored))
+        stored = sum(verdict.state == "stored" for verdict in verdicts)
+        self.stored += stored
+        self._tally.add(stored=stored, duplicate=len(rows) - stored)
         if stored:
             self._committed(self.stream.name)
-        records = {record["id"]: record for record in stored}
+        return verdicts
+
+    async def _store(self, rows: Sequence[Row]) -> list[Verdict]:
+        if self._append and all(is_new(row[0]) for row in rows):
+            try:
+                records = {record["id"]: record for record in await self._execute(self._append, rows)}
+            except asyncpg.UniqueViolationError:
+                log.info("%s: some of %d rows were stored before", self.stream.name, len(rows))
+            else:
+                return [Verdict("stored", row, records.get(row[0])) for row in rows]
+        records = {record["id"]: record for record in await self._execute(self._insert, rows)}
         # Of two rows with the same id, the first is stored and the second is known.
         return [
             Verdict("stored", row, record) if (record := records.pop(row[0], None)) else Verdict("known", row)
@@ -164,7 +177,7 @@ class Writer:
             await self._halving(rows, self._replay, self._keep_dead)
 
     async def _replay(self, rows: Sequence[Row]) -> list[None]:
-        stored = await self._execute(rows)
+        stored = await self._execute(self._insert, rows)
         self._tally.add(replayed=len(stored))
         self._committed(self.stream.name)  # even if all rows were known: their own commit was not announced
         return []
@@ -193,15 +206,16 @@ class Writer:
         halves = (rows[:middle], rows[middle:])
         return [result for half in halves for result in await self._halving(half, store, refuse)]
 
-    async def _execute(self, rows: Sequence[Row]) -> list[asyncpg.Record]:
+    async def _execute(self, statement: str, rows: Sequence[Row]) -> list[asyncpg.Record]:
+        """Run `insert` or `append`."""
         columns = [list(column) for column in zip(*rows, strict=True)]
-        stored = await again(partial(self._fetch, columns))
+        stored = await again(partial(self._fetch, statement, columns))
         self._batch_rows.observe(len(rows))
         return stored
 
-    async def _fetch(self, columns: list[list[Any]]) -> list[asyncpg.Record]:
+    async def _fetch(self, statement: str, columns: list[list[Any]]) -> list[asyncpg.Record]:
         with self._commit_seconds.time():
-            return await self._pool.fetch(self._statement, *columns, timeout=COMMIT_SECONDS)
+            return await self._pool.fetch(statement, *columns, timeout=COMMIT_SECONDS)
 
 
 WRITERS: web.AppKey[Mapping[str, Writer]] = web.AppKey("writers")

@@ -32,8 +32,9 @@ async def test_query_can_be_prepared(pool: asyncpg.Pool[asyncpg.Record], name: s
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
 async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[asyncpg.Record], stream: Stream) -> None:
     async with pool.acquire() as connection:
-        prepared = await connection.prepare(sql.load(stream.name)["insert"])
-        assert len(prepared.get_parameters()) == len(stream.columns)
+        for head in {"insert", "append"} & sql.load(stream.name).keys():
+            prepared = await connection.prepare(sql.load(stream.name)[head])
+            assert len(prepared.get_parameters()) == len(stream.columns)
 
 
 UUID = "01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f"
@@ -88,7 +89,7 @@ async def test_no_read_scans_a_raw_table(pool: asyncpg.Pool[asyncpg.Record]) -> 
     reads = [
         (name, text)
         for name, text in statements()
-        if name.split(".")[1] not in ("insert", "empty", "rebuild", "lock", "keep_dead", "drop", "refuse")
+        if name.split(".")[1] not in ("insert", "append", "empty", "rebuild", "lock", "keep_dead", "drop", "refuse")
     ]
     for name, text in reads:
         literals = LITERALS.get(name, ["now()"] if name.endswith(".snapshot") else [])
@@ -159,3 +160,21 @@ async def test_expiry_of_bins_goes_by_their_key(pool: asyncpg.Pool[asyncpg.Recor
         plan = json.loads(await pool.fetchval(f"explain (format json) {query}"))[0]["Plan"]
         (old,) = (part for part in plan["Plans"] if part.get("Subplan Name") == "CTE old")
         assert _scanned(old) == [], query
+
+
+def test_append_is_insert_without_a_line_and_may_return_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clicks").mkdir()
+    (tmp_path / "clicks" / "read.sql").touch()
+    (tmp_path / "streams.sql").write_text(
+        "-- part: waiting\n\n-- part: rebuild\n\n-- part: swept\n\n-- part: rebuilt\n"
+    )
+    store = (
+        "-- table: clicks\n\n-- part: insert\nA\nB -- not in `append`\nC\n\n-- part: sweep\n\n-- part: fold\nfold\n\n"
+        "-- part: stored\nstored\n"
+    )
+    monkeypatch.setattr(sql, "FOLDER", tmp_path)
+    for text, end in ((store, "stored"), (store + "\n-- part: appended\nnothing\n", "nothing")):
+        (tmp_path / "clicks" / "store.sql").write_text(text)
+        sql.load.cache_clear()
+        assert sql.load("clicks")["insert"] == "A\nB -- not in `append`\nC\nfold\nstored"
+        assert sql.load("clicks")["append"] == f"A\nC\nfold\n{end}"

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from waiting import until
 
+from statsd.database import sql
 from statsd.database.pool import connect
 from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest import ids
@@ -77,6 +78,38 @@ async def test_same_id_is_one_event_within_a_batch_and_after_it(pool: asyncpg.Po
         (third,) = await writer.store([row])
     assert [first.state, second.state, third.state] == ["stored", "known", "known"]
     assert await stored(pool) == (1, 1)
+
+
+async def prepared(pool: asyncpg.Pool[asyncpg.Record]) -> set[str]:
+    """The heads that the pool's one connection has run."""
+    statements = {record["statement"] for record in await pool.fetch("select statement from pg_prepared_statements")}
+    return {head for head in ("insert", "append") if sql.load("logins")[head] in statements}
+
+
+async def test_rows_with_new_ids_are_appended_and_those_with_keys_inserted(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    async with writing(pool) as writer:
+        await writer.store(rows(20))
+        assert await prepared(pool) == {"append"}
+        keyed = (ids.id_of("logins", "a key"), *rows(1)[0][1:])
+        assert [verdict.state for verdict in await writer.store([*rows(2), keyed])] == ["stored"] * 3
+        assert await prepared(pool) == {"append", "insert"}
+    assert await stored(pool) == (23, 23)
+
+
+async def test_new_id_that_was_stored_before_is_known_and_its_neighbours_are_stored(
+    pool: asyncpg.Pool[asyncpg.Record],
+) -> None:
+    """As when a commit went through, its answer was lost, and the caller tries again."""
+    mine = rows(40)
+    mine[30] = refused_row()
+    async with writing(pool) as writer:
+        await writer.store(mine[10:12])
+        verdicts = await writer.store(mine)
+    known, wrong = (
+        [index for index, verdict in enumerate(verdicts) if verdict.state == state] for state in ("known", "refused")
+    )
+    assert (known, wrong) == ([10, 11], [30])
+    assert await stored(pool) == (39, 39)
 
 
 async def test_rows_that_wait_together_are_committed_together(pool: asyncpg.Pool[asyncpg.Record]) -> None:
