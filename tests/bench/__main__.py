@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
-
-from statsd.settings import Settings
 
 from . import page, results, wrk
 from .installed import Installed, install
@@ -26,34 +24,25 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a short run to try the suite: its figures mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the results in FILE onto the page, and end")
-    parser.add_argument("--pace", metavar="NAME=VALUE", help="the setting that makes frames follow at 100 ms")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of each part, by default 3")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown part {', '.join(sorted(unknown))}: must be of {', '.join(PARTS)}")
     return options
 
 
-def find_pace(given: str | None) -> dict[str, str] | None:
-    """Return the setting of the pace: the given one, or the program's field whose name says so, in ms or seconds."""
-    if given:
-        name, _, value = given.partition("=")
-        return {name: value}
-    for field in dataclasses.fields(Settings):
-        if "pace" in field.name:
-            name = field.metadata["names"][0]
-            return {name: "0.1" if name.endswith("SECONDS") else "100"}
-    return None
-
-
 async def run_parts(options: argparse.Namespace, found: results.Results, peers: Installed | None) -> None:
-    pace = find_pace(options.pace)
     for part in options.parts or PARTS:
         print(f"{part}: {ABOUT[part]}", flush=True)
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="statsd-bench-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             folder.chmod(0o755)  # as root, PostgreSQL runs as a user who must pass through
-            await PARTS[part](Run(part, folder, found, peers, pace))
+            try:
+                await PARTS[part](Run(part, folder, found, peers, options.rounds))
+            except Exception as error:  # the other parts are worth having
+                traceback.print_exc()
+                found.leave_out(f"{part}, which failed: {error!r}")
         print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
 
 
@@ -85,4 +74,5 @@ def main() -> None:
         print(results.show_row(row))
 
 
-main()
+if __name__ == "__main__":
+    main()

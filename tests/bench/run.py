@@ -18,16 +18,11 @@ class Run:
     results: Results
     peers: Installed | None
     """the peers from the registries, if they were asked for"""
-    pace: dict[str, str] | None
-    """the setting that makes frames follow at 100 ms, if the program has one"""
+    rounds: int
 
     @property
     def quick(self) -> bool:
         return self.results.shortened
-
-    @property
-    def rounds(self) -> int:
-        return 3
 
     def seconds(self, full: float) -> float:
         return 1.0 if self.quick else full
@@ -42,7 +37,7 @@ class Run:
     def cost(self, contestant: Contestant, rounds: list[Round]) -> None:
         self.results.cost(cost(self.part, contestant, rounds))
         if errors := sum(round.errors for round in rounds):
-            self.results.leave_out(f"{contestant.name}: {errors:,} requests failed, and are counted as acknowledged")
+            self.leave_out(f"{contestant.name}: {errors:,} requests, which failed")
 
     def leave_out(self, sentence: str) -> None:
         self.results.leave_out(sentence)

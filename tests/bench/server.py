@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -35,10 +35,6 @@ class Server:
     def postgres_cpu(self) -> float:
         """Seconds of CPU time of PostgreSQL with all its processes."""
         return cpu_of_tree(self._postmaster)
-
-    @property
-    def postmaster(self) -> int:
-        return self._postmaster
 
     async def connect(self, database: str = "statsd") -> asyncpg.Connection[Any]:
         return await asyncpg.connect(self.url, database=database)
@@ -93,18 +89,18 @@ async def command(folder: Path, *arguments: str) -> str:
     return output.decode()
 
 
-def start(folder: Path, environment: Mapping[str, str] | None = None) -> Process:
+def start(folder: Path, program: Sequence[str] = ("statsd",)) -> Process:
     """Start `serve` on a free port, with its data in the folder."""
     folder.mkdir(exist_ok=True)
     os.chmod(folder, 0o755)  # as root, PostgreSQL runs as a user who must pass through
-    arguments = ("-m", "statsd", "serve", "--port", "0", "--data-dir", str(folder / "data"))
-    return Process(python(*arguments), folder, {**QUIET, **(environment or {})})
+    arguments = ("-m", *program, "serve", "--port", "0", "--data-dir", str(folder / "data"))
+    return Process(python(*arguments), folder, QUIET)
 
 
 @asynccontextmanager
-async def serving(folder: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Server]:
+async def serving(folder: Path, program: Sequence[str] = ("statsd",)) -> AsyncIterator[Server]:
     """The program on an empty database, until the block ends."""
-    process = start(folder, environment)
+    process = start(folder, program)
     try:
         address = await process.address()
         yield Server(process, folder, address, (await command(folder, "database-url")).strip())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from functools import partial
 
 from ..contest import Contestant, compete, posting, ratios
@@ -20,29 +20,36 @@ OF_STRAIGHT, PER_SECOND = 1.4, 75_000
 STRAIGHT = {"totals": "asyncpg: unnest + totals", "unnest": "asyncpg: unnest", "copy": "asyncpg: COPY"}
 
 
-def straight(run: Run, mode: str, environment: dict[str, str]) -> Callable[[float], Awaitable[Load]]:
-    """A contestant's load: a process that writes over one connection."""
+class Straight:
+    """asyncpg over one connection, in a process for each load."""
 
-    async def load(seconds: float) -> Load:
+    def __init__(self, run: Run, mode: str, environment: Mapping[str, str]) -> None:
+        self._command = python(str(SOURCES / "straight.py"), mode, str(EVENTS))
+        self._folder = run.folder
+        self._environment = {**clean_environment(), **environment}
+        self._cpu = 0.0
+
+    def cpu(self) -> float:
+        """Seconds of CPU time of its processes."""
+        return self._cpu
+
+    async def load(self, seconds: float) -> Load:
         process = await asyncio.create_subprocess_exec(
-            *python(str(SOURCES / "straight.py"), mode, str(EVENTS), str(seconds)), cwd=run.folder,
-            env={**clean_environment(), **environment}, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            *self._command, str(seconds), cwd=self._folder, env=self._environment, stdout=asyncio.subprocess.PIPE
+        )
         output = (await process.communicate())[0].decode()
         if process.returncode:
-            raise RuntimeError(f"straight.py {mode} failed")
-        requests, took, p50, p99 = map(float, output.split())
-        return Load(int(requests), took, 0, p50, p99)
+            raise RuntimeError(f"{' '.join(self._command)} failed")
+        requests, took, p99, cpu = map(float, output.split())
+        self._cpu += cpu
+        return Load(int(requests), took, 0, p99)
 
-    return load
 
-
-async def asyncpg_contestant(run: Run, server: Server, mode: str) -> Contestant:
-    environment = await server.make_database(mode)
-    load = straight(run, mode, environment)
-    await load(0)  # makes the table that is counted
-    database = {"PostgreSQL": server.postgres_cpu}
-    return Contestant(STRAIGHT[mode], load, database, EVENTS, counter(server, "events", mode))
+async def straight(run: Run, server: Server, mode: str) -> Contestant:
+    peer = Straight(run, mode, await server.make_database(mode))
+    await peer.load(0)  # makes the table that is counted
+    roles = {"client": peer.cpu, "PostgreSQL": server.postgres_cpu}
+    return Contestant(STRAIGHT[mode], peer.load, roles, EVENTS, counter(server, "events", mode))
 
 
 async def measure(run: Run) -> None:
@@ -54,7 +61,7 @@ async def measure(run: Run) -> None:
         contestants = [
             own("arrays of 1,000", posting(array, CONNECTIONS)),
             own("lines, 1,000 a request", posting(line, CONNECTIONS)),
-            *[await asyncpg_contestant(run, server, mode) for mode in STRAIGHT],
+            *[await straight(run, server, mode) for mode in STRAIGHT],
         ]
         results = await compete(contestants, run.rounds, run.seconds(5))
         for contestant in contestants:

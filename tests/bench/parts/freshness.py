@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 
 import aiohttp
 
@@ -18,9 +17,8 @@ RATE = 5_000
 CONNECTIONS = 50
 PROBES = 20  # a second, each with its own moment: a probe waits for up to the whole pace
 SLACK_MS = 30
-PACE_MS = 250
+PACE_MS, FASTER_MS = 250, 100
 SITE = "probe"  # a site of their own, so that its count says which of them a frame has
-UNPACED = "freshness at a pace of 100 ms: the program has no setting for the pace"
 
 
 async def probe(address: str, seconds: float) -> list[float]:
@@ -57,9 +55,9 @@ async def probe(address: str, seconds: float) -> list[float]:
     return times
 
 
-async def at_pace(run: Run, pace: int, environment: Mapping[str, str]) -> None:
+async def at_pace(run: Run, pace: int, *program: str) -> None:
     seconds = run.seconds(8)
-    async with serving(run.folder / f"freshness-{pace}", environment) as server:
+    async with serving(run.folder / f"freshness-{pace}", program) as server:
         target = Target(f"{server.address}/event", singles(), JSON, run.folder)
         script = target.script(RATE)
         median, worst, rates = [], [], []
@@ -77,8 +75,5 @@ async def at_pace(run: Run, pace: int, environment: Mapping[str, str]) -> None:
 
 
 async def measure(run: Run) -> None:
-    await at_pace(run, PACE_MS, {})
-    if run.pace:
-        await at_pace(run, 100, run.pace)
-    else:
-        run.leave_out(UNPACED)
+    await at_pace(run, PACE_MS, "statsd")
+    await at_pace(run, FASTER_MS, "tests.bench.paced", str(FASTER_MS / 1e3))
