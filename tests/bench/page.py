@@ -64,13 +64,26 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterable[str]:
     yield "    </table></div>"
 
 
+def named(row: Row) -> str:
+    return f"{row.name} ({row.note})" if row.note else row.name
+
+
+def figure(row: Row) -> str:
+    return unbroken(show_figure(row.figure, row.unit))
+
+
+def unbroken(text: str) -> str:
+    """A number and its unit on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def spread(row: Row) -> str:
     return f"{show_number(min(row.rounds))} to {show_number(max(row.rounds))}" if len(row.rounds) > 1 else ""
 
 
 def aims(results: Results) -> Iterable[str]:
     rows = [row for row in results.rows if row.aim]
-    cells = [(row.name, show_figure(row.figure, row.unit), spread(row), show_aim(row), row.verdict) for row in rows]
+    cells = [(named(row), figure(row), spread(row), unbroken(show_aim(row)), row.verdict) for row in rows]
     return table(("What", "Median", "Rounds", "Aim", ""), cells)
 
 
@@ -82,15 +95,16 @@ def costs(results: Results) -> Iterable[str]:
 
 def cost_cells(cost: Cost) -> Iterable[str]:
     stored = "" if cost.stored is None else show_number(cost.stored)
-    p99 = "" if cost.p99 is None else f"{show_number(cost.p99)} ms"
-    cpu = ", ".join(f"{process} {show_number(micros)} µs" for process, micros in cost.cpu.items())
+    p99 = "" if cost.p99 is None else unbroken(f"{show_number(cost.p99)} ms")
+    cpu = ", ".join(unbroken(f"{process} {show_number(micros)} µs") for process, micros in cost.cpu.items())
     return cost.part, cost.contestant, show_number(cost.acknowledged), stored, p99, cpu
 
 
 def more(results: Results) -> Iterable[str]:
     rows = [row for row in results.rows if not row.aim]
-    cells = [(row.part, row.name, show_figure(row.figure, row.unit), row.note) for row in rows]
-    return table(("Part", "What", "Median", ""), cells)
+    return table(
+        ("Part", "What", "Median", "Rounds"), [(row.part, named(row), figure(row), spread(row)) for row in rows]
+    )
 
 
 def headline(results: Results) -> str:

@@ -73,5 +73,3 @@ async def measure(run: Run) -> None:
             run.row(name, ratios(found, limit, "stored"), aim=at_least(OF_STRAIGHT))
         stored = [round.stored for round in results[contestants[0].name]]
         run.row("arrays of 1,000, with the load on the same cores", stored, "events/s", at_least(PER_SECOND))
-        micros = [round.cpu["server"] for round in results[contestants[0].name]]
-        run.row("CPU of the server per event in arrays", micros, "µs")

@@ -117,7 +117,4 @@ async def measure(run: Run) -> None:
         name = f"broadcast to {sockets:,} sockets, as fast as {contestant.name}, first to last"
         ratio = [theirs / us for theirs, us in zip(contestant.seconds, ours.seconds, strict=True)]
         run.row(name, ratio, aim=at_least(OF_PEERS))
-        ratio = [theirs / us for theirs, us in zip(contestant.micros, ours.micros, strict=True)]
-        run.row(f"CPU of {contestant.name} for a frame, of ours", ratio)
     run.row(f"broadcast to {sockets:,} sockets, first to last", [seconds * 1e3 for seconds in ours.seconds], "ms")
-    run.row("CPU of the server per frame", ours.micros, "µs")
