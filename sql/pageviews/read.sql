@@ -10,12 +10,43 @@ from dead_letters
 where id = $1 and stream = 'pageviews'
 limit 1
 
--- The report of site $1 from day $2 through day $3, with its $4 most viewed paths. Each user counts once over all days.
+-- The report of site $1 from day $2 through day $3, with its $4 most viewed paths. Its unique users are those of its
+-- days, less the returns from one day of the span to another. Returns are looked up for whole months, and for the
+-- days before and after these.
 -- name: report
 with span as (
     select day, views, users
     from page_days
     where site_id = $1 and day between $2::date and $3::date
+),
+months as (
+    select first_day, greatest(first_day, end_day) as end_day
+    from (
+        select
+            date_trunc('month', $2::date + interval '1 month -1 day')::date as first_day,
+            date_trunc('month', $3::date + interval '1 day')::date as end_day
+    ) as bounds
+),
+parts as (
+    select unit, part.first_day, last_day
+    from months
+    cross join lateral (
+        values
+            ('day', $2::date, least(first_day - 1, $3)),
+            ('month', first_day, end_day - 1),
+            ('day', end_day, $3)
+    ) as part (unit, first_day, last_day)
+),
+returned as (
+    select total.users
+    from parts as part
+    join parts as previous on previous.first_day <= part.first_day
+    join page_returns as total
+        on total.unit = part.unit
+        and total.previous_unit = previous.unit
+        and day between part.first_day and part.last_day
+        and previous_day between previous.first_day and previous.last_day
+    where site_id = $1
 ),
 top_paths as (
     select path, sum(views)::bigint as views
@@ -33,14 +64,9 @@ series as (
 )
 select
     coalesce((select sum(views) from span), 0)::bigint as total_views,
-    case
-        when $2::date = $3::date then coalesce((select sum(users) from span), 0)::bigint
-        else (
-            select count(distinct user_id)
-            from page_users
-            where site_id = $1 and day between $2::date and $3::date
-        )
-    end as unique_users,
+    (
+        coalesce((select sum(users) from span), 0) - coalesce((select sum(users) from returned), 0)
+    )::bigint as unique_users,
     coalesce((select json_agg(top_paths) from top_paths), '[]') as top_paths,
     (select json_agg(series) from series) as days
 

@@ -41,15 +41,80 @@ with fresh as (
 )
 
 -- Only events of the type page_view count as views. Events of any type count their user.
+--
+-- A new day of a user is a return from the user's previous day. If there are later days, the next one was a return from
+-- that previous day, and is now one from the new day. All days of a user are in one row of page_visitors: the upsert
+-- locks it, and returns them with those that other writers added before. Events on known days do none of this.
 -- part: fold
 , newcomers as (
-    insert into page_users (site_id, day, user_id)
+    insert into page_user_days (site_id, day, user_id)
     select distinct site_id, ("timestamp" at time zone 'UTC')::date as day, user_id
     from fresh
     where user_id is not null
     order by site_id, day, user_id
     on conflict do nothing
-    returning site_id, day
+    returning site_id, day, user_id
+),
+visitors as (
+    insert into page_visitors as visitor (site_id, user_id, days)
+    select site_id, user_id, range_agg(daterange(day, day + 1))
+    from newcomers
+    group by site_id, user_id
+    order by site_id, user_id
+    on conflict (site_id, user_id) do update
+    set days = visitor.days + excluded.days
+    returning site_id, user_id, days
+),
+visits as (
+    select
+        site_id, day,
+        range_agg(days) over of_user as days,
+        range_agg(new_day) over of_user as new_days
+    from (
+        select site_id, user_id, days, null::date as day, null::daterange as new_day
+        from visitors
+        union all
+        select site_id, user_id, null, day, daterange(day, day + 1)
+        from newcomers
+    ) as merged
+    window of_user as (partition by site_id, user_id)
+),
+neighbours as materialized (
+    select
+        site_id, day,
+        upper(days * datemultirange(daterange(null, day))) - 1 as previous_day,
+        case
+            when upper(days) > day + 1 then lower((days - new_days) * datemultirange(daterange(day, null)))
+        end as next_known_day
+    from visits
+    where day is not null
+),
+changes as (
+    select site_id, change.day, change.previous_day, sum(users) as users
+    from neighbours
+    cross join lateral (
+        values
+            (day, previous_day, 1),
+            (next_known_day, day, 1),
+            (next_known_day, previous_day, -1)
+    ) as change (day, previous_day, users)
+    where change.day is not null and change.previous_day is not null
+    group by site_id, change.day, change.previous_day
+),
+returns as (
+    insert into page_returns as total (site_id, unit, previous_unit, day, previous_day, users)
+    select
+        site_id, unit, previous_unit,
+        date_trunc(unit, day::timestamp)::date as first_day,
+        date_trunc(previous_unit, previous_day::timestamp)::date as previous_first_day,
+        sum(users)
+    from changes
+    cross join page_return_units
+    group by site_id, unit, previous_unit, first_day, previous_first_day
+    having sum(users) <> 0
+    order by site_id, unit, previous_unit, first_day, previous_first_day
+    on conflict (site_id, unit, previous_unit, day, previous_day) do update
+    set users = total.users + excluded.users
 ),
 seen as (
     select site_id, day, sum(views)::bigint as views, sum(users)::bigint as users
@@ -92,7 +157,8 @@ select
 from fresh
 limit 0
 
--- Keeps the totals of days whose raw rows were pruned: these totals cannot be rebuilt.
+-- Keeps the totals of days whose raw rows were pruned: these totals cannot be rebuilt. Returns are counted as if the
+-- other days had never been: `fold` adds those days anew.
 -- name: empty
 with days as (
     delete from page_days as total
@@ -101,9 +167,55 @@ with days as (
 paths as (
     delete from page_paths as total
     where not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
+),
+user_days as (
+    delete from page_user_days as total
+    where not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
+),
+pruned as (
+    select site_id, range_agg(daterange(day, day + 1)) as days
+    from page_pruned_days
+    group by site_id
+),
+gone as (
+    delete from page_visitors as visitor
+    where not exists (select from pruned where pruned.site_id = visitor.site_id and pruned.days && visitor.days)
+),
+visitors as (
+    update page_visitors as visitor
+    set days = visitor.days * pruned.days
+    from pruned
+    where pruned.site_id = visitor.site_id and pruned.days && visitor.days
+),
+kept as (
+    select
+        site_id, unit, previous_unit,
+        date_trunc(unit, day::timestamp)::date as first_day,
+        date_trunc(previous_unit, previous_day::timestamp)::date as previous_first_day,
+        count(*) as users
+    from (
+        select site_id, day, lag(day) over (partition by site_id, user_id order by day) as previous_day
+        from page_user_days
+        join page_pruned_days using (site_id, day)
+    ) as visits
+    cross join page_return_units
+    where previous_day is not null
+    group by site_id, unit, previous_unit, first_day, previous_first_day
+),
+returns as (
+    insert into page_returns (site_id, unit, previous_unit, day, previous_day, users)
+    select site_id, unit, previous_unit, first_day, previous_first_day, users
+    from kept
+    on conflict (site_id, unit, previous_unit, day, previous_day) do update
+    set users = excluded.users
 )
-delete from page_users as total
-where not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
+update page_returns as total
+set users = 0
+where not exists (
+    select from kept
+    where (site_id, unit, previous_unit, first_day, previous_first_day)
+        = (total.site_id, total.unit, total.previous_unit, total.day, total.previous_day)
+)
 
 -- One small step of retention: deletes rows that were received before $1, and marks their days as pruned.
 -- name: prune
