@@ -68,9 +68,11 @@ class Checks:
 
     async def revoke(self, claims: Claims) -> None:
         """Revoke a token before it expires. Raises DatabaseAway."""
-        self._seen.pop(claims, None)
         expires = datetime.fromtimestamp(claims.exp, UTC)
-        await ask("accounts", self._pool.execute(QUERIES["revoke"], claims.jti, expires))
+        try:
+            await ask("accounts", self._pool.execute(QUERIES["revoke"], claims.jti, expires))
+        finally:
+            self._seen.pop(claims, None)  # not before: a check meanwhile sees the user again
 
     async def run(self) -> None:
         """Check batch after batch until `stop` was called and nobody waits."""
