@@ -211,7 +211,7 @@ async def test_revoked_session_brings_the_login_back_and_says_why(start: Start, 
 async def test_cookie_that_outlived_its_session_is_noticed(start: Start, visit: Visits) -> None:
     visit.expected = REFUSED
     client = await start()
-    page = await visit(client.make_url("/"), path="/docs")
+    page = await visit(client.make_url("/"), path="/docs/streams.html")
     stale = json.dumps({"id": 1, "username": "anna", "age": 34, "gender": "Female"})
     await page.evaluate("(stale) => { document.cookie = 'user_data=' + encodeURIComponent(stale) + '; path=/' }", stale)
     await page.goto("/#usage")
