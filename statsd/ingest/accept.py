@@ -4,7 +4,9 @@ An event whose id is known is a repeat, or another event under a used key. The s
 the stored row.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Protocol, TypeVar
 
 import asyncpg
@@ -16,10 +18,10 @@ from statsd.database.pool import PATIENCE_SECONDS, POOL, SECONDS_PER_ROW, ask
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
-from statsd.ingest.writer import WRITERS
+from statsd.ingest.writer import WRITERS, Writer
 from statsd.stream import Row, Stream
 from statsd.web.asked import JSON_TYPES, LINES, media_type, read_body
-from statsd.web.decode import raised
+from statsd.web.decode import SLICE_EVENTS, Batch, raised
 
 KEY_CHARACTERS = 255
 EVENT_ID = msgspec.Meta(
@@ -31,13 +33,15 @@ STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 """The status of an answer with the row of an event, by the state of its verdict."""
 
 E = TypeVar("E")
+T = TypeVar("T")
+R = TypeVar("R")
 E_co = TypeVar("E_co", covariant=True)
 
 
 class Decoder(Protocol[E_co]):
     """Decodes a body: into an event, or into a batch (an array, or one event a line) of events and their errors."""
 
-    def decode(self, body: bytes, lines: bool) -> E_co | list[E_co | InvalidEvent]: ...
+    def decode(self, body: bytes, lines: bool) -> E_co | Batch[E_co]: ...
 
 
 async def events(  # noqa: PLR0913 - the differences between the streams
@@ -62,15 +66,19 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     batch what refused the request as a whole: BadRequest, InvalidEvent for an empty batch, and Overloaded or
     DatabaseAway if some events were not stored. The client may then send the whole batch again under the same keys.
     """
+    writer = request.app[WRITERS][stream.name]
+    writer.require_room(1)  # before the body is read: to refuse it should cost nothing
     decoded = decoder.decode(await read_body(request, types=types), media_type(request) in LINES)
     key = idempotency_key(request)
-    if isinstance(decoded, list):
+    if isinstance(decoded, Batch):
         if not decoded and not empty:
             raise InvalidEvent(["the batch must hold at least one event"])
-        batch = await admit(decoded) if admit else decoded
-        rows = [
-            event if isinstance(event, InvalidEvent) else row(event, key, index) for index, event in enumerate(batch)
-        ]
+        batch = await _decode(decoded, writer)
+
+        def make_row(index: int, event: E | InvalidEvent) -> Row | InvalidEvent:
+            return event if isinstance(event, InvalidEvent) else row(event, key, index)
+
+        rows = await in_slices(make_row, await admit(batch) if admit else batch)
         stored = iter(await _store(request, stream, [row for row in rows if not isinstance(row, InvalidEvent)]))
         return [Verdict("refused", error=row) if isinstance(row, InvalidEvent) else next(stored) for row in rows]
     event = raised((await admit([decoded]))[0]) if admit else decoded
@@ -83,6 +91,31 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     if verdict.error:
         raise verdict.error
     return verdict
+
+
+async def _decode(batch: Batch[E], writer: Writer) -> list[E | InvalidEvent]:
+    """Decode a batch. Large batches take turns, so that those that find the queue full are not decoded."""
+    events = []
+    async with writer.turn if len(batch) > SLICE_EVENTS else nullcontext():
+        writer.require_room(len(batch))
+        async for part in _paced(batch):
+            events += part
+    return events
+
+
+async def in_slices(make: Callable[[int, T], R], items: Sequence[T]) -> list[R]:
+    """Return `make(index, item)` for each of the items, of which there may be thousands."""
+    results: list[R] = []
+    async for start in _paced(range(0, len(items), SLICE_EVENTS)):
+        results += [make(index, item) for index, item in enumerate(items[start : start + SLICE_EVENTS], start)]
+    return results
+
+
+async def _paced(slices: Iterable[T]) -> AsyncIterator[T]:
+    """Yield slices of work, and let other requests run after each: no batch holds the event loop for long."""
+    for part in slices:
+        yield part
+        await asyncio.sleep(0)
 
 
 def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:

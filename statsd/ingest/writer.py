@@ -56,6 +56,8 @@ class Writer:
         self._committed = committed
         self._outage = outage
         self._queue = Queue(lanes, itemgetter([*stream.columns].index(stream.lanes_by)) if stream.lanes_by else None)
+        self.turn = asyncio.Lock()
+        """Held by the request that decodes a large batch for this writer."""
         self.stored = 0  # rows so far, with or without a caller still waiting for them
         self._tally = Tally(stream.name)
         self._commit_seconds = metrics.COMMIT_SECONDS.labels(stream.name)
@@ -69,14 +71,18 @@ class Writer:
         """
         if not rows:
             return []
-        if self._queue.closed:
-            raise Overloaded("the server is stopping: nothing was stored, send it again", retry_after=5)
-        if self._queue.rows + len(rows) > QUEUE_ROWS:
-            raise Overloaded(f"the queue is full ({self._queue.rows} rows): nothing was stored, send it again")
+        self.require_room(len(rows))
         # A client that disconnects cancels its own future only; the batch goes on.
         verdicts: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
         self._queue.put(rows, verdicts)
         return await verdicts
+
+    def require_room(self, rows: int) -> None:
+        """Raise Overloaded if the queue cannot take so many rows now, or the writer is stopping."""
+        if self._queue.closed:
+            raise Overloaded("the server is stopping: nothing was stored, send it again", retry_after=5)
+        if self._queue.rows + rows > QUEUE_ROWS:
+            raise Overloaded(f"the queue is full ({self._queue.rows} rows): nothing was stored, send it again")
 
     def offer(self, rows: Sequence[Row], waiter: Waiter) -> bool:
         """Queue rows for a waiter in place of a future. Return False if they cannot be taken now."""

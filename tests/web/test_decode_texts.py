@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -59,6 +60,10 @@ def decoded(decoder: Decoder[Any], body: bytes) -> Any:
         return error
 
 
+def outcomes(batch: Any) -> list[Any]:
+    return [faults(outcome) for slice in batch for outcome in slice]
+
+
 def field_by_field(decoder: Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.convert(parse(body))
@@ -75,11 +80,10 @@ def test_texts_are_read_as_field_by_field(kind: str, data: st.DataObject) -> Non
     bodies = [written({**good, **change}, separators, is_ascii) for change in changes]
     expected = [faults(field_by_field(decoder, body)) for body in bodies]
     assert [faults(decoded(decoder, body)) for body in bodies] == expected
-    array = decoded(decoder, b"[" + b",".join(bodies) + b"]")
-    if isinstance(array, list):  # a lone surrogate makes the whole body invalid JSON
-        assert [faults(outcome) for outcome in array] == expected
+    with suppress(InvalidEvent):  # a lone surrogate makes the whole body invalid JSON
+        assert outcomes(decoder.decode(b"[" + b",".join(bodies) + b"]")) == expected
     if separators[0] != ",\n":
-        assert [faults(outcome) for outcome in decoder.decode(b"\n".join(bodies), lines=True)] == expected
+        assert outcomes(decoder.decode(b"\n".join(bodies), lines=True)) == expected
 
 
 @pytest.mark.parametrize("kind", EVENTS)

@@ -15,6 +15,7 @@ from statsd.streams.logins.answers import EXAMPLE, STORED, StoredLogin
 from statsd.streams.logins.event import DECODER, Login, row
 from statsd.streams.logins.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, Reply, json_response, struct_of
+from statsd.web.decode import Batch
 from statsd.web.operation import Answer, Operation
 
 MANY = list[StoredLogin | InvalidPayload]
@@ -45,7 +46,7 @@ async def post_logins(request: web.Request) -> web.Response:
     """
     verdict = await accept.events(request, STREAM, DECODER, _row, empty=True)
     if isinstance(verdict, list):
-        return _answer_many(verdict)
+        return await _answer_many(verdict)
     if verdict.state == "known" and not verdict.record:
         raise DatabaseAway("the login cannot be read back now: try again")
     return json_response(*_reply(verdict))
@@ -56,7 +57,7 @@ def way(app: web.Application) -> Way:
 
     def make_row(body: bytes, _: str) -> Row | None:
         login = DECODER.decode(body)
-        return None if isinstance(login, list) else row(login, new_id())
+        return None if isinstance(login, Batch) else row(login, new_id())
 
     return Way(storing(app[WRITERS][STREAM.name], make_row), _reply)
 
@@ -70,13 +71,13 @@ def _row(login: Login, key: str | None, index: int | None) -> Row:
     return row(login, id_of(STREAM.name, key if index is None else None))
 
 
-def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
+async def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
     faults = [verdict.error.faults if isinstance(verdict.error, InvalidEvent) else () for verdict in verdicts]
     if faults and all(faults):
         rejected = [Rejected(index, details) for index, details in enumerate(faults)]
         return json_response(InvalidPayload("Invalid payload", rejected=rejected), 400)
     status = 202 if any(verdict.state == "spooled" for verdict in verdicts) else 201
-    return json_response([_body(verdict) for verdict in verdicts], status)
+    return json_response(await accept.in_slices(lambda _, verdict: _body(verdict), verdicts), status)
 
 
 def _body(verdict: Verdict) -> StoredLogin | InvalidPayload:

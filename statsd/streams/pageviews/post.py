@@ -15,6 +15,7 @@ from statsd.streams.pageviews.answers import BATCH_ACCEPTED, EVENT_ACCEPTED, EXA
 from statsd.streams.pageviews.event import DECODER, PageEvent, row
 from statsd.streams.pageviews.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, Reply, json_response
+from statsd.web.decode import Batch
 from statsd.web.operation import Answer, Operation
 
 
@@ -55,7 +56,7 @@ def way(app: web.Application) -> Way:
 
     def make_row(body: bytes, _: str) -> Row | None:
         event = DECODER.decode(body)
-        return None if isinstance(event, list) or event.event_id else row(event, new_id())
+        return None if isinstance(event, Batch) or event.event_id else row(event, new_id())
 
     return Way(storing(app[WRITERS][STREAM.name], make_row), _receipt)
 

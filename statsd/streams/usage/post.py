@@ -24,6 +24,7 @@ from statsd.streams.usage.event import DECODER, Click, NewClick, row
 from statsd.streams.usage.features import FEATURES, admit
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import PlainError, Refusal, json_response, struct_of
+from statsd.web.decode import Batch
 from statsd.web.operation import Answer, Operation
 
 MANY = list[StoredClick | PlainError]
@@ -62,7 +63,7 @@ async def post_track(request: web.Request) -> web.Response:
     session.require_json(request)
     verdict = await accept.events(request, STREAM, DECODER, partial(_row, user), admit=partial(admit, request))
     if isinstance(verdict, list):
-        return _answer_many(verdict)
+        return await _answer_many(verdict)
     return json_response(_body(verdict), accept.STATUSES[verdict.state])
 
 
@@ -73,7 +74,7 @@ def way(app: web.Application) -> Way:
     def store(body: bytes, authorization: str, waiter: Waiter) -> bool:
         click = DECODER.decode(body, lines=False)
         token = session.bearer_token(authorization)
-        if isinstance(click, list) or click.event_id or click.name not in features or not token:
+        if isinstance(click, Batch) or click.event_id or click.name not in features or not token:
             return False
         return checks.offer(tokens.read(token), _Checked(writer, click, waiter))
 
@@ -103,13 +104,17 @@ def _row(user: User, sent: NewClick, key: str | None, index: int | None) -> Row:
     return row(click, id_of(STREAM.name, key and f"{user.id}\n{key}"))
 
 
-def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
+async def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
     errors = [PlainError(str(verdict.error)) for verdict in verdicts if verdict.error]
     if len(errors) == len(verdicts):
         status = 422 if all(isinstance(verdict.error, KeyReused) for verdict in verdicts) else 400
         return json_response(RefusedClicks(errors[0].error, errors), status)
-    answers = [PlainError(str(verdict.error)) if verdict.error else _body(verdict) for verdict in verdicts]
+    answers = await accept.in_slices(_answer, verdicts)
     return json_response(answers, 202 if any(verdict.state == "spooled" for verdict in verdicts) else 201)
+
+
+def _answer(_: int, verdict: Verdict) -> StoredClick | PlainError:
+    return PlainError(str(verdict.error)) if verdict.error else _body(verdict)
 
 
 def _body(verdict: Verdict) -> StoredClick:

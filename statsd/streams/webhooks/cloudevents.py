@@ -20,7 +20,7 @@ from multidict import CIMultiDictProxy
 from statsd.errors import InvalidEvent
 from statsd.streams.webhooks.answers import Fault
 from statsd.streams.webhooks.event import TYPE_CHARACTERS, USER_CHARACTERS, KeyedEvent, WebhookEvent
-from statsd.web.decode import NOT_BLANK_NO_CONTROLS, When, bounded, parse, raised, single, text
+from statsd.web.decode import NOT_BLANK_NO_CONTROLS, Batch, When, parse, raised, single, text
 from statsd.web.operation import Parameter
 
 STRUCTURED = "application/cloudevents+json"
@@ -65,10 +65,8 @@ def is_binary(headers: CIMultiDictProxy[str]) -> bool:
     return "ce-specversion" in headers
 
 
-def decode(
-    headers: CIMultiDictProxy[str], body: bytes, convert: Convert
-) -> KeyedEvent | list[KeyedEvent | InvalidEvent] | None:
-    """Return the event of a request, or a list for a batch; None for a request without a CloudEvent.
+def decode(headers: CIMultiDictProxy[str], body: bytes, convert: Convert) -> KeyedEvent | Batch[KeyedEvent] | None:
+    """Return the event of a request, or a batch; None for a request without a CloudEvent.
 
     Raises InvalidEvent for an invalid event that came alone or invalid JSON, BadRequest (413) for an event over a
     mebibyte or for too many events.
@@ -83,7 +81,7 @@ def decode(
     batch = parse(body)
     if not isinstance(batch, list):
         raise InvalidEvent([Fault.of("", "array.base", "a batch of CloudEvents must be a JSON array")])
-    return [_event(attributes, convert) for attributes in bounded(batch)]
+    return Batch(batch, lambda part: [_event(attributes, convert) for attributes in part])
 
 
 def _binary(headers: CIMultiDictProxy[str], media: str, body: bytes) -> dict[str, Any]:

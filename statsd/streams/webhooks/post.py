@@ -20,7 +20,7 @@ from statsd.streams.webhooks.stream import STREAM
 from statsd.web import SETTINGS
 from statsd.web.answers import Reply, Success, json_response
 from statsd.web.asked import JSON_TYPES
-from statsd.web.decode import parse
+from statsd.web.decode import Batch, parse
 from statsd.web.operation import Answer, Operation
 from statsd.web.times import iso
 
@@ -78,7 +78,7 @@ def way(app: web.Application) -> Way | None:
 
     def make_row(body: bytes, _: str) -> Row | None:
         event = decoder.decode(body)
-        return None if isinstance(event, list) else row(event, new_id(), datetime.now(UTC))
+        return None if isinstance(event, Batch) else row(event, new_id(), datetime.now(UTC))
 
     return Way(storing(app[WRITERS][STREAM.name], make_row), _receipt)
 
@@ -98,7 +98,7 @@ class Delivery:
         self.types = None if cloudevents.is_binary(request.headers) else TYPES
         """The allowed content types. None: any, because in binary mode it is the type of the CloudEvent's data."""
 
-    def decode(self, body: bytes, lines: bool) -> KeyedEvent | list[KeyedEvent | InvalidEvent]:
+    def decode(self, body: bytes, lines: bool) -> KeyedEvent | Batch[KeyedEvent]:
         """Return the event or the batch. Raises InvalidEvent, and BadRequest: 401 wrong signature, 413 too large.
 
         A signature covers the body and the id, but not the other headers. Therefore the id alone is the key of a signed
@@ -112,9 +112,9 @@ class Delivery:
         if cloud_events is not None:
             return cloud_events
         decoded = decoder.decode(body, lines and not (self._signed_id and _is_json(body)))
-        if isinstance(decoded, list):
-            return [event if isinstance(event, InvalidEvent) else KeyedEvent(event) for event in decoded]
-        return [KeyedEvent(decoded)] if lines else KeyedEvent(decoded)
+        if isinstance(decoded, Batch):
+            return decoded.map(KeyedEvent)
+        return Batch([KeyedEvent(decoded)], list) if lines else KeyedEvent(decoded)
 
     def row(self, keyed: KeyedEvent, key: str | None, index: int | None) -> Row:
         """Return the row of an event. Its id follows from its own key, or from the delivery's key and its index."""
