@@ -99,8 +99,8 @@ async def measure(run: Run) -> None:
         names.remove("ws")
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(run.folder / "broadcast"))
+        await server.run("seed")  # before there are clients: it broadcasts, too
         ours = await stack.enter_async_context(own(run, server, sockets))
-        await server.run("seed")
         _, size = await ours.broadcast()
         peers = [await stack.enter_async_context(peer(run, name, sockets, size)) for name in names]
         contestants = [ours, *peers]
