@@ -20,7 +20,7 @@ async def test_page_that_cannot_show_a_payload_says_so(start: Start, visit: Visi
         page_side.connect_to_server().on_message(lambda frame: page_side.send(rename(frame)))
 
     visit.expected = "uncaught: Cannot read properties of undefined"
-    page = await visit((await start()).make_url("/"), path="/docs")
+    page = await visit((await start()).make_url("/"), path="/docs/streams.html")
     await page.route_web_socket(re.compile("/ws$"), pass_on)
     await page.goto("/")
     await expect(page.locator("[data-notice]")).to_contain_text("Reload it")
