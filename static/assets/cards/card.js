@@ -11,6 +11,7 @@ import { makeSheet, tableLines } from "./table.js";
 /** @import { Row } from "../figures/rows.js" */
 /** @import { Tone } from "../widgets/form.js" */
 /** @import { Column } from "./table.js" */
+/** @import { Turns } from "./turns.js" */
 /**
  * @template Payload what its panel shows
  * @typedef {object} Frame
@@ -41,9 +42,9 @@ import { makeSheet, tableLines } from "./table.js";
 
 /**
  * @template Payload @param {string} panel its id
- * @param {Card<Payload>} card @returns {{section: HTMLElement, show: Show<Payload>}}
+ * @param {Card<Payload>} card @param {Turns} turns @returns {{section: HTMLElement, show: Show<Payload>}}
  */
-export function makeCard(panel, card) {
+export function makeCard(panel, card, turns) {
   const title = `${panel}-${card.id}-title`;
   const hint = element("p", { class: "hint" }, typeof card.hint === "string" ? card.hint : "");
   hint.toggleAttribute("data-live", typeof card.hint === "function");
@@ -57,7 +58,7 @@ export function makeCard(panel, card) {
     body,
   );
   const parts = { section, body, tools };
-  const showInside = "content" in card ? fillWithContent(parts, card.content()) : fillWithSheet(parts, panel, card);
+  const showInside = "content" in card ? fillWithContent(parts, card.content()) : fillWithSheet(parts, panel, card, turns);
   return {
     section,
     show(payload) {
@@ -76,12 +77,15 @@ function fillWithContent({ section, body, tools }, content) {
   return content.show;
 }
 
-/** @template Payload @param {Parts} parts @param {string} panel @param {SheetCard<Payload>} card @returns {Show<Payload>} */
-function fillWithSheet({ section, body, tools }, panel, card) {
+/**
+ * @template Payload @param {Parts} parts @param {string} panel @param {SheetCard<Payload>} card @param {Turns} turns
+ * @returns {Show<Payload>}
+ */
+function fillWithSheet({ section, body, tools }, panel, card, turns) {
   const { sheet, show: showTable } = makeSheet(card.title, card.columns);
   body.append(sheet);
   const showLead = card.lead && makeLead(body);
-  const draw = card.drawing && makeDrawing(card.drawing, body);
+  const draw = card.drawing && makeDrawing(card.drawing, body, turns);
   /** @type {Row[]} */
   let rows = [];
 
@@ -126,8 +130,8 @@ function makeLead(body) {
     });
 }
 
-/** @param {Drawing} drawing @param {HTMLElement} body @returns {Show<Row[]>} */
-function makeDrawing(drawing, body) {
+/** @param {Drawing} drawing @param {HTMLElement} body @param {Turns} turns @returns {Show<Row[]>} */
+function makeDrawing(drawing, body, turns) {
   const { kind, choice } = drawing;
   const canvas = element("canvas", { role: "img", "aria-label": "No numbers yet" });
   const legend = drawing.legend ? makeLegend(kind === "doughnut") : undefined;
@@ -138,7 +142,9 @@ function makeDrawing(drawing, body) {
   const sized = element("div", { class: "canvas" }, canvas);
   body.prepend(element("div", { class: "picture", "data-kind": kind }, sized, legend?.list, keyboard?.node));
   if (drawing.entered) canvas.addEventListener("pointerenter", drawing.entered);
-  return (rows) => {
+
+  /** @param {Row[]} rows */
+  function draw(rows) {
     const figure = drawing.figure(rows);
     keyboard?.show(rows, figure);
     const content = JSON.stringify(figure);
@@ -148,5 +154,7 @@ function makeDrawing(drawing, body) {
     chart.show(figure);
     legend?.show(figure);
     canvas.setAttribute("aria-label", drawing.summary(rows));
-  };
+  }
+
+  return (rows) => turns.add(canvas, () => draw(rows));
 }

@@ -9,8 +9,8 @@ import { cssValue, motionReduced, onThemeChange } from "./theme.js";
 const CALM = {
   duration: 500,
   easing: "easeOutQuart",
-  // A resize in the last frame would otherwise wait for a next frame that never comes.
-  onComplete: (/** @type {{chart: Chart}} */ { chart }) => chart.draw(),
+  // A resize in the last frame would otherwise wait for a next frame that never comes. Without steps nothing was animated.
+  onComplete: (/** @type {{chart: Chart, numSteps?: number}} */ { chart, numSteps }) => numSteps && chart.draw(),
 };
 /** More frequent updates are not animated: the chart would never rest. */
 const REST_MS = 2_000;
@@ -165,6 +165,9 @@ function colourOf(point) {
 /** Room for a ring's segment to grow under the pointer, and for the last tick of a line. */
 const PADDING = { doughnut: 6, line: { right: 12 }, columns: 0, bars: 0 };
 
+/** Plugins that we do not need. Those that are only not displayed, such as the legend, still take part in every update. */
+const UNUSED = { legend: false, title: false, subtitle: false, colors: false, decimation: false };
+
 /** @param {Kind} kind @param {(index: number) => string} tick */
 function options(kind, tick) {
   const across = kind === "bars";
@@ -177,7 +180,7 @@ function options(kind, tick) {
     layout: { padding: PADDING[kind] },
     cutout: "72%",
     scales: kind === "doughnut" ? {} : { [across ? "y" : "x"]: nameAxis(kind, tick), [across ? "x" : "y"]: valueAxis(kind) },
-    plugins: { legend: { display: false }, tooltip: tooltip(kind) },
+    plugins: { ...UNUSED, tooltip: tooltip(kind) },
   };
 }
 

@@ -7,6 +7,7 @@ import { makeCard } from "./card.js";
 import { removeCharts } from "./charts.js";
 import { panelState, stateMessage } from "./states.js";
 import { makeTiles } from "./tiles.js";
+import { makeTurns } from "./turns.js";
 
 /** @import { Guide } from "../widgets/guide.js" */
 /** @import { Source } from "../wire/feed.js" */
@@ -64,8 +65,8 @@ export function makePanel(make, store, changed, retry) {
   /** New nodes: so no number can be left behind in an old one. */
   function clear() {
     const next = makeNumbers(panel);
-    numbers.node.replaceWith(next.node);
-    removeCharts(numbers.node);
+    numbers.node.after(next.node);
+    numbers.remove();
     numbers = next;
     shown = undefined;
   }
@@ -156,19 +157,26 @@ function makeMessage(retry) {
   };
 }
 
-/** @template Payload @param {Panel<Payload, any>} panel @returns {{node: HTMLElement, show: Show<Payload>}} */
+/** @template Payload @param {Panel<Payload, any>} panel @returns {{node: HTMLElement, show: Show<Payload>, remove: () => void}} */
 function makeNumbers(panel) {
   const remark = element("p", { class: "remark", "data-remark": "", hidden: "" });
   const tiles = makeTiles(panel.tiles);
-  const cards = panel.cards.map((card) => makeCard(panel.id, card));
+  const turns = makeTurns();
+  const cards = panel.cards.map((card) => makeCard(panel.id, card, turns));
   const grid = element("div", { class: "cards" }, ...cards.map((card) => card.section));
+  const node = element("div", { class: "numbers" }, remark, tiles.list, grid);
   return {
-    node: element("div", { class: "numbers" }, remark, tiles.list, grid),
+    node,
     show(payload) {
       setText(remark, panel.remark?.(payload) ?? "");
       remark.hidden = !remark.textContent;
       tiles.show(payload);
       for (const card of cards) card.show(payload);
+    },
+    remove() {
+      turns.clear();
+      node.remove();
+      removeCharts(node);
     },
   };
 }
