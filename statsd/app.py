@@ -93,7 +93,7 @@ async def measure_loop_lag() -> None:
 
 async def the_database(app: web.Application) -> AsyncIterator[None]:
     app[POOL] = pool = await open_pool(app[DSN], app[SETTINGS].lanes)
-    app[CHANNEL] = Channel(app[SETTINGS].listen_url or app[DSN], pool)
+    app[CHANNEL] = Channel(app[SETTINGS].listen_url or app[DSN], pool, app[SETTINGS].pace_ms / 1e3)
     yield
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
@@ -161,7 +161,7 @@ async def refusal_counts(app: web.Application) -> AsyncIterator[None]:
 
 async def live_topics(app: web.Application) -> AsyncIterator[None]:
     views = {name: view for stream in STREAMS for name, view in stream.topics().items()}
-    topics = {name: Topic(name, app[POOL], view) for name, view in views.items()}
+    topics = {name: Topic(name, app[POOL], view, app[SETTINGS].pace_ms / 1e3) for name, view in views.items()}
     app[HUB] = Hub(topics)
     app[CONNECTIONS] = Connections(app[SETTINGS].throttle_exempt)
     works = {

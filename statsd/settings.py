@@ -197,6 +197,10 @@ class Settings:
         10.0, "STATS_AGGREGATE_SECONDS", parse=_number(0.1, 3600, "seconds"),
         about="seconds between two aggregations, which count rows that other programs inserted",
     )  # fmt: skip
+    pace_ms: int = _setting(
+        250, "STATS_PACE_MS", parse=_whole(50, 5_000, "milliseconds"),
+        about="milliseconds from one frame of a live topic to the next",
+    )  # fmt: skip
     lean: bool = _setting(
         True, "STATS_LEAN", parse=_switch, about="off: every request takes the whole way through aiohttp"
     )

@@ -1,6 +1,6 @@
 """From a commit to every open client.
 
-NOTIFY    after a commit, `channel` tells all servers which stream changed, at most four times a second
+NOTIFY    after a commit, `channel` tells all servers which stream changed, at a pace (STATS_PACE_MS)
 LISTEN    every server listens on a connection of its own, and notices when it is dead
 topic     the topics that show the stream are marked as changed (`topics`)
 snapshot  one query per topic, however many clients it has

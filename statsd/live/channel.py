@@ -15,7 +15,7 @@ from aiohttp import web
 from statsd.database.pool import Pool, ask, connect
 
 NAME = "statsd"
-PACE_SECONDS = 0.25  # NOTIFY takes a database-wide lock at commit: keep it rare, and out of the insert
+PACE_SECONDS = 0.25  # by default: NOTIFY takes a database-wide lock at commit: keep it rare, and out of the insert
 APPLICATION_NAME = "statsd-live listen"
 NOTIFY = "select pg_notify($1, name) from unnest($2::text[]) as name"
 HEARTBEAT = "heartbeat"  # the first word of a server's message to itself
@@ -34,9 +34,10 @@ log = logging.getLogger("statsd.channel")
 class Channel:
     """Announces changes of streams, and reports those that any server announces."""
 
-    def __init__(self, dsn: str, pool: Pool) -> None:
+    def __init__(self, dsn: str, pool: Pool, pace: float = PACE_SECONDS) -> None:
         self._dsn = dsn
         self._pool = pool
+        self._pace = pace
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
         self._on_change: Callable[[str | None], None] = lambda stream: None  # commands only announce
@@ -52,10 +53,12 @@ class Channel:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send announcements until cancelled: the first at once, then at most one NOTIFY in 0.25 s."""
+        """Send announcements until cancelled: the first at once, then one NOTIFY each `pace` seconds."""
         while True:
             await self._wake.wait()
-            await asyncio.sleep(PACE_SECONDS if await self._send() else RETRY_SECONDS)
+            began = time.monotonic()
+            sent = await self._send()
+            await asyncio.sleep(began + self._pace - time.monotonic() if sent else RETRY_SECONDS)
 
     async def _send(self) -> bool:
         """Send the announcements and return True; keep them if that fails: other servers may still be listening."""

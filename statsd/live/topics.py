@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime
 from weakref import WeakSet
 
@@ -15,7 +16,7 @@ from statsd.live.client import SLICE, Client, Framing, Snapshot
 from statsd.stream import View
 
 RETRY_SECONDS = 1.0  # after a query that failed
-PACE_SECONDS = 0.25  # at most four frames a second per topic: more than an eye can follow
+PACE_SECONDS = 0.25  # by default: four frames a second per topic: more than an eye can follow
 
 log = logging.getLogger("statsd.live")
 
@@ -23,13 +24,14 @@ log = logging.getLogger("statsd.live")
 class Topic:
     """A view of a stream under a name, and the clients that subscribe to it."""
 
-    def __init__(self, name: str, pool: Pool, view: View) -> None:
+    def __init__(self, name: str, pool: Pool, view: View, pace: float = PACE_SECONDS) -> None:
         self.name = name
         self.view = view
         self.clients: dict[Client, Framing] = {}
         self._due: dict[Client, Framing] = {}  # the clients that a broadcast has not reached yet
         self._query = sql.load(self.view.file or self.view.stream)[self.view.query]
         self._pool = pool
+        self._pace = pace
         self._running: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
         self.changed = asyncio.Event()  # set when the snapshot may have changed: `run` broadcasts a new one
@@ -54,14 +56,16 @@ class Topic:
         return Snapshot(compact(text))
 
     async def run(self) -> None:
-        """Broadcast after every change, at most once in 0.25 s, until cancelled; the last change is never dropped."""
+        """Broadcast after every change, once in `pace` seconds, until cancelled; the last change is never dropped."""
         while True:
             await self.changed.wait()
             self.changed.clear()
+            began = time.monotonic()
             if self.clients and not await self._broadcast_new():
                 self.changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
-            await asyncio.sleep(PACE_SECONDS)
+            took = time.monotonic() - began
+            await asyncio.sleep(max(self._pace - took, min(self._pace, took)))  # a slow query gets a rest, too
 
     async def _broadcast_new(self) -> bool:
         """Broadcast a new snapshot; return whether there was one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -89,18 +89,18 @@ async def command(folder: Path, *arguments: str) -> str:
     return output.decode()
 
 
-def start(folder: Path, program: Sequence[str] = ("statsd",)) -> Process:
+def start(folder: Path, **environment: str) -> Process:
     """Start `serve` on a free port, with its data in the folder."""
     folder.mkdir(exist_ok=True)
     os.chmod(folder, 0o755)  # as root, PostgreSQL runs as a user who must pass through
-    arguments = ("-m", *program, "serve", "--port", "0", "--data-dir", str(folder / "data"))
-    return Process(python(*arguments), folder, QUIET)
+    arguments = ("-m", "statsd", "serve", "--port", "0", "--data-dir", str(folder / "data"))
+    return Process(python(*arguments), folder, {**QUIET, **environment})
 
 
 @asynccontextmanager
-async def serving(folder: Path, program: Sequence[str] = ("statsd",)) -> AsyncIterator[Server]:
+async def serving(folder: Path, **environment: str) -> AsyncIterator[Server]:
     """The program on an empty database, until the block ends."""
-    process = start(folder, program)
+    process = start(folder, **environment)
     try:
         address = await process.address()
         yield Server(process, folder, address, (await command(folder, "database-url")).strip())

@@ -132,6 +132,19 @@ async def test_burst_is_pushed_at_a_pace_and_its_last_change_is_pushed(start: Ca
         assert frames < 60
 
 
+async def test_pace_is_a_setting(start: Callable[..., Awaitable[Any]]) -> None:
+    client = await start(pace_ms=1_000)
+    async with client.ws_connect("/ws") as listening:
+        began = time.monotonic()
+        for number in range(20):
+            await client.post("/logins", json={**LOGIN, "user_id": number})
+            await asyncio.sleep(0.1)
+        frames = 1
+        while (await listening.receive_json())["payload"]["totalSessions"] < 20:
+            frames += 1
+        assert frames <= 2 + (time.monotonic() - began)
+
+
 async def test_client_that_takes_nothing_delays_no_one_and_costs_no_memory(
     start: Callable[..., Awaitable[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
