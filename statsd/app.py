@@ -260,6 +260,7 @@ async def serve(settings: Settings, dsn: str, ready: Callable[[str], None]) -> N
             raise StatsError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
         host, port = runner.addresses[0][:2]
         gc.freeze()  # the collector need not scan objects that live as long as the program
+        gc.enable()
         gc.set_threshold(50_000, 20, 50)
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await app[FAILED]
