@@ -4,6 +4,7 @@ import asyncio
 import gc
 import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -44,6 +45,8 @@ from statsd.web.origins import add_headers
 DRAIN_SECONDS = 4.0
 CLOSE_SECONDS = 1.0
 LAG_SECONDS = 1.0  # between two measurements of the event loop's lag
+COLLECT_SECONDS = 10.0  # between two collections of garbage, or a thousand times the pause of the last one
+FEW_CLIENTS = 200  # with more open, a collection would pause the event loop for more than some milliseconds
 
 FAILED: web.AppKey[asyncio.Future[None]] = web.AppKey("failed")
 """Gets the error of a background task that died; the program then stops."""
@@ -89,6 +92,20 @@ async def measure_loop_lag() -> None:
         due = loop.time() + LAG_SECONDS
         await asyncio.sleep(LAG_SECONDS)
         metrics.LOOP_LAG_SECONDS.set(max(0.0, loop.time() - due))
+
+
+async def collect_garbage(hub: Hub, connections: Connections) -> None:
+    """Collect reference cycles, and return the memory of many clients that have left, while few are open.
+
+    Closed connections need no collection. Python collects fully only after millions of allocations.
+    """
+    pause = 0.0
+    while True:
+        await asyncio.sleep(max(COLLECT_SECONDS, 1_000 * pause))
+        if len(hub.sockets) + len(connections.open) <= FEW_CLIENTS:
+            began = time.perf_counter()
+            gc.collect()
+            pause = time.perf_counter() - began
 
 
 async def the_database(app: web.Application) -> AsyncIterator[None]:
@@ -169,6 +186,7 @@ async def live_topics(app: web.Application) -> AsyncIterator[None]:
         "listen": app[CHANNEL].listen(app[HUB].changed),
         "announce": app[CHANNEL].run(),
         "keep alive": app[CONNECTIONS].keep_alive(),
+        "garbage": collect_garbage(app[HUB], app[CONNECTIONS]),
     }
     async with background(app, works):
         if not app[OUTAGE].away:

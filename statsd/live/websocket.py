@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from struct import pack
+from traceback import clear_frames
 from typing import Any
 
 import msgspec
@@ -115,18 +116,27 @@ async def converse(request: web.Request, contract: Contract) -> web.WebSocketRes
         hub.sockets.discard(socket)
         if socket.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY) and request.transport is not None:
             request.transport.abort()  # closing would wait until a stalled peer takes the buffered frames
+        _release(socket, request)
     return socket
+
+
+def _release(socket: web.WebSocketResponse, request: web.Request) -> None:
+    """Break aiohttp's reference cycles through a closed socket, so that it is freed at once."""
+    request.protocol._data_received_cb = None  # by its heartbeat the connection keeps the socket, which keeps it
+    error = socket.exception()
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 class Conversation(Client):
     """One socket. Its handler reads and answers messages; the frames of topics are written by who has them."""
 
-    __slots__ = ("_greeting", "_hub", "_request", "_socket")
+    __slots__ = ("_hub", "_request", "_socket")
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         super().__init__(request)
         self._socket, self._request, self._hub = socket, request, request.app[HUB]
-        self._greeting: asyncio.Task[None] | None = None
 
     def transport(self) -> asyncio.Transport | None:
         transport = self._protocol.transport
@@ -135,10 +145,11 @@ class Conversation(Client):
     async def run(self, contract: Contract) -> None:
         """Run until the peer leaves or stalls."""
         self._hub.subscribe(self, {contract.topic: text(contract.framing(self._request.query))})
+        greeting = None
         try:
             async with self.stall:
                 if contract.sends_at_connect:
-                    self._greeting = asyncio.create_task(self._greet([contract.topic]), name="greeting")
+                    greeting = asyncio.create_task(self._greet([contract.topic]), name="greeting")
                 async for message in self._socket:
                     await self._answer(message.data if message.type is WSMsgType.TEXT else None)
         except ConnectionResetError:
@@ -150,8 +161,8 @@ class Conversation(Client):
         finally:
             self._hub.subscribe(self, {})
             self.close()
-            if self._greeting is not None:
-                self._greeting.cancel()
+            if greeting is not None:
+                greeting.cancel()
 
     async def _reply(self, frame: bytes) -> None:
         await self._socket.send_frame(frame, WSMsgType.TEXT)
