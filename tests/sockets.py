@@ -18,8 +18,11 @@ async def stalled_socket(client: Any, path: str = "/ws") -> socket.socket:
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     await asyncio.to_thread(raw.connect, ("127.0.0.1", client.port))
     raw.sendall(REQUEST.format(path=path, port=client.port).encode())
-    head = await asyncio.to_thread(raw.recv, 1024)
-    assert head.endswith(b"\r\n\r\n"), head
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):  # and not a byte of the frame that may follow at once
+        byte = await asyncio.to_thread(raw.recv, 1)
+        assert byte, head
+        head += byte
     return raw
 
 
