@@ -95,6 +95,7 @@ async def events(  # noqa: PLR0913 - the differences between the streams
 
 async def _decode(batch: Batch[E], writer: Writer) -> list[E | InvalidEvent]:
     """Decode a batch. Large batches take turns, so that those that find the queue full are not decoded."""
+    writer.require_room(len(batch))
     events = []
     async with writer.turn if len(batch) > SLICE_EVENTS else nullcontext():
         writer.require_room(len(batch))
