@@ -5,7 +5,7 @@ the stored row.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import nullcontext
 from typing import Protocol, TypeVar
 
@@ -99,24 +99,19 @@ async def _decode(batch: Batch[E], writer: Writer) -> list[E | InvalidEvent]:
     events = []
     async with writer.turn if len(batch) > SLICE_EVENTS else nullcontext():
         writer.require_room(len(batch))
-        async for part in _paced(batch):
+        for part in batch:
             events += part
+            await asyncio.sleep(0)  # other requests run after each slice: no batch holds the event loop for long
     return events
 
 
 async def in_slices(make: Callable[[int, T], R], items: Sequence[T]) -> list[R]:
     """Return `make(index, item)` for each of the items, of which there may be thousands."""
     results: list[R] = []
-    async for start in _paced(range(0, len(items), SLICE_EVENTS)):
+    for start in range(0, len(items), SLICE_EVENTS):
         results += [make(index, item) for index, item in enumerate(items[start : start + SLICE_EVENTS], start)]
-    return results
-
-
-async def _paced(slices: Iterable[T]) -> AsyncIterator[T]:
-    """Yield slices of work, and let other requests run after each: no batch holds the event loop for long."""
-    for part in slices:
-        yield part
         await asyncio.sleep(0)
+    return results
 
 
 def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str | None:
