@@ -15,13 +15,13 @@ OVER_INITDB, WARM = 0.8, 0.45
 INITDB = ("--username=statsd", "--auth=trust", "--encoding=UTF8", "--locale=C", "--set=huge_pages=off")
 
 
-async def started(folder: Path) -> float:
-    """Start the program, wait for its address, stop it; return the seconds until it had one."""
+async def started(folder: Path) -> tuple[float, float]:
+    """Start the program, wait for its address, stop it; return the seconds until then, and those of its CPU time."""
     began = time.perf_counter()
     process = start(folder)
     try:
         await process.address()
-        return time.perf_counter() - began
+        return time.perf_counter() - began, process.cpu()
     finally:
         await process.stop()
 
@@ -52,12 +52,16 @@ def initdb(programs: Path, owner: os.stat_result, folder: Path) -> float:
 
 async def measure(run: Run) -> None:
     programs, owner = await find_postgres(run.folder / "start")
-    cold, warm, over = [], [], []
+    cold, over, warm, cpu = [], [], [], []
     for number in range(run.rounds):
         alone = initdb(programs, owner, run.folder / f"initdb-{number}")
-        cold.append(await started(run.folder / f"start-{number}"))
+        folder = run.folder / f"start-{number}"
+        cold.append((await started(folder))[0])
         over.append(cold[-1] - alone)
-        warm.append(await started(run.folder / f"start-{number}"))
+        seconds, cpu_seconds = await started(folder)
+        warm.append(seconds)
+        cpu.append(cpu_seconds)
     run.row("start with an empty folder", cold, "s")
     run.row("start with an empty folder, more than initdb takes", over, "s", at_most(OVER_INITDB))
     run.row("start with data", warm, "s", at_most(WARM))
+    run.row("start with data, CPU of the program", cpu, "s")
