@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import hashlib
+import itertools
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -45,8 +45,9 @@ from statsd.web.origins import add_headers
 DRAIN_SECONDS = 4.0
 CLOSE_SECONDS = 1.0
 LAG_SECONDS = 1.0  # between two measurements of the event loop's lag
-COLLECT_SECONDS = 10.0  # between two collections of garbage, or a thousand times the pause of the last one
-FEW_CLIENTS = 200  # with more open, a collection would pause the event loop for more than some milliseconds
+COLLECT_CHECK_SECONDS = 1.0  # between two decisions whether to collect garbage
+CHECKS_PER_COLLECTION = 60
+FEW_CLIENTS = 200  # a collection with these takes up to 5 ms, with 5,000 up to 200 ms
 
 FAILED: web.AppKey[asyncio.Future[None]] = web.AppKey("failed")
 """Gets the error of a background task that died; the program then stops."""
@@ -95,17 +96,19 @@ async def measure_loop_lag() -> None:
 
 
 async def collect_garbage(hub: Hub, connections: Connections) -> None:
-    """Collect reference cycles, and return the memory of many clients that have left, while few are open.
+    """Collect reference cycles once a minute, and return the memory of many clients soon after they have left.
 
-    Closed connections need no collection. Python collects fully only after millions of allocations.
+    Closed connections need no collection, but what they leave in the interpreter's free lists pins pages. A collection
+    while many are open would hold the event loop for too long.
     """
-    pause = 0.0
-    while True:
-        await asyncio.sleep(max(COLLECT_SECONDS, 1_000 * pause))
-        if len(hub.sockets) + len(connections.open) <= FEW_CLIENTS:
-            began = time.perf_counter()
+    crowded = False
+    for check in itertools.count(1):
+        await asyncio.sleep(COLLECT_CHECK_SECONDS)
+        if len(hub.sockets) + len(connections.open) > FEW_CLIENTS:
+            crowded = True
+        elif crowded or check % CHECKS_PER_COLLECTION == 0:
             gc.collect()
-            pause = time.perf_counter() - began
+            crowded = False
 
 
 async def the_database(app: web.Application) -> AsyncIterator[None]:

@@ -41,31 +41,32 @@ class Client:
     frame of its topic, and a task writes the outbox as the peer takes it; no task runs while nothing waits.
     """
 
-    __slots__ = ("_outbox", "_protocol", "_sending", "_writer", "stall")
+    __slots__ = ("_outbox", "_protocol", "_sending", "_transport", "_writer", "stall")
 
     def __init__(self, request: web.Request) -> None:
+        if request.transport is None:
+            raise ConnectionResetError("the peer has left")
         self.stall = asyncio.timeout(None)  # raises TimeoutError in the handler if the peer takes nothing for 30 s
-        self._protocol, self._writer = request.protocol, request.writer
+        self._transport, self._protocol, self._writer = request.transport, request.protocol, request.writer
         self._outbox: dict[str, bytes] = {}
         self._sending: asyncio.Task[None] | None = None
 
-    def transport(self) -> asyncio.Transport | None:
-        """Return the transport, or None once no frame may be written any more."""
-        transport = self._protocol.transport
-        return None if transport is None or transport.is_closing() else transport
+    def is_closing(self) -> bool:
+        """Whether no frame may be written any more, although the client has not unsubscribed yet."""
+        return self._transport.is_closing()
 
     def left(self) -> None:
-        """Called when a frame finds no transport."""
+        """Called when a frame finds the connection closing."""
 
     def offer(self, topic: str, frame: bytes) -> bool:
         """Write a frame if nothing waits, and return True; otherwise queue it. Never waits."""
-        transport = self.transport()
-        if transport is None:
+        transport = self._transport
+        if transport.is_closing():
             self.left()
             return False
         if self._sending is None and not transport.get_write_buffer_size():
-            self._write(transport, frame)
-            if self._protocol.writing_paused:
+            self._write(frame)
+            if transport.get_write_buffer_size():
                 self._start_sending()  # only watches whether the peer takes it
             return True
         if topic in self._outbox:
@@ -78,8 +79,8 @@ class Client:
         if self._sending is None:
             self._sending = asyncio.create_task(self._empty_outbox(), name="outbox")
 
-    def _write(self, transport: asyncio.Transport, frame: bytes) -> None:
-        transport.write(frame)
+    def _write(self, frame: bytes) -> None:
+        self._transport.write(frame)
 
     async def _empty_outbox(self) -> None:
         """Write the outbox, the topic that waited longest first, until nothing waits."""
@@ -87,13 +88,12 @@ class Client:
             while True:
                 if self._protocol.writing_paused:
                     await self._room()
-                transport = self.transport()
-                if transport is None:
-                    self.left()
-                if transport is None or not self._outbox:
-                    return
+                if self.is_closing():
+                    return self.left()
+                if not self._outbox:
+                    return None
                 topic = next(iter(self._outbox))
-                self._write(transport, self._outbox.pop(topic))
+                self._write(self._outbox.pop(topic))
                 metrics.FRAMES.labels(topic).inc()
         except ConnectionError:
             self.left()

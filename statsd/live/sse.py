@@ -101,10 +101,9 @@ class Connection(Client):
 
     def abort(self) -> None:
         """Abort the connection: closing would wait until a stalled peer takes the buffered frames."""
-        if self._protocol.transport is not None:
-            self._protocol.transport.abort()
+        self._transport.abort()
 
-    def _write(self, transport: asyncio.Transport, frame: bytes) -> None:
+    def _write(self, frame: bytes) -> None:
         """Write a frame, unless the client has this state already."""
         start = frame.find(ID, 0, ID_WITHIN)
         if start >= 0:
@@ -112,7 +111,7 @@ class Connection(Client):
             if id == self._last_id:
                 return
             self._last_id = id
-        transport.write(frame)
+        self._transport.write(frame)
 
 
 class Connections:
@@ -145,10 +144,13 @@ class Connections:
         """Send every client a comment every 15 s, which also detects clients that are gone; run until cancelled."""
         while True:
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
-            for number, connection in enumerate(list(self.open), 1):
-                connection.keep_alive()
-                if number % SLICE == 0:
-                    await asyncio.sleep(0)
+            await self._keep_alive_once()
+
+    async def _keep_alive_once(self) -> None:
+        for number, connection in enumerate(list(self.open), 1):
+            connection.keep_alive()
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
 
     async def close_all(self) -> None:
         """End every response once its outbox is empty; abort those of stalled clients."""
@@ -175,9 +177,11 @@ async def respond(request: web.Request, topic: str, framing: Framing = event) ->
     """
     if request.method == "HEAD":
         return web.Response(headers=HEADERS)
-    connection = Connection(request)
     try:
+        connection = Connection(request)
         request.app[CONNECTIONS].add(connection)
+    except ConnectionResetError:
+        return web.Response()  # the client has left already
     except BadRequest:
         if "text/event-stream" not in accepted(request):
             raise

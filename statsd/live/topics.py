@@ -121,6 +121,7 @@ class Hub:
     def __init__(self, topics: dict[str, Topic]) -> None:
         self.topics = topics
         self.sockets: WeakSet[web.WebSocketResponse] = WeakSet()
+        self._closed = False
 
     def changed(self, stream: str | None) -> None:
         """Report that a stream may have changed, or (None) that any may have; unknown names are ignored."""
@@ -131,7 +132,14 @@ class Hub:
     def subscribe(self, client: Client, framings: dict[str, Framing]) -> None:
         """Replace the client's subscriptions: topic name → framing."""
         for name, topic in self.topics.items():
-            topic.subscribe(client, framings.get(name))
+            topic.subscribe(client, None if self._closed else framings.get(name))
+
+    def close(self) -> None:
+        """Forget all subscriptions for good, before the sockets are closed: no frame may follow a close frame."""
+        self._closed = True
+        for topic in self.topics.values():
+            for client in list(topic.clients):
+                topic.subscribe(client, None)
 
 
 HUB: web.AppKey[Hub] = web.AppKey("hub")

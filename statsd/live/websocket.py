@@ -111,6 +111,8 @@ async def converse(request: web.Request, contract: Contract) -> web.WebSocketRes
     metrics.CLIENTS.inc()
     try:
         await Conversation(socket, request).run(contract)
+    except ConnectionResetError:
+        pass  # the peer left
     finally:
         metrics.CLIENTS.dec()
         hub.sockets.discard(socket)
@@ -138,9 +140,8 @@ class Conversation(Client):
         super().__init__(request)
         self._socket, self._request, self._hub = socket, request, request.app[HUB]
 
-    def transport(self) -> asyncio.Transport | None:
-        transport = self._protocol.transport
-        return None if transport is None or transport.is_closing() or self._socket.closed else transport
+    def is_closing(self) -> bool:
+        return self._socket.closed or super().is_closing()
 
     async def run(self, contract: Contract) -> None:
         """Run until the peer leaves or stalls."""
@@ -152,9 +153,8 @@ class Conversation(Client):
                     greeting = asyncio.create_task(self._greet([contract.topic]), name="greeting")
                 async for message in self._socket:
                     await self._answer(message.data if message.type is WSMsgType.TEXT else None)
-        except ConnectionResetError:
-            pass  # the peer left
         except TimeoutError:
+            self._hub.subscribe(self, {})  # no frame may follow the close frame
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow", drain=False)
@@ -230,6 +230,7 @@ def _check_handshake(request: web.Request) -> None:
 
 async def close_all(hub: Hub) -> None:
     """Close every socket with 1001 (going away), and wait up to 2 s for the answers."""
+    hub.close()
     sockets = list(hub.sockets)
     if sockets:
         goodbyes = [socket.close(code=WSCloseCode.GOING_AWAY, message=b"server stops") for socket in sockets]

@@ -136,12 +136,15 @@ async def test_stalled_client_is_closed_with_1013_if_it_reads_again(
 async def test_no_frame_follows_the_close_frame(client: Any) -> None:
     raw = await stalled_socket(client)
     hub = client.app[HUB]
-    await until(lambda: hub.topics["logins"].clients)
-    (open_socket,) = hub.sockets
-    closing = asyncio.create_task(open_socket.close(code=1001))
-    await asyncio.sleep(0)  # the frame is written, and the connection is still open
-    await hub.topics["logins"].broadcast(numbered(1))
-    assert await read_frame(raw) == (CLOSE, (1001).to_bytes(2, "big"))
+    topic = hub.topics["logins"]
+    await until(lambda: topic.clients)
+    (one,) = topic.clients
+    closing = asyncio.create_task(websocket.close_all(hub))
+    await asyncio.sleep(0)
+    await topic.broadcast(numbered(1))
+    hub.subscribe(one, {"logins": bytes})  # as by a message that was still being answered
+    await topic.broadcast(numbered(2))
+    assert await read_frame(raw) == (CLOSE, (1001).to_bytes(2, "big") + b"server stops")
     assert await asyncio.to_thread(raw.recv, 100) == b""
     await closing
     raw.close()

@@ -72,7 +72,7 @@ def end_by_stalling(raw: socket.socket) -> None:
 async def test_closed_socket_is_freed_without_the_collector(
     start: Start, monkeypatch: pytest.MonkeyPatch, path: str, end: Callable[[socket.socket], None]
 ) -> None:
-    monkeypatch.setattr(app, "COLLECT_SECONDS", 3600.0)
+    monkeypatch.setattr(app, "COLLECT_CHECK_SECONDS", 3600.0)
     monkeypatch.setattr(live_client, "STALL_SECONDS", 0.2)
     monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.2)
     client = await start()
@@ -93,7 +93,7 @@ async def test_closed_socket_is_freed_without_the_collector(
 
 @pytest.mark.usefixtures("no_collector")
 async def test_ended_stream_is_freed_without_the_collector(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "COLLECT_SECONDS", 3600.0)
+    monkeypatch.setattr(app, "COLLECT_CHECK_SECONDS", 3600.0)
     monkeypatch.setattr(sse, "KEEP_ALIVE_SECONDS", 0.05)
     client = await start()
     client.server.runner.server.handler_cancellation = False
@@ -104,14 +104,21 @@ async def test_ended_stream_is_freed_without_the_collector(start: Start, monkeyp
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_cycles_are_collected_on_a_schedule_while_few_clients_are_open(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app, "COLLECT_SECONDS", 0.01)
+async def test_cycles_are_collected_from_time_to_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "COLLECT_CHECK_SECONDS", 0.01)
+    await start()
+    freed = ref(Node())
+    await until(lambda: not freed())
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_cycles_are_collected_once_the_crowd_has_left(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "COLLECT_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(app, "CHECKS_PER_COLLECTION", 1_000_000)
     monkeypatch.setattr(app, "FEW_CLIENTS", 0)
     client = await start()
+    freed = ref(Node())
     async with client.ws_connect("/ws"):
-        freed = ref(Node())
         for _ in range(20):
             await client.get("/livez")
         assert freed()
