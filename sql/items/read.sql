@@ -1,18 +1,24 @@
 -- The items stream: reads.
 
--- The $1 newest items, or the $1 before the item $2.
+-- The $1 newest items, or the $1 before the item $2. No page exceeds the inner limit. Without it PostgreSQL would plan
+-- the statement each time: it takes an unknown limit for a tenth of the table.
 -- name: page
 with page as (
-    select id, base_item_id, created_at, owner_id, owned_since
-    from items
-    where (created_at, id) < (
-        select created_at, id
+    select *
+    from (
+        select id, base_item_id, created_at, owner_id, owned_since
         from items
-        where id = $2::uuid
-        union all
-        select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-        where $2::uuid is null
-    )
+        where (created_at, id) < (
+            select created_at, id
+            from items
+            where id = $2::uuid
+            union all
+            select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+            where $2::uuid is null
+        )
+        order by created_at desc, id desc
+        limit 1001
+    ) as newest
     order by created_at desc, id desc
     limit $1::integer
 )

@@ -66,32 +66,42 @@ select id, description, created_at
 from base_items
 where id = $1
 
--- The $1 newest owners, or the $1 before the owner $2.
+-- The $1 newest owners, or the $1 before the owner $2. The inner limit is as in items/read.sql.
 -- name: owners
-select id, name, created_at
-from owners
-where (created_at, id) < (
-    select created_at, id
+select *
+from (
+    select id, name, created_at
     from owners
-    where id = $2::uuid
-    union all
-    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-    where $2::uuid is null
-)
+    where (created_at, id) < (
+        select created_at, id
+        from owners
+        where id = $2::uuid
+        union all
+        select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        where $2::uuid is null
+    )
+    order by created_at desc, id desc
+    limit 1001
+) as newest
 order by created_at desc, id desc
 limit $1::integer
 
--- The $1 newest base items, or the $1 before the base item $2.
+-- The $1 newest base items, or the $1 before the base item $2. The inner limit is as in items/read.sql.
 -- name: base_items
-select id, description, created_at
-from base_items
-where (created_at, id) < (
-    select created_at, id
+select *
+from (
+    select id, description, created_at
     from base_items
-    where id = $2::uuid
-    union all
-    select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-    where $2::uuid is null
-)
+    where (created_at, id) < (
+        select created_at, id
+        from base_items
+        where id = $2::uuid
+        union all
+        select 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        where $2::uuid is null
+    )
+    order by created_at desc, id desc
+    limit 1001
+) as newest
 order by created_at desc, id desc
 limit $1::integer

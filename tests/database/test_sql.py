@@ -178,3 +178,19 @@ def test_append_is_insert_without_a_line_and_may_return_less(tmp_path: Path, mon
         sql.load.cache_clear()
         assert sql.load("clicks")["insert"] == "A\nB -- not in `append`\nC\nfold\nstored"
         assert sql.load("clicks")["append"] == f"A\nC\nfold\n{end}"
+
+
+@pytest.mark.parametrize("name", ["owners", "base_items"])
+async def test_pages_of_a_large_table_are_planned_once(pool: asyncpg.Pool[asyncpg.Record], name: str) -> None:
+    """PostgreSQL plans a statement each time if it takes the plan for any parameters to be the more expensive one."""
+    column = "name" if name == "owners" else "description"
+    await pool.execute(f"insert into {name} ({column}) select 'Ada' from generate_series(1, 50000)")
+    await pool.execute("analyze")
+    page = sql.load("transfers")[name]
+    async with pool.acquire() as connection:
+        for _ in range(8):
+            await connection.fetch(page, 51, None)
+        planned_once = await connection.fetchval(
+            "select generic_plans > 0 from pg_prepared_statements where statement = $1", page
+        )
+    assert planned_once
