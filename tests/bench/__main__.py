@@ -13,7 +13,7 @@ from pathlib import Path
 from . import page, results, wrk
 from .installed import Installed, install
 from .parts import ABOUT, PARTS
-from .run import Run, allow_many_files
+from .run import Run, allow_many_files, has_disk
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -57,6 +57,8 @@ def main() -> None:
         return
     if not wrk.is_installed():
         sys.exit(wrk.MISSING)
+    if not has_disk():
+        sys.exit(f"{tempfile.gettempdir()} must have 5 GiB free for a while: set TMPDIR to a folder on another disk")
     allow_many_files()
     found = results.Results(options.quick)
     print(", ".join(f"{name} {value}" for name, value in found.machine.items()))

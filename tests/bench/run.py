@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,14 @@ class Run:
         if self.peers is None:
             self.leave_out(f"{what}: ask for them with --peers")
         return self.peers is not None
+
+
+DISK_BYTES = 5 << 30
+"""A run of all parts fills less than this at a time; a full disk would make one part after the other fail."""
+
+
+def has_disk() -> bool:
+    return shutil.disk_usage(tempfile.gettempdir()).free > DISK_BYTES
 
 
 def allow_many_files() -> None:
