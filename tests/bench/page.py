@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -12,7 +11,6 @@ from .results import ROOT, Cost, Results, Row, show_aim, show_figure, show_numbe
 
 PAGE = ROOT / "static" / "docs" / "speed.html"
 README = ROOT / "README.md"
-README_WIDTH = 100
 HEADLINES = (
     ("one by one, 256 connections, of bare aiohttp", "one by one {} times the requests of a bare aiohttp handler"),
     ("stored per second, of Express + Bull + Redis", "{} times the events that Express + Bull + Redis stores"),
@@ -108,11 +106,11 @@ def more(results: Results) -> Iterable[str]:
 
 
 def headline(results: Results) -> str:
-    """Return README's sentence in lines of its width; "" if the run lacks one of its figures."""
+    """Return README's sentence; "" if the run lacks one of its figures."""
     figures = {row.name: show_number(row.figure) for row in results.rows}
     if not all(name in figures for name, _ in HEADLINES):
         return ""
     sentence = "; ".join(words.format(figures[name]) for name, words in HEADLINES)
     day = results.machine["date"].partition(" ")[0]
     cores = results.machine["processor"].rpartition(", ")[2]
-    return "\n  ".join(textwrap.wrap(f"On {cores}, {day}: {sentence}.", README_WIDTH))
+    return f"On {cores}, {day}: {sentence}."
