@@ -2,7 +2,7 @@
 
 request    a handler in `streams/<name>/post.py` calls `accept.events`
 accept     reads the body, decodes and checks each event, and makes it a row with an id
-lanes      take the rows that wait, up to 2,500, as one batch; many are spread over several lanes
+lanes      take the rows that wait, up to 1,000, as one batch; many are spread over several lanes
 writer     commits each batch and hands out the verdicts
 statement  `insert` of `sql/<name>/store.sql`, one transaction: skips known ids, stores rows, folds them into totals
 outage     a batch that is not committed in time goes to the spool on disk, and is replayed in order later

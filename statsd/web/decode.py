@@ -17,7 +17,7 @@ from statsd.web.times import DATE_TIME, INSTANT_RULE, instant
 
 EVENT_BYTES = 1 << 20
 BATCH_EVENTS = 10_000
-SLICE_EVENTS = 500  # decoded at a time: two milliseconds, and five if one of them is wrong
+SLICE_EVENTS = 250  # decoded at a time: a millisecond, and three if one of them is wrong
 UUID_CHARACTERS = 36  # with dashes
 NO_CONTROLS = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 NOT_BLANK_NO_CONTROLS = r"\A(?!\s*\Z)" + NO_CONTROLS
