@@ -12,7 +12,10 @@ from .results import ROOT, Cost, Results, Row, show_aim, show_figure, show_numbe
 PAGE = ROOT / "static" / "docs" / "speed.html"
 README = ROOT / "README.md"
 HEADLINES = (
-    ("one by one, 256 connections, of bare aiohttp", "one by one {} times the requests of a bare aiohttp handler"),
+    (
+        "one by one, 256 connections, of bare aiohttp",
+        "one by one over 256 connections {} times the requests of a bare aiohttp handler",
+    ),
     ("stored per second, of Express + Bull + Redis", "{} times the events that Express + Bull + Redis stores"),
     (
         "arrays of 1,000, of unnest + totals by one connection",
