@@ -14,7 +14,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -36,6 +36,7 @@ from statsd.stream import Row
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_one_of
 from statsd.web.answers import Body, Reply
+from statsd.web.errors import Handler
 from statsd.web.origins import HEADERS
 
 BODY_BYTES = 64 << 10  # a longer body costs much more than its request
@@ -57,8 +58,6 @@ END = b"\r\n\r\n"
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 ANY_UUID = b"00000000-0000-0000-0000-000000000000"
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("statsd.ingest")
 

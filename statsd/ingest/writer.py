@@ -34,7 +34,6 @@ MOST_LATE = 2  # statements of a lane past their patience, such as behind a lock
 
 T = TypeVar("T")
 
-
 log = logging.getLogger("statsd.ingest")
 
 

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from statsd.database.pool import DSN
-from statsd.ingest.lean import Handler, Way
+from statsd.ingest.lean import Way
 from statsd.stream import Stream
 from statsd.streams import logins, pageviews, transfers, usage, webhooks
 from statsd.web import SETTINGS
+from statsd.web.errors import Handler
 
 KINDS = (logins, webhooks, usage, transfers, pageviews)
 
