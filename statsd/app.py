@@ -30,6 +30,7 @@ from statsd.ingest.spool import Spool
 from statsd.ingest.writer import WRITERS, Writer
 from statsd.live import websocket
 from statsd.live.channel import CHANNEL, Channel
+from statsd.live.places import Places
 from statsd.live.sse import CONNECTIONS, Connections
 from statsd.live.topics import HUB, Hub, Topic
 from statsd.settings import Settings
@@ -183,7 +184,8 @@ async def live_topics(app: web.Application) -> AsyncIterator[None]:
     views = {name: view for stream in STREAMS for name, view in stream.topics().items()}
     topics = {name: Topic(name, app[POOL], view, app[SETTINGS].pace_ms / 1e3) for name, view in views.items()}
     app[HUB] = Hub(topics)
-    app[CONNECTIONS] = Connections(app[SETTINGS].throttle_exempt)
+    app[CONNECTIONS] = Connections(Places("streams", app[SETTINGS].throttle_exempt))
+    app[websocket.PLACES] = Places("sockets", app[SETTINGS].throttle_exempt)
     works = {
         **{f"broadcast {name}": topic.run() for name, topic in topics.items()},
         "listen": app[CHANNEL].listen(app[HUB].changed),

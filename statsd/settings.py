@@ -249,7 +249,7 @@ class Settings:
     )  # fmt: skip
     throttle_exempt: tuple[Network, ...] = _setting(
         (), "STATS_THROTTLE_EXEMPT", parse=_networks,
-        about="addresses without limits on logins and streams, for load tests (networks too, comma separated)",
+        about="addresses without limits on logins, sockets and streams, for load tests (networks too, comma separated)",
     )  # fmt: skip
     log_level: str = _setting(
         "info", "LOG_LEVEL", parse=_choice("debug", "info", "warning", "error"), about="debug, info, warning or error"

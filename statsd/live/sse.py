@@ -9,8 +9,6 @@ the time after which to try again (`retry`).
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,15 +18,13 @@ from aiohttp import web
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway
 from statsd.live.client import SLICE, Client, Framing
+from statsd.live.places import Places
 from statsd.live.topics import HUB
-from statsd.settings import Network
-from statsd.web.addresses import client_address, client_network, is_within
+from statsd.web.addresses import client_address
 from statsd.web.asked import weights
 
 KEEP_ALIVE_SECONDS = 15.0  # proxies close a connection that is silent for longer
 CLOSE_SECONDS = 2.0
-MOST_CONNECTIONS = 10_000
-MOST_PER_ADDRESS = 100  # enough for a company behind one address; stops a program that leaks connections
 
 RETRY = b"retry: 3000\n\n"
 RETRY_LATER = b"retry: 15000\n\n"
@@ -71,12 +67,11 @@ def chunk(part: bytes) -> bytes:
 class Connection(Client):
     """One open response: its handler runs until `ending` is done, and then `ended` is done."""
 
-    __slots__ = ("_last_id", "address", "ended", "ending", "network", "response")
+    __slots__ = ("_last_id", "address", "ended", "ending", "response")
 
     def __init__(self, request: web.Request) -> None:
         super().__init__(request)
         self.address = client_address(request)
-        self.network = client_network(self.address)
         self.response = web.StreamResponse(headers=HEADERS)
         loop = asyncio.get_running_loop()
         self.ending: asyncio.Future[None] = loop.create_future()
@@ -115,30 +110,23 @@ class Connection(Client):
 
 
 class Connections:
-    """The open responses of this server, limited in all and per client network, except for `exempt` networks."""
+    """The open responses of this server."""
 
-    def __init__(self, exempt: Sequence[Network] = ()) -> None:
+    def __init__(self, places: Places) -> None:
         self.open: set[Connection] = set()
-        self._exempt = exempt
-        self._networks: Counter[str] = Counter()
+        self._places = places
         self._stopping = False
 
     def add(self, connection: Connection) -> None:
         """Count a connection. Raises BadRequest (503) when there are too many, or the server is stopping."""
         if self._stopping:
             raise BadRequest(503, "the server is stopping: try again later")
-        if len(self.open) >= MOST_CONNECTIONS:
-            raise BadRequest(503, f"{MOST_CONNECTIONS} streams are open already: try again later")
-        if self._networks[connection.network] >= MOST_PER_ADDRESS and not is_within(connection.address, self._exempt):
-            raise BadRequest(503, f"{MOST_PER_ADDRESS} streams are open from your address already: close some")
+        self._places.take(connection.address)
         self.open.add(connection)
-        self._networks[connection.network] += 1
 
     def discard(self, connection: Connection) -> None:
         self.open.discard(connection)
-        self._networks[connection.network] -= 1
-        if not self._networks[connection.network]:
-            del self._networks[connection.network]
+        self._places.give_back(connection.address)
 
     async def keep_alive(self) -> None:
         """Send every client a comment every 15 s, which also detects clients that are gone; run until cancelled."""

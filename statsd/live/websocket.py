@@ -5,6 +5,9 @@ change and every aggregation. A malformed message gets an `error` frame, and the
 
 `/events/ws`, `/ws?stream=events` and `/` follow the contract of the webhooks: one `{stats}` frame at connect, and one
 after every change. Messages are answered as on `/ws`.
+
+Codes of close frames follow RFC 6455 §7.4: that of the peer is sent back to it; 1002 answers one that may not be on the
+wire, 1003 a binary message, 1008 too many messages, 1013 a peer that takes nothing.
 """
 
 import asyncio
@@ -23,15 +26,17 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from statsd import metrics
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
 from statsd.live.client import Client, Framing
+from statsd.live.places import MESSAGES_PER_SECOND, Bucket, Places
 from statsd.live.topics import HUB, Hub
 from statsd.web import SETTINGS
+from statsd.web.addresses import client_address
 from statsd.web.decode import parse
 from statsd.web.origins import is_own
 
 FRAME_BYTES = 64 * 1024  # the longest message of a client
 HEARTBEAT_SECONDS = 20.0  # a peer that does not answer a ping within half of this is dead
-MOST_SOCKETS = 10_000
 CLOSE_SECONDS = 2.0
+LAST_CODE = 4999  # of a close frame
 
 TYPES = ("ping", "request_initial_data", "subscribe")
 PONG = b'{"type":"pong"}'
@@ -90,6 +95,8 @@ CONTRACTS: web.AppKey[Mapping[str, Contract]] = web.AppKey("contracts")
 """By name: as `channel` in a message `subscribe`, as `stream` in the query of `/ws`."""
 INITIAL: web.AppKey[Contract] = web.AppKey("initial")
 """The contract of the answer to `request_initial_data`."""
+PLACES: web.AppKey[Places] = web.AppKey("places")
+"""The places for sockets."""
 
 
 async def converse(request: web.Request, contract: Contract) -> web.WebSocketResponse:
@@ -98,28 +105,41 @@ async def converse(request: web.Request, contract: Contract) -> web.WebSocketRes
     Raises BadRequest: 400, 403 or 426 for a wrong handshake, 503 when too many sockets are open.
     """
     _check_handshake(request)
-    hub = request.app[HUB]
-    if len(hub.sockets) >= MOST_SOCKETS:
-        raise BadRequest(503, f"{MOST_SOCKETS} sockets are open already: try again later")
+    hub, places, address = request.app[HUB], request.app[PLACES], client_address(request)
     # Compression is off: at 8,000 clients its windows take five times the memory of everything else.
     # max_msg_size is the first size that is refused; with writer_limit=1 every send waits while the buffer is full.
+    # Without autoping and autoclose, pings count as messages, and the peer's close code is ours to answer.
     socket = web.WebSocketResponse(
-        heartbeat=HEARTBEAT_SECONDS, compress=False, max_msg_size=FRAME_BYTES + 1, writer_limit=1, timeout=CLOSE_SECONDS
+        autoping=False,
+        autoclose=False,
+        heartbeat=HEARTBEAT_SECONDS,
+        compress=False,
+        max_msg_size=FRAME_BYTES + 1,
+        writer_limit=1,
+        timeout=CLOSE_SECONDS,
     )
-    await socket.prepare(request)
-    hub.sockets.add(socket)
+    places.take(address)
     metrics.CLIENTS.inc()
     try:
+        await socket.prepare(request)
+        hub.sockets.add(socket)
         await Conversation(socket, request).run(contract)
     except ConnectionResetError:
         pass  # the peer left
     finally:
         metrics.CLIENTS.dec()
+        places.give_back(address)
         hub.sockets.discard(socket)
-        if socket.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY) and request.transport is not None:
-            request.transport.abort()  # closing would wait until a stalled peer takes the buffered frames
+        _abandon(request)
         _release(socket, request)
     return socket
+
+
+def _abandon(request: web.Request) -> None:
+    """Abort a connection whose peer leaves frames in the buffer: closing it would wait for the peer, for ever."""
+    transport = request.transport
+    if transport is not None and transport.get_write_buffer_size():
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.abort)
 
 
 def _release(socket: web.WebSocketResponse, request: web.Request) -> None:
@@ -144,32 +164,51 @@ class Conversation(Client):
         return self._socket.closed or super().is_closing()
 
     async def run(self, contract: Contract) -> None:
-        """Run until the peer leaves or stalls."""
+        """Run until the peer leaves, stalls, or breaks a rule."""
         self._hub.subscribe(self, {contract.topic: text(contract.framing(self._request.query))})
         greeting = None
         try:
             async with self.stall:
                 if contract.sends_at_connect:
                     greeting = asyncio.create_task(self._greet([contract.topic]), name="greeting")
-                async for message in self._socket:
-                    await self._answer(message.data if message.type is WSMsgType.TEXT else None)
+                code, reason = await self._talk()
         except TimeoutError:
-            self._hub.subscribe(self, {})  # no frame may follow the close frame
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow", drain=False)
+            code, reason = WSCloseCode.TRY_AGAIN_LATER, "too slow"
         finally:
-            self._hub.subscribe(self, {})
+            self._hub.subscribe(self, {})  # no frame may follow the close frame
             self.close()
             if greeting is not None:
                 greeting.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code=code, message=reason.encode(), drain=False)
+
+    async def _talk(self) -> tuple[int, str]:
+        """Answer messages until the conversation is over; return the code and the reason of the close frame."""
+        bucket, loop = Bucket(), asyncio.get_running_loop()
+        async for message in self._socket:
+            if not bucket.take(loop.time()):
+                log.warning("a WebSocket that sent too many messages was closed")
+                metrics.CLIENTS_DROPPED.labels("messages").inc()
+                return WSCloseCode.POLICY_VIOLATION, f"more than {MESSAGES_PER_SECOND} messages a second"
+            match message.type:
+                case WSMsgType.TEXT:
+                    await self._answer(message.data)
+                case WSMsgType.PING:
+                    await self._socket.pong(message.data)
+                case WSMsgType.BINARY:
+                    return WSCloseCode.UNSUPPORTED_DATA, "a message must be a text frame"
+        code = self._socket.close_code or WSCloseCode.OK  # 0: the peer sent none
+        if code == WSCloseCode.ABNORMAL_CLOSURE or code > LAST_CODE:  # all other wrong codes are refused by aiohttp
+            return WSCloseCode.PROTOCOL_ERROR, "no such close code"
+        return code, ""
 
     async def _reply(self, frame: bytes) -> None:
         await self._socket.send_frame(frame, WSMsgType.TEXT)
 
-    async def _answer(self, text: str | None) -> None:
+    async def _answer(self, text: str) -> None:
         try:
-            message: Any = parse(text) if text is not None else None
+            message: Any = parse(text)
         except InvalidEvent:
             return await self._reply(_error("a message must be JSON"))
         match message:
@@ -182,7 +221,7 @@ class Conversation(Client):
             case {"type": str(kind)}:
                 await self._reply(_error(f"unknown type {kind[:64]!r}: must be one of {', '.join(TYPES)}"))
             case _:
-                await self._reply(_error('a message must be a JSON object in a text frame, such as {"type":"ping"}'))
+                await self._reply(_error('a message must be a JSON object, such as {"type":"ping"}'))
 
     async def _request_initial_data(self, message: dict[str, Any]) -> None:
         contract = self._request.app[INITIAL]

@@ -20,7 +20,7 @@ from visits import Visits
 from waiting import until
 
 from statsd.database import sql
-from statsd.live import sse
+from statsd.live import places, sse
 
 AWAY = r"net::ERR_|EventSource|WebSocket connection to|status of 50[23]"
 """What the browser says about a server that is not there."""
@@ -123,7 +123,7 @@ async def test_reconnecting_stream_has_neither_a_gap_nor_a_repeat(
 async def test_stream_for_which_there_was_no_room_comes_back_when_there_is(
     start: Callable[..., Any], visit: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "MOST_PER_ADDRESS", 1)
+    monkeypatch.setattr(places, "MOST_PER_ADDRESS", 1)
     monkeypatch.setattr(sse, "RETRY_LATER", b"retry: 100\n\n")
     client = await start()
     first = await client.get("/statistics/transfers/hour")

@@ -23,7 +23,7 @@ from visits import AWAY, Visits
 from waiting import until
 
 from statsd import app
-from statsd.live import websocket
+from statsd.live import places
 from statsd.settings import Settings
 
 Start = Callable[..., Awaitable[Any]]
@@ -177,7 +177,7 @@ async def test_page_polls_where_no_socket_can_be_had(
     start: Start, visit: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server refuses the handshake as if it were full; later there is room again."""
-    monkeypatch.setattr(websocket, "MOST_SOCKETS", 0)
+    monkeypatch.setattr(places, "MOST", 0)
     visit.expected = "WebSocket connection to .* 503"
     page = await visit((await start()).make_url("/"), clock=True)
     await is_connected(page, "polling")

@@ -12,7 +12,7 @@ from visits import Visits
 from waiting import until
 
 from statsd.ingest import aggregate
-from statsd.live import websocket
+from statsd.live import places
 
 STEPS = {
     "year": "1 year",
@@ -128,7 +128,7 @@ async def test_chart_without_anything_in_it_says_what_the_newest_was(
 async def test_page_polls_statistics_where_no_socket_can_be_had(
     start: Start, visit: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "MOST_SOCKETS", 0)
+    monkeypatch.setattr(places, "MOST", 0)
     visit.expected = "WebSocket connection to .* 503"
     page = await visit((await start()).make_url("/"), clock=True)
     item, *owners = await a_bike(page)

@@ -22,7 +22,7 @@ from waiting import until
 from statsd.database import sql
 from statsd.ingest import aggregate
 from statsd.live import client as live_client
-from statsd.live import sse
+from statsd.live import places, sse
 from statsd.live.client import Snapshot
 from statsd.live.sse import CONNECTIONS
 from statsd.live.topics import HUB, Topic
@@ -315,11 +315,11 @@ async def test_stop_ends_every_stream_where_it_is_complete_even_if_one_is_stalle
     stalled.close()
 
 
-@pytest.mark.parametrize("most", ["MOST_CONNECTIONS", "MOST_PER_ADDRESS"])
+@pytest.mark.parametrize("most", ["MOST", "MOST_PER_ADDRESS"])
 async def test_more_streams_than_can_be_served_are_told_to_come_later(
     client: Any, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
-    monkeypatch.setattr(sse, most, 2)
+    monkeypatch.setattr(places, most, 2)
     open_ones = [await client.get(TRANSFERS) for _ in range(2)]
     async with client.get(TRANSFERS) as response:
         assert (response.status, response.headers["Retry-After"]) == (503, "5")
@@ -339,7 +339,7 @@ async def test_more_streams_than_can_be_served_are_told_to_come_later(
 
 async def test_one_address_leaves_room_for_others(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address is that of a client behind a trusted proxy; whoever is exempt opens as many as there are."""
-    monkeypatch.setattr(sse, "MOST_PER_ADDRESS", 1)
+    monkeypatch.setattr(places, "MOST_PER_ADDRESS", 1)
     proxies, exempt = ip_network("127.0.0.0/8"), ip_network("198.51.100.0/24")
     client = await start(trusted_proxies=(proxies,), throttle_exempt=(exempt,))
     responses: list[Any] = []  # what nobody holds is closed at some time

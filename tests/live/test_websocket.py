@@ -81,12 +81,12 @@ async def test_login_is_broadcast_to_all(client: Any) -> None:
         '{"type":"unknown"}', '{"type":"constructor"}', '{"type":"__proto__"}', '{"type":"toString"}',
         '{"type":"PING"}', '{"type":"\\ud800"}', '{"type":NaN}', "[" * 60_000, '{"type":' + "9" * 5_000 + "}",
         '{"type":"subscribe"}', '{"type":"subscribe","topics":"logins"}', '{"type":"subscribe","topics":["nope"]}',
-        '{"type":"subscribe","topics":[{}]}', b'{"type":"ping"}', b"", b"\xff\x00",
+        '{"type":"subscribe","topics":[{}]}',
     ],
 )  # fmt: skip
-async def test_whatever_comes_the_socket_answers_an_error_and_stays(client: Any, message: str | bytes) -> None:
+async def test_whatever_comes_the_socket_answers_an_error_and_stays(client: Any, message: str) -> None:
     async with client.ws_connect("/ws") as ws:
-        await (ws.send_bytes(message) if isinstance(message, bytes) else ws.send_str(message))
+        await ws.send_str(message)
         error = await ws.receive_json()
         assert error["type"] == "error"
         assert error["message"] == error["error"]
