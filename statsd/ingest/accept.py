@@ -52,15 +52,13 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     *,
     types: Collection[str] | None = JSON_TYPES,
     admit: Callable[[list[E | InvalidEvent]], Awaitable[list[E | InvalidEvent]]] | None = None,
-    empty: bool = False,
     ask_first: bool = False,
 ) -> Verdict | list[Verdict]:
     """Store the events of a request; return the verdict on a single event, or a verdict for each event of a batch.
 
     `row` makes a row of the event, the request's key (None: it has none) and the event's index in the batch (None: it
-    came alone). `admit` may replace valid events by an InvalidEvent. `empty` allows an empty batch. `ask_first` checks
-    whether the key of a single event is known before it is stored, for tables whose primary key has more columns than
-    the id.
+    came alone). `admit` may replace valid events by an InvalidEvent. `ask_first` checks whether the key of a single
+    event is known before it is stored, for tables whose primary key has more columns than the id.
 
     Raises for a single event whatever refused it: InvalidEvent, KeyReused, Overloaded or DatabaseAway. Raises for a
     batch what refused the request as a whole: BadRequest, InvalidEvent for an empty batch, and Overloaded or
@@ -71,7 +69,7 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     decoded = decoder.decode(await read_body(request, types=types), media_type(request) in LINES)
     key = idempotency_key(request)
     if isinstance(decoded, Batch):
-        if not decoded and not empty:
+        if not decoded:
             raise InvalidEvent(["the batch must hold at least one event"])
         batch = await _decode(decoded, writer)
 

@@ -150,7 +150,7 @@ def _parameters(operation: Operation, in_path: Sequence[str]) -> list[Schema]:
 def _request(operation: Operation, schemas: Schemas) -> Schema:
     """Return the body as JSON, as lines of JSON for batches, and in the further content types of the operation."""
     event: Any = operation.body
-    bounds = {"minItems": 0 if operation.empty else 1, "maxItems": BATCH_EVENTS}
+    bounds = {"minItems": 1, "maxItems": BATCH_EVENTS}
     schema, examples = schemas.of(event), {"one": operation.example}
     content: Schema = {}
     if operation.batch:

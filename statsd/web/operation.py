@@ -92,8 +92,6 @@ class Operation:
     """Whether a body sent as text or without a type is read as JSON, too, as beacons send it."""
     batch: bool = False
     """Whether the body may also be an array of them, or one per line."""
-    empty: bool = False
-    """Whether an array may be empty."""
     example: Any = None
     """A valid body."""
     media: Mapping[str, Any] = field(default_factory=dict)

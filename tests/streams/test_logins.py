@@ -82,9 +82,10 @@ async def test_array_in_which_nothing_is_right_is_400(client: Any) -> None:
     assert not client.app[OUTAGE].away
 
 
-async def test_empty_array_stores_nothing(client: Any) -> None:
+async def test_empty_batch_is_refused_as_in_other_streams(client: Any) -> None:
     response = await client.post("/logins", json=[])
-    assert (response.status, await response.json()) == (201, [])
+    expected = {"error": "Invalid payload", "details": ["the batch must hold at least one event"]}
+    assert (response.status, await response.json()) == (400, expected)
 
 
 async def test_all_faults_of_a_login_come_at_once(client: Any) -> None:

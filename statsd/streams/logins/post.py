@@ -24,7 +24,6 @@ MANY = list[StoredLogin | InvalidPayload]
 @Operation(
     body=Login,
     batch=True,
-    empty=True,
     example=EXAMPLE,
     keys=["Idempotency-Key"],
     answers={
@@ -44,7 +43,7 @@ async def post_logins(request: web.Request) -> web.Response:
     `Idempotency-Key` names a single login. Repeating the login under its key returns 200 and the stored row; a
     different login under the same key is 422.
     """
-    verdict = await accept.events(request, STREAM, DECODER, _row, empty=True)
+    verdict = await accept.events(request, STREAM, DECODER, _row)
     if isinstance(verdict, list):
         return await _answer_many(verdict)
     if verdict.state == "known" and not verdict.record:
@@ -73,7 +72,7 @@ def _row(login: Login, key: str | None, index: int | None) -> Row:
 
 async def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:
     faults = [verdict.error.faults if isinstance(verdict.error, InvalidEvent) else () for verdict in verdicts]
-    if faults and all(faults):
+    if all(faults):
         rejected = [Rejected(index, details) for index, details in enumerate(faults)]
         return json_response(InvalidPayload("Invalid payload", rejected=rejected), 400)
     status = 202 if any(verdict.state == "spooled" for verdict in verdicts) else 201
