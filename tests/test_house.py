@@ -112,7 +112,7 @@ def test_wheel_has_every_folder() -> None:
 
 def test_stream_is_a_folder_its_sql_a_topic_and_a_panel() -> None:
     for stream in STREAMS:
-        assert {"insert", "sweep", "rebuild", "empty", "lock"} <= set(sql.load(stream.name))
+        assert {"insert", "sweep", "rebuild", "empty", "lock", "recount", "days"} <= set(sql.load(stream.name))
         assert all(view.query in sql.load(view.file or view.stream) for view in stream.topics().values())
         assert bool(stream.part_of) != (stream.name in stream.topics())
         place = stream.part_of or stream.name

@@ -64,3 +64,43 @@ values
     ('00000000-0000-4000-8000-0000000000b2', 'a tent for four'),
     ('00000000-0000-4000-8000-0000000000b3', 'a sewing machine')
 on conflict do nothing
+
+-- The differences between the bins and a count of the folded rows, as in logins/store.sql: of the UTC day $1 only bins of
+-- a day or less.
+-- name: recount
+with milliseconds as (
+    select date_trunc('millisecond', created_at, 'UTC') as millisecond, count(*) as events
+    from items
+    where folded
+        and created_at >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and created_at < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+    group by millisecond
+),
+counted as (
+    select unit, date_trunc(unit, millisecond, 'UTC') as bin, sum(events)::bigint as count
+    from milliseconds
+    join bin_units on millisecond >= kept_since
+    where stream = 'items'
+    group by unit, bin
+),
+stored as (
+    select unit, bin, count
+    from bins
+    join bin_units using (stream, unit)
+    where stream = 'items'
+        and bin >= kept_since
+        and bin >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and bin < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+)
+select 'bins' as "table", row(unit, bin)::text as key, stored.count::text as stored, counted.count::text as counted
+from stored
+full join counted using (unit, bin)
+where stored.count is distinct from counted.count
+    and ($1::date is null or unit not in ('week', 'month', 'quarter', 'year'))
+order by key
+limit 1000
+
+-- name: days
+select distinct (bin at time zone 'UTC')::date as day
+from bins
+where stream = 'items' and unit = 'day'

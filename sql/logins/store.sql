@@ -170,6 +170,130 @@ device_users as (delete from login_device_users),
 users as (delete from login_users)
 delete from login_user_count
 
+-- The differences between the totals and a count of the folded rows: the table, the key, the row that is stored and the
+-- row as counted, null where there is none; 1,000 at most. Of the UTC day $1 only the totals of that day are compared;
+-- where $1 is null, all are. One statement has one snapshot, so rows that are stored meanwhile make no difference.
+-- name: recount
+with events as not materialized (
+    select *
+    from user_logins
+    where folded
+        and login_time >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and login_time < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+),
+every_event as not materialized (
+    select *
+    from events
+    where $1::date is null
+)
+select 'login_days' as "table", day::text as key, stored::text as stored, counted::text as counted
+from (select * from login_days where day = coalesce($1::date, day)) as stored
+full join (
+    select (login_time at time zone 'UTC')::date as day, count(*) as logins
+    from events
+    group by day
+) as counted using (day)
+where stored::text is distinct from counted::text
+union all
+select 'login_devices', device_type, stored::text, counted::text
+from (select * from login_devices where $1::date is null) as stored
+full join (
+    select
+        device_type,
+        count(*) as logins,
+        count(session_duration_seconds) as sessions,
+        coalesce(sum(session_duration_seconds), 0) as seconds,
+        min(session_duration_seconds) as shortest,
+        max(session_duration_seconds) as longest,
+        count(distinct user_id) as users
+    from every_event
+    group by device_type
+) as counted using (device_type)
+where stored::text is distinct from counted::text
+union all
+select 'login_regions', row(region, device_type)::text, stored::text, counted::text
+from (select * from login_regions where $1::date is null) as stored
+full join (
+    select
+        region, device_type,
+        count(*) as logins,
+        count(session_duration_seconds) as sessions,
+        coalesce(sum(session_duration_seconds), 0) as seconds
+    from every_event
+    group by region, device_type
+) as counted using (region, device_type)
+where stored::text is distinct from counted::text
+union all
+select 'login_browsers', browser, stored::text, counted::text
+from (select * from login_browsers where $1::date is null) as stored
+full join (
+    select browser, count(*) as logins
+    from every_event
+    group by browser
+) as counted using (browser)
+where stored::text is distinct from counted::text
+union all
+select 'login_hours', hour::text, stored::text, counted::text
+from (select * from login_hours where $1::date is null) as stored
+full join (
+    select extract(hour from login_time at time zone 'UTC')::smallint as hour, count(*) as logins
+    from every_event
+    group by hour
+) as counted using (hour)
+where stored::text is distinct from counted::text
+union all
+select 'login_durations', row(seconds, device_type)::text, stored::text, counted::text
+from (select * from login_durations where $1::date is null) as stored
+full join (
+    select session_duration_seconds as seconds, device_type, count(*) as sessions
+    from every_event
+    where session_duration_seconds is not null
+    group by seconds, device_type
+) as counted using (seconds, device_type)
+where stored::text is distinct from counted::text
+union all
+select 'login_minutes', row(minute, device_type)::text, stored::text, counted::text
+from (select * from login_minutes where $1::date is null) as stored
+full join (
+    select session_duration_seconds / 60 as minute, device_type, count(*) as sessions
+    from every_event
+    where session_duration_seconds is not null
+    group by minute, device_type
+) as counted using (minute, device_type)
+where stored::text is distinct from counted::text
+union all
+select 'login_device_users', row(device_type, user_id)::text, stored::text, counted::text
+from (select * from login_device_users where $1::date is null) as stored
+full join (
+    select distinct device_type, user_id
+    from every_event
+) as counted using (device_type, user_id)
+where stored::text is distinct from counted::text
+union all
+select 'login_users', user_id::text, stored::text, counted::text
+from (select * from login_users where $1::date is null) as stored
+full join (
+    select distinct user_id
+    from every_event
+) as counted using (user_id)
+where stored::text is distinct from counted::text
+union all
+select 'login_user_count', only_row::text, stored::text, counted::text
+from (select * from login_user_count where $1::date is null) as stored
+full join (
+    select true as only_row, count(distinct user_id) as users
+    from every_event
+    having count(*) > 0
+) as counted using (only_row)
+where stored::text is distinct from counted::text
+order by "table", key
+limit 1000
+
+-- The UTC days that have totals.
+-- name: days
+select day
+from login_days
+
 -- Returns the stored logins with the ids of the given ones, and whether each pair is the same login. A null time or
 -- duration matches any value: the client left it out, and `insert` computed it.
 -- name: known

@@ -217,6 +217,101 @@ where not exists (
         = (total.site_id, total.unit, total.previous_unit, total.day, total.previous_day)
 )
 
+-- The differences between the totals and a count of the folded rows, as in logins/store.sql, without the days whose raw
+-- rows were pruned. The days of a user are compared with the rows; what follows from these days is compared with them,
+-- on pruned days, too.
+-- name: recount
+with events as not materialized (
+    select site_id, ("timestamp" at time zone 'UTC')::date as day, event_type, path, user_id
+    from page_events
+    where folded
+        and "timestamp" >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and "timestamp" < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+        and not exists (
+            select from page_pruned_days
+            where (site_id, day) = (page_events.site_id, ("timestamp" at time zone 'UTC')::date)
+        )
+)
+select 'page_days' as "table", row(site_id, day)::text as key, stored::text as stored, counted::text as counted
+from (
+    select *
+    from page_days as total
+    where day = coalesce($1::date, day)
+        and not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
+) as stored
+full join (
+    select site_id, day, count(*) filter (where event_type = 'page_view') as views, count(distinct user_id) as users
+    from events
+    where event_type = 'page_view' or user_id is not null
+    group by site_id, day
+) as counted using (site_id, day)
+where stored::text is distinct from counted::text
+union all
+select 'page_paths', row(site_id, day, path)::text, stored::text, counted::text
+from (
+    select *
+    from page_paths as total
+    where day = coalesce($1::date, day)
+        and not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
+) as stored
+full join (
+    select site_id, day, path, count(*) as views
+    from events
+    where event_type = 'page_view'
+    group by site_id, day, path
+) as counted using (site_id, day, path)
+where stored::text is distinct from counted::text
+union all
+select 'page_user_days', row(site_id, day, user_id)::text, stored::text, counted::text
+from (
+    select *
+    from page_user_days as total
+    where day = coalesce($1::date, day)
+        and not exists (select from page_pruned_days where (site_id, day) = (total.site_id, total.day))
+) as stored
+full join (
+    select distinct site_id, day, user_id
+    from events
+    where user_id is not null
+) as counted using (site_id, day, user_id)
+where stored::text is distinct from counted::text
+union all
+select 'page_visitors', row(site_id, user_id)::text, stored::text, counted::text
+from (select * from page_visitors where $1::date is null) as stored
+full join (
+    select site_id, user_id, range_agg(daterange(day, day + 1)) as days
+    from page_user_days
+    where $1::date is null
+    group by site_id, user_id
+) as counted using (site_id, user_id)
+where stored::text is distinct from counted::text
+union all
+select
+    'page_returns', row(site_id, unit, previous_unit, day, previous_day)::text, stored::text, counted::text
+from (select * from page_returns where $1::date is null and users <> 0) as stored
+full join (
+    select
+        site_id, unit, previous_unit,
+        date_trunc(unit, visit.day::timestamp)::date as day,
+        date_trunc(previous_unit, visit.previous_day::timestamp)::date as previous_day,
+        count(*) as users
+    from (
+        select site_id, day, lag(day) over (partition by site_id, user_id order by day) as previous_day
+        from page_user_days
+        where $1::date is null
+    ) as visit
+    cross join page_return_units
+    where visit.previous_day is not null
+    group by 1, 2, 3, 4, 5
+) as counted using (site_id, unit, previous_unit, day, previous_day)
+where stored::text is distinct from counted::text
+order by "table", key
+limit 1000
+
+-- name: days
+select distinct day
+from page_days
+
 -- One small step of retention: deletes rows that were received before $1, and marks their days as pruned.
 -- name: prune
 with old as (

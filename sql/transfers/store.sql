@@ -152,6 +152,60 @@ set owner_id = null,
     transfer_id = null
 where owner_id is not null
 
+-- The differences between the totals and a count of the folded rows, as in logins/store.sql. An item's owner is checked
+-- only if $1 is null.
+-- name: recount
+with milliseconds as (
+    select date_trunc('millisecond', "timestamp", 'UTC') as millisecond, count(*) as events
+    from transfers
+    where folded
+        and "timestamp" >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and "timestamp" < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+    group by millisecond
+),
+counted as (
+    select unit, date_trunc(unit, millisecond, 'UTC') as bin, sum(events)::bigint as count
+    from milliseconds
+    join bin_units on millisecond >= kept_since
+    where stream = 'transfers'
+    group by unit, bin
+),
+stored as (
+    select unit, bin, count
+    from bins
+    join bin_units using (stream, unit)
+    where stream = 'transfers'
+        and bin >= kept_since
+        and bin >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and bin < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+),
+latest as (
+    select distinct on (item_id) item_id, owner_id, "timestamp", id
+    from transfers
+    where folded and $1::date is null
+    order by item_id, "timestamp" desc, id desc
+)
+select 'bins' as "table", row(unit, bin)::text as key, stored.count::text as stored, counted.count::text as counted
+from stored
+full join counted using (unit, bin)
+where stored.count is distinct from counted.count
+    and ($1::date is null or unit not in ('week', 'month', 'quarter', 'year'))
+union all
+select
+    'items', items.id::text,
+    row(items.owner_id, owned_since, transfer_id)::text, row(latest.owner_id, "timestamp", latest.id)::text
+from items
+left join latest on latest.item_id = items.id
+where $1::date is null
+    and (items.owner_id, owned_since, transfer_id) is distinct from (latest.owner_id, "timestamp", latest.id)
+order by "table", key
+limit 1000
+
+-- name: days
+select distinct (bin at time zone 'UTC')::date as day
+from bins
+where stream = 'transfers' and unit = 'day'
+
 -- Of the given transfers, those whose ids are stored, and whether they are the same. A null timestamp matches any.
 -- name: known
 select

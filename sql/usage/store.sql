@@ -81,6 +81,67 @@ with bins as (delete from usage_bins),
 days as (delete from usage_days)
 delete from usage_features
 
+-- The differences between the totals and a count of the folded rows, as in logins/store.sql.
+-- name: recount
+with counted_bins as (
+    select
+        feature_name,
+        case when grouping(person.gender) = 1 then 'All' else person.gender end as gender,
+        case when grouping(person.age_group) = 1 then 'All' else person.age_group end as age_group,
+        date_bin('15 minutes', "timestamp", '1970-01-01 00:00:00+00') as bin,
+        count(*) as clicks,
+        min("timestamp") as first_click
+    from feature_clicks
+    cross join lateral (
+        select
+            coalesce(gender, 'unknown'),
+            case when age < 18 then '<18' when age <= 40 then '18-40' when age > 40 then '>40' else 'unknown' end
+    ) as person (gender, age_group)
+    where folded
+        and "timestamp" >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and "timestamp" < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+    group by feature_name, bin, cube (person.gender, person.age_group)
+)
+select
+    'usage_bins' as "table", row(feature_name, gender, age_group, bin)::text as key,
+    stored::text as stored, counted::text as counted
+from (
+    select *
+    from usage_bins
+    where bin >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and bin < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+) as stored
+full join (select * from counted_bins) as counted using (feature_name, gender, age_group, bin)
+where stored::text is distinct from counted::text
+union all
+select 'usage_days', row(feature_name, gender, age_group, day)::text, stored::text, counted::text
+from (select * from usage_days where day = coalesce($1::date, day)) as stored
+full join (
+    select
+        feature_name, gender, age_group, (bin at time zone 'UTC')::date as day,
+        sum(clicks) as clicks, min(first_click) as first_click
+    from counted_bins
+    group by feature_name, gender, age_group, day
+) as counted using (feature_name, gender, age_group, day)
+where stored::text is distinct from counted::text
+union all
+select 'usage_features', feature_name, stored::text, counted::text
+from (select * from usage_features where $1::date is null) as stored
+full join (
+    select feature_name, sum(clicks) as clicks, min(first_click) as first_click
+    from counted_bins
+    where $1::date is null and gender = 'All' and age_group = 'All'
+    group by feature_name
+) as counted using (feature_name)
+where stored::text is distinct from counted::text
+order by "table", key
+limit 1000
+
+-- name: days
+select distinct day
+from usage_days
+where gender = 'All' and age_group = 'All'
+
 -- Returns the stored clicks with the ids of the given ones, and whether each pair is the same click. Times may differ:
 -- the server sets them.
 -- name: known

@@ -149,6 +149,104 @@ set events = coalesce((
     where stream = 'webhooks' and unit = 'day'
 ), 0)
 
+-- The differences between the totals and a count of the folded rows, as in logins/store.sql, without the days whose raw
+-- rows were pruned. The totals over all time are compared with the bins of days, which are kept. A type without a name is
+-- a difference if its day has room for more names.
+-- name: recount
+with received as materialized (
+    select
+        date_trunc('minute', received_at, 'UTC') as minute,
+        (received_at at time zone 'UTC')::date as day,
+        event_type,
+        count(*) as events
+    from webhook_events
+    where folded
+        and received_at >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+        and received_at < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+        and (received_at at time zone 'UTC')::date not in (select day from webhook_pruned_days)
+    group by minute, day, event_type
+),
+whole as (
+    select stream, unit, greatest(kept_since, $1::date::timestamp at time zone 'UTC') as since
+    from bin_units
+    where stream = 'webhooks'
+)
+select
+    'bins' as "table", row(unit, bin)::text as key, stored.count::text as stored, counted.count::text as counted
+from (
+    select unit, bin, count
+    from bins
+    join whole using (stream, unit)
+    where bin >= since
+        and bin < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+        and (bin at time zone 'UTC')::date not in (select day from webhook_pruned_days)
+) as stored
+full join (
+    select unit, date_trunc(unit, minute, 'UTC') as bin, sum(events) as count
+    from received
+    join whole on minute >= since
+    group by unit, bin
+) as counted using (unit, bin)
+where stored.count is distinct from counted.count
+union all
+select
+    'webhook_type_bins', row(unit, bin, event_type)::text, stored.events::text, counted.events::text
+from (
+    select unit, bin, event_type, events
+    from webhook_type_bins
+    join whole using (unit)
+    where bin >= since
+        and bin < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+        and (bin at time zone 'UTC')::date not in (select day from webhook_pruned_days)
+) as stored
+full join (
+    select unit, date_trunc(unit, minute, 'UTC') as bin, received.event_type, sum(events) as events
+    from received
+    join whole on minute >= since
+    left join webhook_names as named on (named.day, named.event_type) = (received.day, received.event_type)
+    left join webhook_rooms as room on room.day = received.day
+    where named.day is not null or coalesce(room.names, 0) < 1000
+    group by unit, bin, received.event_type
+) as counted using (unit, bin, event_type)
+where stored.events is distinct from counted.events
+union all
+select 'webhook_types', event_type, stored.events::text, counted.events::text
+from (select * from webhook_types where $1::date is null) as stored
+full join (
+    select event_type, sum(events) as events
+    from webhook_type_bins
+    where unit = 'day' and $1::date is null
+    group by event_type
+) as counted using (event_type)
+where stored.events is distinct from counted.events
+union all
+select 'webhook_count', only_row::text, stored.events::text, counted.events::text
+from (select * from webhook_count where $1::date is null) as stored
+full join (
+    select true as only_row, sum(count) as events
+    from bins
+    where stream = 'webhooks' and unit = 'day' and $1::date is null
+    having count(*) > 0
+) as counted using (only_row)
+where coalesce(stored.events, 0) is distinct from coalesce(counted.events, 0)
+union all
+select 'webhook_rooms', day::text, stored.names::text, counted.names::text
+from (select * from webhook_rooms where day = coalesce($1::date, day)) as stored
+full join (
+    select day, count(*) as names
+    from webhook_names
+    where day = coalesce($1::date, day)
+    group by day
+) as counted using (day)
+where coalesce(stored.names, 0) is distinct from coalesce(counted.names, 0)
+order by "table", key
+limit 1000
+
+-- name: days
+select distinct (bin at time zone 'UTC')::date as day
+from bins
+where stream = 'webhooks' and unit = 'day'
+
 -- One small step: deletes bins by type that are older than their unit is kept. The lateral subquery is as in bins.sql.
 -- name: expire
 with old as (

@@ -14,6 +14,7 @@ import pytest
 from databases import renamed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recounts import differences
 
 from statsd.database import migrations, sql
 from statsd.database.pool import open_pool
@@ -87,6 +88,7 @@ async def test_any_span_equals_a_direct_count(
         visits.update(batch)
         await check()
     before = await totals(pool)
+    assert await differences(pool, "pageviews") == []
     await aggregate.rebuild(pool, "pageviews")
     assert await totals(pool) == before
     for day in pruned:
@@ -97,6 +99,7 @@ async def test_any_span_equals_a_direct_count(
     await aggregate.prune(pool, "pageviews", 7)
     await aggregate.rebuild(pool, "pageviews")
     assert await totals(pool) == before
+    assert await differences(pool, "pageviews") == []
     await check()
 
 
@@ -125,6 +128,7 @@ async def test_writers_that_add_days_of_the_same_users_at_once_stay_exact(pool: 
     for first, last in [(0, DAYS - 1), (0, 10), (3, 50), (11, 72), (12, 71), (40, 45), (60, 60)]:
         assert await unique_users(pool, first, last) == len({user for user, day in visits if first <= day <= last})
     before = await totals(pool)
+    assert await differences(pool, "pageviews") == []
     await aggregate.rebuild(pool, "pageviews")
     assert await totals(pool) == before
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from items import ADA, BIKE, GRACE, ITEM, NOBODY, get, put
+from recounts import differences
 from waiting import until
 
 from statsd.database import sql
@@ -109,7 +110,7 @@ async def test_transfer_of_another_program_counts_at_once_where_the_item_is_aske
     assert await aggregate.sweep(pool, "transfers") == 1
     found = await get(client, f"/items/{ITEM}")
     assert (found["owner_id"], [one["owner_id"] for one in found["history"]]) == (ADA, [ADA, GRACE, ADA])
-    assert await pool.fetch(COUNTED_WRONG) == []
+    assert await differences(pool, "transfers") == []
 
 
 async def test_item_whose_latest_transfer_no_other_can_follow_says_so(client: Any, pool: Any) -> None:
@@ -154,14 +155,7 @@ async def test_owners_equal_a_recount_whatever_comes_at_once(client: Any, pool: 
             await aggregate.sweep(pool, "transfers")
 
     await asyncio.gather(store(1), store(2), insert(), insert(), aggregate.rebuild(pool, "transfers"))
-    wrong = await pool.fetchval("""
-        select count(*)
-        from (select distinct on (item_id) * from transfers order by item_id, timestamp desc, id desc) as latest
-        full join items on items.id = item_id
-        where (latest.id, latest.owner_id, latest.timestamp)
-            is distinct from (items.transfer_id, items.owner_id, items.owned_since)
-    """)
-    assert wrong == 0
+    assert await differences(pool, "transfers") == []
 
 
 async def test_transfer_of_an_item_that_came_while_its_batch_waited_has_its_owner_in_the_end(
@@ -180,9 +174,9 @@ async def test_transfer_of_an_item_that_came_while_its_batch_waited_has_its_owne
         await pool.execute("insert into items (id, base_item_id) values ($1, $2)", late, BIKE)
         await holding.commit()
     assert [verdict.state for verdict in await storing] == ["stored", "stored", "known", "stored"]
-    assert await pool.fetch(COUNTED_WRONG) == []  # what the sweep has before it does not count yet
+    assert await differences(pool, "transfers") == []  # what the sweep has before it does not count yet
     assert await aggregate.sweep(pool, "transfers") == 2
-    assert await pool.fetch(COUNTED_WRONG) == []
+    assert await differences(pool, "transfers") == []
     found = await get(client, f"/items/{late}")
     assert (found["owner_id"], [one["owner_id"] for one in found["history"]]) == (GRACE, [GRACE, ADA])
     await put(client, late, GRACE, 409)
@@ -191,29 +185,3 @@ async def test_transfer_of_an_item_that_came_while_its_batch_waited_has_its_owne
 async def _waits_for_a_lock(pool: Any) -> bool:
     waiting = "select true from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     return await pool.fetchval(waiting)
-
-
-COUNTED_WRONG = """
-    with counted as (
-        select date_trunc('year', "timestamp", 'UTC') as bin, count(*)
-        from transfers
-        where folded
-        group by bin
-    ),
-    latest as (
-        select distinct on (item_id) *
-        from transfers
-        where folded
-        order by item_id, "timestamp" desc, id desc
-    )
-    select 'bin'
-    from counted
-    full join (select * from bins where stream = 'transfers' and unit = 'year') as total using (bin)
-    where counted.count is distinct from total.count
-    union all
-    select 'owner'
-    from latest
-    full join items on items.id = item_id
-    where (latest.id, latest.owner_id, latest."timestamp")
-        is distinct from (items.transfer_id, items.owner_id, items.owned_since)
-"""

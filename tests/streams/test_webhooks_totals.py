@@ -17,6 +17,7 @@ from databases import renamed
 from deliveries import EVENT, post, stats
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recounts import differences
 
 from statsd.database import migrations, sql
 from statsd.database.pool import connect, open_pool
@@ -132,6 +133,7 @@ async def test_retention_deletes_raw_rows_and_keeps_totals(client: Any, pool: An
     await aggregate.sweep(pool, "webhooks")
     await post(client, [EVENT] * 4)
     before = await totals(pool)
+    assert await differences(pool, "webhooks") == []
     assert await aggregate.prune(pool, "webhooks", 5) in (5, 6)
     assert await totals(pool) == before
     assert await aggregate.rebuild(pool, "webhooks") in (8, 9)
@@ -153,6 +155,7 @@ async def test_minutes_and_hours_that_no_window_reaches_are_deleted_and_stay_awa
     assert await aggregate.expire(pool, "webhooks") == 6_009
     assert await aggregate.expire(pool, "webhooks") == 0
     before = await totals(pool)
+    assert await differences(pool, "webhooks") == []
     assert await aggregate.rebuild(pool, "webhooks") == 15
     assert await totals(pool) == before
     assert await aggregate.expire(pool, "webhooks") == 0
@@ -175,6 +178,7 @@ async def test_a_flood_of_types_leaves_totals_exact_and_says_what_has_no_name(cl
     frame = await (await client.get("/webhooks")).json()
     assert frame["topEventTypes"][0] == {"type": "page_view", "count": 5, "percentage": 0.17}
     before = await totals(pool)
+    assert await differences(pool, "webhooks") == []
     await aggregate.rebuild(pool, "webhooks")
     assert await totals(pool) == before
 
@@ -197,6 +201,7 @@ async def test_writers_at_once_agree_on_the_types_that_have_a_name(pool: Any, da
     assert await pool.fetchval("select count(*) from webhook_names") == ROOM
     assert await pool.fetchval("select sum(names)::int from webhook_rooms") == ROOM
     before = await totals(pool)
+    assert await differences(pool, "webhooks") == []
     assert await aggregate.rebuild(pool, "webhooks") == 4 * 30 * 90 + 5 * 600
     assert await totals(pool) == before
 
@@ -258,6 +263,7 @@ async def test_totals_of_the_version_before_become_those_of_this_one(
         assert await migrations.migrate(dsn)
         await aggregate.expire(pool, "webhooks")
         before = await totals(pool)
+        assert await differences(pool, "webhooks") == []
         assert await aggregate.rebuild(pool, "webhooks") == 6_000
         assert await totals(pool) == before
     await connection.execute("drop database before_webhook_bins with (force)")
