@@ -156,6 +156,11 @@ def _setting(
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
+def _retention(stream: str) -> Any:
+    about = f"the same for {stream.lower()} alone; unset: STATS_RETENTION_DAYS"
+    return _setting(None, f"STATS_RETENTION_DAYS_{stream}", parse=_whole(0, 36_500, "days"), about=about)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
     """The settings: read once at start, never changed."""
@@ -191,7 +196,16 @@ class Settings:
     )  # fmt: skip
     retention_days: int = _setting(
         0, "STATS_RETENTION_DAYS", parse=_whole(0, 36_500, "days"),
-        about="days that raw page and webhook events are kept; totals always stay; 0: for ever",
+        about="days that raw rows and the totals with people in them are kept; counts always stay; 0: for ever",
+    )  # fmt: skip
+    retention_days_logins: int | None = _retention("LOGINS")
+    retention_days_webhooks: int | None = _retention("WEBHOOKS")
+    retention_days_usage: int | None = _retention("USAGE")
+    retention_days_transfers: int | None = _retention("TRANSFERS")
+    retention_days_pageviews: int | None = _retention("PAGEVIEWS")
+    ip: str = _setting(
+        "full", "STATS_IP", parse=_choice("full", "truncated", "none"),
+        about="how much of an IP address is stored: full, truncated (IPv4 /24, IPv6 /48) or none",
     )  # fmt: skip
     aggregate_seconds: float = _setting(
         10.0, "STATS_AGGREGATE_SECONDS", parse=_number(0.1, 3600, "seconds"),
@@ -256,6 +270,11 @@ class Settings:
     )
     log_format: str = _setting("text", "LOG_FORMAT", parse=_choice("text", "json"), about="text or json")
     no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to any value: logs without colours")
+
+    def retention(self, stream: str) -> int:
+        """Return how many days a stream keeps its raw rows; 0: for ever, as for streams without such a setting."""
+        own: int | None = getattr(self, f"retention_days_{stream}", 0)
+        return self.retention_days if own is None else own
 
 
 def fields() -> dict[str, dataclasses.Field[Any]]:

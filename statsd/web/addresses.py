@@ -5,11 +5,14 @@ import logging
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from aiohttp import web
 
 from statsd.settings import Network
 from statsd.web import SETTINGS
+
+NO_ADDRESS = "none"
 
 log = logging.getLogger("statsd.web")
 
@@ -19,6 +22,32 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+def cut(address: str, kept: str) -> str:
+    """Return what is stored of an address, for the values of STATS_IP: all of it, its network, or the word "none".
+
+    `truncated` leaves the /24 of an IPv4 address and the /48 of an IPv6 address. A text that is no address may still
+    name a machine, so nothing is left of it.
+    """
+    if kept == "full":
+        return address
+    ip = _ip(address) if kept == "truncated" else None
+    if ip is None:
+        return NO_ADDRESS
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ipaddress.IPv6Address(int(ip))  # without a zone, such as %eth0
+    network = ipaddress.ip_network((ip, 24 if ip.version == 4 else 48), strict=False)
+    return str(network.network_address)
+
+
+def cut_values(value: Any, kept: str) -> Any:
+    """Return a JSON value in which every string that is an address is cut. Other strings stay."""
+    if isinstance(value, str):
+        return cut(value, kept) if _ip(value.strip("[]")) else value
+    if isinstance(value, dict):
+        return {name: cut_values(part, kept) for name, part in value.items()}
+    return [cut_values(part, kept) for part in value] if isinstance(value, list) else value
 
 
 def client_network(address: str) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from statsd.stream import Row
+from statsd.web.addresses import cut
 from statsd.web.decode import Decoder, When, text
 from statsd.web.times import INSTANT_RULE, LAST_INSTANT, utc
 
@@ -51,8 +52,8 @@ def _utc(name: str, time: datetime | None, faults: list[str]) -> datetime | None
         return None
 
 
-def row(login: Login, id: UUID) -> Row:
-    """Return the values of `STREAM.columns`: times in UTC, known device types capitalised.
+def row(login: Login, id: UUID, ip_kept: str = "full") -> Row:
+    """Return the values of `STREAM.columns`: times in UTC, known device types capitalised, the address cut.
 
     `insert` computes the times and the duration that are None.
     """
@@ -61,7 +62,7 @@ def row(login: Login, id: UUID) -> Row:
     device = DEVICES.get(login.device_type.lower(), login.device_type)
     return (
         id, login.user_id, start, end, login.session_duration_seconds,
-        login.ip_address, login.region, device, login.browser,
+        cut(login.ip_address, ip_kept), login.region, device, login.browser,
     )  # fmt: skip
 
 

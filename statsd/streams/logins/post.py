@@ -1,6 +1,7 @@
 """Ingest of logins: `POST /logins`."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from statsd.stream import Row
 from statsd.streams.logins.answers import EXAMPLE, STORED, StoredLogin
 from statsd.streams.logins.event import DECODER, Login, row
 from statsd.streams.logins.stream import STREAM
+from statsd.web import SETTINGS
 from statsd.web.answers import InvalidPayload, Rejected, Reply, json_response, struct_of
 from statsd.web.decode import Batch
 from statsd.web.operation import Answer, Operation
@@ -43,7 +45,7 @@ async def post_logins(request: web.Request) -> web.Response:
     `Idempotency-Key` names a single login. Repeating the login under its key returns 200 and the stored row; a
     different login under the same key is 422.
     """
-    verdict = await accept.events(request, STREAM, DECODER, _row)
+    verdict = await accept.events(request, STREAM, DECODER, partial(_row, ip_kept=request.app[SETTINGS].ip))
     if isinstance(verdict, list):
         return await _answer_many(verdict)
     if verdict.state == "known" and not verdict.record:
@@ -54,9 +56,11 @@ async def post_logins(request: web.Request) -> web.Response:
 def way(app: web.Application) -> Way:
     """Return the lean way in: for a single login without a key."""
 
+    ip_kept = app[SETTINGS].ip
+
     def make_row(body: bytes, _: str) -> Row | None:
         login = DECODER.decode(body)
-        return None if isinstance(login, Batch) else row(login, new_id())
+        return None if isinstance(login, Batch) else row(login, new_id(), ip_kept)
 
     return Way(storing(app[WRITERS][STREAM.name], make_row), _reply)
 
@@ -65,9 +69,9 @@ def _reply(verdict: Verdict) -> Reply:
     return _body(verdict), accept.STATUSES[verdict.state], {}
 
 
-def _row(login: Login, key: str | None, index: int | None) -> Row:
+def _row(login: Login, key: str | None, index: int | None, ip_kept: str) -> Row:
     """Return the row of a login. A key counts only for a single login, not in a batch."""
-    return row(login, id_of(STREAM.name, key if index is None else None))
+    return row(login, id_of(STREAM.name, key if index is None else None), ip_kept)
 
 
 async def _answer_many(verdicts: Sequence[Verdict]) -> web.Response:

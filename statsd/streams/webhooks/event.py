@@ -13,6 +13,7 @@ from statsd.settings import Settings
 from statsd.stream import Row
 from statsd.streams.webhooks import metadata
 from statsd.streams.webhooks.answers import Fault
+from statsd.web.addresses import cut_values
 from statsd.web.decode import Decoder, When, text
 from statsd.web.times import INSTANT_RULE, utc
 
@@ -82,10 +83,11 @@ def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[Fault]:
     return faults
 
 
-def row(event: WebhookEvent, id: UUID, received: datetime | None = None) -> Row:
+def row(event: WebhookEvent, id: UUID, received: datetime | None = None, ip_kept: str = "full") -> Row:
     """Return the values of `STREAM.columns`; `received` (None: now) is the same for all events of a delivery."""
     now = received or datetime.now(UTC)
-    encoded = msgspec.json.encode(event.metadata).decode() if event.metadata is not None else None
+    data = event.metadata if ip_kept == "full" else cut_values(event.metadata, ip_kept)
+    encoded = msgspec.json.encode(data).decode() if data is not None else None
     return (id, event.eventType, event.userId, utc(event.timestamp) if event.timestamp else now, encoded, now)
 
 

@@ -78,7 +78,7 @@ def way(app: web.Application) -> Way | None:
 
     def make_row(body: bytes, _: str) -> Row | None:
         event = decoder.decode(body)
-        return None if isinstance(event, Batch) else row(event, new_id(), datetime.now(UTC))
+        return None if isinstance(event, Batch) else row(event, new_id(), datetime.now(UTC), settings.ip)
 
     return Way(storing(app[WRITERS][STREAM.name], make_row), _receipt)
 
@@ -124,7 +124,7 @@ class Delivery:
         elif key:
             # An event alone has the id of the first event of a batch: sent again as an array of one, it is a repeat.
             key = f"delivery\n{key}\n{index}" if index else f"delivery\n{key}"
-        return row(keyed.event, id_of(STREAM.name, key), self._now)
+        return row(keyed.event, id_of(STREAM.name, key), self._now, self._request.app[SETTINGS].ip)
 
 
 def _is_json(body: bytes) -> bool:
