@@ -144,7 +144,7 @@ class Writer:
             try:
                 records = {record["id"]: record for record in await self._execute(self._append, rows)}
             except asyncpg.UniqueViolationError:
-                log.info("%s: some of %d rows were stored before", self.stream.name, len(rows))
+                log.debug("%s: some of %d rows were stored before", self.stream.name, len(rows))
             else:
                 return [Verdict("stored", row, records.get(row[0])) for row in rows]
         records = {record["id"]: record for record in await self._execute(self._insert, rows)}

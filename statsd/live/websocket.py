@@ -123,9 +123,8 @@ async def converse(request: web.Request, contract: Contract) -> web.WebSocketRes
     try:
         await socket.prepare(request)
         hub.sockets.add(socket)
-        await Conversation(socket, request).run(contract)
-    except ConnectionResetError:
-        pass  # the peer left
+        with suppress(ConnectionResetError):  # the peer left
+            await Conversation(socket, request).run(contract)
     finally:
         metrics.CLIENTS.dec()
         places.give_back(address)

@@ -64,8 +64,10 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
         return await _http_response(request, error)
     except errors.StatsError as error:
         return _response(request, error)
-    except (ConnectionResetError, asyncio.CancelledError):
+    except asyncio.CancelledError:
         raise
+    except ConnectionResetError:  # the client left: aiohttp would log a traceback
+        return web.Response(status=400)
     except Exception as error:
         return _defect(error)
 
