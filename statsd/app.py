@@ -36,11 +36,13 @@ from statsd.live.topics import HUB, Hub, Topic
 from statsd.settings import Settings
 from statsd.site import docs
 from statsd.site.health import STATE, State
+from statsd.site.readings import READINGS, make_readings
 from statsd.streams import STREAMS, logins, webhooks
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_loopback
 from statsd.web.asked import BATCH_BYTES
 from statsd.web.errors import errors_to_bodies
+from statsd.web.meter import count, timed
 from statsd.web.origins import add_headers
 
 DRAIN_SECONDS = 4.0
@@ -58,18 +60,18 @@ log = logging.getLogger("statsd.app")
 
 def make_app(settings: Settings, dsn: str = "") -> web.Application:
     """Return the application for the database at `dsn`, by default DATABASE_URL. Nothing starts before its startup."""
-    app = web.Application(middlewares=[errors_to_bodies], client_max_size=BATCH_BYTES)
+    app = web.Application(middlewares=[timed, errors_to_bodies], client_max_size=BATCH_BYTES)
     app[SETTINGS] = settings
     app[DSN] = dsn or settings.database_url or ""
     app[STATE] = State()
     app[websocket.INITIAL] = logins.socket.CONTRACT
     app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.extend((add_headers, count))
     app.add_routes([*site.ROUTES, *signin.ROUTES, *streams.ROUTES])
     app[docs.DOCUMENT] = docs.on_demand(app)
     # Started in this order, stopped in reverse.
     app.cleanup_ctx.extend((failure_watch, the_database, the_spool, the_schema, the_accounts, streams.resources))
-    app.cleanup_ctx.extend((refusal_counts, live_topics, writers, aggregation, synthetic_logins))
+    app.cleanup_ctx.extend((refusal_counts, live_topics, writers, readings, aggregation, synthetic_logins))
     app.on_shutdown.append(close_clients)
     return app
 
@@ -147,7 +149,7 @@ async def the_schema(app: web.Application) -> AsyncIterator[None]:
         if not served.exists() or served.read_text() != digest:
             raise
         app[OUTAGE].prepare = partial(migrate, app[DSN])
-        app[OUTAGE].begin(str(error))
+        app[OUTAGE].begin(error)
     else:
         durable.replace(served, digest)
     yield
@@ -218,8 +220,19 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
         await cancel(task)
 
 
+async def readings(app: web.Application) -> AsyncIterator[None]:
+    app[READINGS] = make_readings(app)
+    async with background(app, {"readings": app[READINGS].run()}):
+        yield
+
+
 async def aggregation(app: web.Application) -> AsyncIterator[None]:
-    swept, done = app[CHANNEL].announce, partial(app[HUB].changed, None)
+    done = partial(app[HUB].changed, None)
+
+    def swept(stream: str) -> None:
+        app[READINGS].swept(stream)
+        app[CHANNEL].announce(stream)
+
     work = aggregate.run(app[POOL], [stream.name for stream in STREAMS], app[SETTINGS], swept, done)
     async with background(app, {"aggregation": work}):
         yield

@@ -23,9 +23,10 @@ from typing import Any
 
 
 class StatsError(Exception):
-    """Root of the tree; a command that fails with it ends with `exit_code`."""
+    """Root of the tree; a command that fails with it ends with `exit_code`. Metrics count a refusal by its `reason`."""
 
     exit_code = 1
+    reason = ""  # as its status says (web/meter.py)
 
 
 class SettingsError(StatsError):
@@ -42,6 +43,7 @@ class DatabaseError(StatsError):
     """The database as a whole cannot be used."""
 
     exit_code = 4
+    reason = "database_away"
 
 
 class EmbeddedServerError(DatabaseError):
@@ -100,6 +102,8 @@ class BadRequest(StatsError):
 
 class Overloaded(StatsError):
     """Nothing was stored; a retry after `retry_after` seconds may succeed."""
+
+    reason = "overloaded"
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Awaitable, Callable
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,23 @@ def files(folder: Path, suffix: str) -> list[Path]:
 
 def payloads(tag: str, number: int) -> list[bytes]:
     return [f'{{"id":"{tag}-{i}"}}'.encode() for i in range(number)]
+
+
+@contextlib.contextmanager
+def small_disk(path: Path, size: str) -> Iterator[Path]:
+    """A disk of its own, of `size`. Only root may mount one."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def fill_disk(path: Path) -> Path:
+    """Fill a disk to its last byte; return the file that does, to be deleted."""
+    ballast = path / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(65536)):
+            pass
+    return ballast

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from statsd import metrics
 from statsd.database import sql
 from statsd.database.pool import Pool, again, ask
 from statsd.errors import TooManyAttempts
@@ -80,6 +81,7 @@ class Throttle:
         refused = [record for record in counted if record["refused"]]
         if refused:
             await self.release([record["subject"] for record in counted if not record["refused"]])
+            metrics.THROTTLED.labels(what.replace(" ", "_")).inc()
             raise TooManyAttempts(f"Too many {what}, try again later", max(record["seconds"] for record in refused))
 
     async def succeed(self, attempt: Sequence[bytes]) -> None:

@@ -31,6 +31,19 @@ SESSION = {
     "citus.override_table_visibility": "off",
 }
 
+CAUSES = {
+    "08": "cannot be reached",
+    "25006": "is read-only",
+    "28": "refuses the login",
+    "42501": "refuses a permission",
+    "53100": "has a full disk",
+    "53200": "is out of memory",
+    "53300": "has no connection left",
+    "57": "is starting or stopping",
+    "58": "has a failing disk",
+}
+"""Words for SQLSTATEs, and for classes of them."""
+
 T = TypeVar("T")
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -58,6 +71,21 @@ def is_bad_data(error: BaseException) -> bool:
 def is_late(error: BaseException) -> bool:
     """Whether a statement took too long: the database is away, or another transaction holds a lock."""
     return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in ("57014", "55P03")
+
+
+def cause(error: BaseException) -> str:
+    """Return in a few words why the database did not store rows; they tell a client nothing about the server's inside.
+
+    The words follow "the database".
+    """
+    code = getattr(error, "sqlstate", None) or ""
+    if is_late(error):
+        return "does not answer in time"
+    if words := CAUSES.get(code) or CAUSES.get(code[:2]):
+        return words
+    if isinstance(error, DatabaseError | OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return "cannot be reached"
+    return f"failed ({code or type(error).__name__})"
 
 
 async def again(run: Callable[[], Awaitable[T]]) -> T:

@@ -15,7 +15,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +32,7 @@ from statsd.errors import StatsError
 from statsd.ingest.lanes import Waiter
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import Writer
+from statsd.metrics import REQUESTS, Latency
 from statsd.stream import Row
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_one_of
@@ -92,13 +93,14 @@ WAYS: web.AppKey[Mapping[Handler, Way]] = web.AppKey("ways")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a head means: the bytes of its body, its way in, and the header that this reads. Without a way, aiohttp
-    answers.
+    """What a head means: the bytes of its body, its way in, the header that this reads, and where answers are counted.
+    Without a way, aiohttp answers.
     """
 
     length: int
     way: Way | None = None
     header: str = ""
+    latency: Latency = field(default_factory=Latency)
 
 
 OPAQUE = Plan(-1)
@@ -112,7 +114,11 @@ class Heads:
         settings, ways = app[SETTINGS], app[WAYS]
         self._hosts = settings.allowed_hosts
         routes = [route for route in app.router.routes() if route.handler in ways and route.resource]
-        self._ways = {(route.method, _path(route)): ways[route.handler] for route in routes}
+        self._ways = {
+            (route.method, _path(route)): (ways[route.handler], REQUESTS.of(route.resource.canonical, route.method))
+            for route in routes
+            if route.resource
+        }
         self._with_uuid = [
             re.compile(b"(%b)(%b)(?=%b )" % (route.method.encode() + b" " + start, UUID, end))
             for route in routes
@@ -170,10 +176,10 @@ class Heads:
             return OPAQUE
         if not length.isdecimal() or int(length) > BODY_BYTES:
             return OPAQUE
-        way = self._ways.get((message.method, message.path))
+        way, latency = self._ways.get((message.method, message.path), (None, None))
         is_known = not self._hosts or is_one_of(message.headers.get("Host", ""), self._hosts)
-        if way and is_known and _is_harmless(message.headers, way.header):
-            return Plan(int(length), way, message.headers.get(way.header, ""))
+        if way and latency and is_known and _is_harmless(message.headers, way.header):
+            return Plan(int(length), way, message.headers.get(way.header, ""), latency)
         return Plan(int(length))
 
 
@@ -202,12 +208,13 @@ def _lines(headers: Mapping[str, str]) -> str:
 class Front(RequestHandler):
     """aiohttp's protocol of a connection, which answers lean requests itself. The writer takes it for a future."""
 
-    __slots__ = ("_heads", "_held", "_is_clean", "_misses", "_plan", "_request", "_timer")
+    __slots__ = ("_began", "_heads", "_held", "_is_clean", "_misses", "_plan", "_request", "_timer")
 
     def __init__(self, heads: Heads, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._heads = heads
         self._misses = 0
+        self._began = 0.0  # when the lean request under way was complete
         self._is_clean = True  # whether aiohttp's parser stands between two requests
         self._plan: Plan | None = None  # of the lean request under way
         self._request = b""  # the lean request under way
@@ -239,7 +246,7 @@ class Front(RequestHandler):
         if len(body) > plan.length:
             self._leave(data)
         elif plan.way and self._is_waiting() and self._store(plan.way, body, uuid or plan.header):
-            self._plan, self._request = plan, data
+            self._plan, self._request, self._began = plan, data, self._loop.time()
             self._request_in_progress = True  # a stop waits for the answer
         else:
             super().data_received(data)
@@ -291,7 +298,8 @@ class Front(RequestHandler):
         assert plan and plan.way and self.transport  # noqa: PT018
         self._plan, self._request = None, b""
         self._request_in_progress = False
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        now = self._loop.time()
+        self._next_keepalive_close_time = now + self._keepalive_timeout
         try:
             answer = None if verdict.error else plan.way.reply(verdict)
         except Exception:
@@ -299,6 +307,7 @@ class Front(RequestHandler):
             self.force_close()
             return
         if answer:
+            plan.latency.observe(answer[1], now - self._began)
             self.transport.write(self._heads.response(*answer))
         else:
             super().data_received(request)

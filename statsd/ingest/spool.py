@@ -37,6 +37,8 @@ log = logging.getLogger("statsd.spool")
 class SpoolFull(Overloaded):
     """The spool took none of the batch: its limit is reached, or the disk failed."""
 
+    reason = "spool_full"
+
     def __init__(self, message: str) -> None:
         super().__init__(message, retry_after=5)
 
@@ -66,8 +68,6 @@ class Spool:
         self._segments: list[_Segment] = []
         self._current: tuple[_Segment, int] | None = None  # the file that grows, and its descriptor
         self._number = 0
-        self.corrupt = 0
-        """Files kept as `.corrupt`: those in all slots at `open`, and those that this process added."""
 
     @property
     def rows(self) -> int:
@@ -85,6 +85,11 @@ class Spool:
         now = time.time()
         began = [segments.sequence(segment.path) / 1e6 for segment in tuple(self._segments) if segment.rows]
         return max(0.0, now - min(filter(None, began), default=now))
+
+    @property
+    def corrupt(self) -> int:
+        """Files kept as `.corrupt` in the slots of all processes. Lists folders."""
+        return len(list(self._folder.glob("room-*/*.corrupt")))
 
     async def open(self) -> None:
         """Claim a slot and count the records of earlier processes. Raises OSError when the folder cannot be used."""
@@ -136,7 +141,6 @@ class Spool:
                 _make(self._own)
                 self._locks[self._own] = _lock(self._own)
                 break
-        self.corrupt = len(list(self._folder.glob("room-*/*.corrupt")))
         self._adopt()
 
     def _adopt(self) -> None:
@@ -270,7 +274,6 @@ class Spool:
         if target.exists():
             target = path.with_suffix(f".{time.time_ns()}.corrupt")
         os.rename(path, target)
-        self.corrupt += 1
         log.error("%s is damaged: its readable records were delivered, the file is kept", target)
 
     def _close(self) -> None:

@@ -58,7 +58,7 @@ class Writer:
         self.turn = asyncio.Lock()
         """Held by the request that decodes a large batch for this writer."""
         self.stored = 0  # rows so far, with or without a caller still waiting for them
-        self._tally = Tally(stream.name)
+        self.tally = Tally(stream.name)
         self._commit_seconds = metrics.COMMIT_SECONDS.labels(stream.name)
         self._batch_rows = metrics.BATCH_ROWS.labels(stream.name)
         metrics.QUEUE_ROWS.labels(stream.name).set_function(lambda: self._queue.rows)
@@ -95,7 +95,7 @@ class Writer:
         async with asyncio.TaskGroup() as lanes:
             for lane in self._queue.lanes:
                 lanes.create_task(self._run_lane(lane), name=f"lane {lane} of {self.stream.name}")
-        self._tally.report()
+        self.tally.report()
 
     def stop(self) -> None:
         """Refuse further rows; `run` ends once the queue is empty."""
@@ -127,14 +127,13 @@ class Writer:
             if is_bad_data(error):
                 raise
             if self._outage is not None:
-                report = self._outage.examine if is_late(error) else self._outage.begin
-                report(f"{type(error).__name__}: {error}")
+                self._outage.examine() if is_late(error) else self._outage.begin(error)
                 return await self._spool(rows, self._outage)
             away = DatabaseAway("the database is away: nothing was stored, send it again")
             return self._fail(rows, away, f"{type(error).__name__}: {error}")
         stored = sum(verdict.state == "stored" for verdict in verdicts)
         self.stored += stored
-        self._tally.add(stored=stored, duplicate=len(rows) - stored)
+        self.tally.add(stored=stored, duplicate=len(rows) - stored)
         if stored:
             self._committed(self.stream.name)
         return verdicts
@@ -155,13 +154,13 @@ class Writer:
         ]
 
     async def _refuse(self, row: Row, error: Exception) -> list[Verdict]:
-        self._tally.add(refused=1)
+        self.tally.add(refused=1)
         rule = getattr(error, "constraint_name", None) or ""
         return [Verdict("refused", row, error=InvalidEvent([reason(error)], rule))]
 
     def _fail(self, rows: Sequence[Row], error: StatsError, reason: str) -> list[Verdict]:
-        self._tally.add(failed=len(rows))
-        self._tally.last_error = reason
+        self.tally.add(failed=len(rows))
+        self.tally.last_error = reason
         return [Verdict("refused", row, error=error) for row in rows]
 
     async def _spool(self, rows: Sequence[Row], outage: Outage) -> list[Verdict]:
@@ -170,7 +169,7 @@ class Writer:
             await outage.spool_rows(self.stream.name, rows)
         except Overloaded as error:
             return self._fail(rows, error, str(error))
-        self._tally.add(spooled=len(rows))
+        self.tally.add(spooled=len(rows))
         return [Verdict("spooled", row) for row in rows]
 
     async def replay(self, rows: Sequence[Row]) -> None:
@@ -183,14 +182,14 @@ class Writer:
 
     async def _replay(self, rows: Sequence[Row]) -> list[None]:
         stored = await self._execute(self._insert, rows)
-        self._tally.add(replayed=len(stored))
+        self.tally.add(replayed=len(stored))
         self._committed(self.stream.name)  # even if all rows were known: their own commit was not announced
         return []
 
     async def _keep_dead(self, row: Row, error: Exception) -> list[None]:
         await keep_dead(self._pool, row[0], self.stream.name, msgspec.json.encode(row[1:]), error)
-        self._tally.add(dead=1)
-        self._tally.last_error = f"dead letter: {reason(error)}"
+        self.tally.add(dead=1)
+        self.tally.last_error = f"dead letter: {reason(error)}"
         return []
 
     async def _halving(

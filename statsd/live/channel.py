@@ -46,6 +46,8 @@ class Channel:
         self._problem = ""  # why it is not listening
         self._warned = -WARNING_SECONDS
         self.listening = asyncio.Event()  # set while announcements arrive
+        self.since = time.monotonic()
+        """When `listening` was last set or cleared."""
 
     def announce(self, stream: str) -> None:
         """Tell every server soon that a stream changed. Never waits."""
@@ -91,7 +93,9 @@ class Channel:
             except Exception as error:  # asyncpg raises errors of any kind here, and none may end the program
                 self._warn(f"not listening for changes, trying again: {str(error) or type(error).__name__}")
             missed = True
-            self.listening.clear()
+            if self.listening.is_set():
+                self.listening.clear()
+                self.since = time.monotonic()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen_once(self, missed: bool) -> None:
@@ -108,6 +112,7 @@ class Channel:
             while not lost.is_set() and await self._receives_heartbeat(lost):
                 if not self.listening.is_set():
                     self.listening.set()
+                    self.since = time.monotonic()
                     if missed:
                         self._on_change(None)
                     if self._problem:

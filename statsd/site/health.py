@@ -8,18 +8,14 @@ from typing import Literal
 import msgspec
 import prometheus_client
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
-from statsd import metrics
-from statsd.database import sql
-from statsd.database.pool import POOL, Pool, ask
 from statsd.ingest.outage import OUTAGE
+from statsd.site.readings import READINGS, Durability, Reading
 from statsd.web.answers import Instant, json_response
 from statsd.web.operation import Answer, Operation
 from statsd.web.times import iso
 
-CHECK_SECONDS = 2.0
-DURABILITY_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
-Durability = Literal["full", "degraded", "unknown"]
 SERVICE = "analytics-api"  # clients of the page views (POST /event, GET /stats) expect this name
 
 
@@ -34,16 +30,7 @@ class State:
 STATE: web.AppKey[State] = web.AppKey("state")
 
 
-async def _durability(pool: Pool) -> Durability:
-    """Return what the settings of PostgreSQL promise; `unknown` if it does not answer."""
-    query = "select bool_and(setting = 'on') from pg_settings where name = any($1)"
-    try:
-        full = await ask("settings", pool.fetchval(query, DURABILITY_SETTINGS), CHECK_SECONDS)
-    except Exception:  # every error means that the database cannot be used now
-        metrics.DATABASE_UP.set(0)
-        return "unknown"
-    metrics.DATABASE_UP.set(1)
-    return "full" if full else "degraded"
+Condition = Literal["healthy", "degraded", "unhealthy"]
 
 
 class SpoolCheck(msgspec.Struct):
@@ -56,9 +43,11 @@ class SpoolCheck(msgspec.Struct):
 
 
 class Checks(msgspec.Struct):
-    """The checks. `durability` is `degraded` if PostgreSQL's settings allow it to lose what it committed."""
+    """The checks. `database` is `failing` if it answers but does not store events. `durability` is `degraded` if
+    PostgreSQL's settings allow it to lose what it committed.
+    """
 
-    database: Literal["ok", "away"]
+    database: Literal["ok", "failing", "away"]
     durability: Durability
     spool: SpoolCheck
     dead_letters: int | None
@@ -74,61 +63,67 @@ class HealthData(msgspec.Struct):
 
 
 class Health(msgspec.Struct):
-    """The state of the server and its database. `uptime` is in seconds."""
+    """The state of the server and its database. `uptime` is in seconds, `database` is whether it answers.
+
+    `degraded`: events are accepted, but wait on disk. `unhealthy`: they are refused, or the database does not answer.
+    """
 
     success: bool
-    status: Literal["healthy", "unhealthy"]
+    status: Condition
     service: str
     timestamp: Instant
     uptime: float
     database: bool
     data: HealthData
     checks: Checks
+    reason: str | UnsetType = UNSET
 
 
 class Status(msgspec.Struct):
     """The state of the server."""
 
     status: str
+    reason: str | UnsetType = UNSET
 
 
-@Operation(answers={200: Answer("healthy", Health), 503: Answer("the database is away", Health)})
+def _condition(reading: Reading) -> Condition:
+    if reading.refused or not reading.is_up:
+        return "unhealthy"
+    return "degraded" if reading.unstored else "healthy"
+
+
+@Operation(
+    answers={
+        200: Answer("healthy, or degraded: events are accepted, but wait on disk", Health),
+        503: Answer("the database does not answer, or events are refused", Health),
+    }
+)
 async def health(request: web.Request) -> web.Response:
     """Check the server and its database."""
-    durability = await _durability(request.app[POOL])
-    healthy = durability != "unknown"
-    status: Literal["healthy", "unhealthy"] = "healthy" if healthy else "unhealthy"
+    reading = await request.app[READINGS].take()
+    condition = _condition(reading)
     state, outage = request.app[STATE], request.app[OUTAGE]
     spool = outage.spool
     uptime = round(time.monotonic() - state.started, 3)
     now = iso(datetime.now(UTC))
     body = Health(
-        success=healthy,
-        status=status,
+        success=condition != "unhealthy",
+        status=condition,
         service=SERVICE,
         timestamp=now,
         uptime=uptime,
-        database=healthy,
-        data=HealthData(status, now, int(uptime)),
+        database=reading.is_up,
+        data=HealthData(condition, now, int(uptime)),
         checks=Checks(
-            database="ok" if healthy else "away",
-            durability=durability,
+            database="away" if not reading.is_up else "failing" if reading.unstored else "ok",
+            durability=reading.durability,
             spool=SpoolCheck(outage.state, spool.rows, spool.size, round(spool.oldest_seconds, 1)),
-            dead_letters=await _dead_letters(request.app[POOL]) if healthy else None,
+            dead_letters=reading.dead_letters,
             phase=state.phase,
         ),
+        reason=reading.reason or UNSET,
     )
-    return json_response(body, 200 if healthy else 503)
-
-
-async def _dead_letters(pool: Pool) -> int | None:
-    try:
-        query = pool.fetchval(sql.load("dead_letters")["number"])
-        number: int = await ask("dead letters", query, CHECK_SECONDS)
-    except Exception:
-        return None
-    metrics.DEAD_LETTERS.set(number)
-    return number
+    return json_response(body, 503 if condition == "unhealthy" else 200)
 
 
 @Operation(answers={200: Answer("alive", Status, alive=Status("alive"))})
@@ -140,26 +135,36 @@ async def livez(_: web.Request) -> web.Response:
     return json_response(Status("alive"))
 
 
+AWAY = Status("database away", "the database does not answer")
+NOT_STORING = Status("not storing", "events wait on disk: the database is read-only")
+
+
 @Operation(
     answers={
         200: Answer("ready", Status, ready=Status("ready")),
-        503: Answer("not ready; the body says why", Status, away=Status("database away"), stopping=Status("stopping")),
+        503: Answer(
+            "not ready; the body says why", Status, away=AWAY, failing=NOT_STORING, stopping=Status("stopping")
+        ),
     }
 )
 async def readyz(request: web.Request) -> web.Response:
-    """Check whether a load balancer should send requests here."""
+    """Check whether a load balancer should send requests here: not if the latest events could not be stored."""
     status: str = request.app[STATE].phase
-    if status == "serving":
-        status = "database away" if await _durability(request.app[POOL]) == "unknown" else "ready"
-    return json_response(Status(status), 200 if status == "ready" else 503)
+    if status != "serving":
+        return json_response(Status(status), 503)
+    reading = await request.app[READINGS].take()
+    if not reading.reason:
+        return json_response(Status("ready"))
+    return json_response(Status("not storing" if reading.is_up else "database away", reading.reason), 503)
 
 
-METRICS = "# TYPE statsd_clients gauge\nstatsd_clients 0.0\n"
+METRICS = "# TYPE statsd_live_clients gauge\nstatsd_live_clients 0.0\n"
 
 
 @Operation(answers={200: Answer("the metrics", texts={"text/plain": METRICS})})
-async def export_metrics(_: web.Request) -> web.Response:
-    """Get the metrics in the text format of Prometheus."""
+async def export_metrics(request: web.Request) -> web.Response:
+    """Get the metrics in the text format of Prometheus. /docs/operating.html has a table of them."""
+    await request.app[READINGS].observe()
     return web.Response(
         body=prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
     )

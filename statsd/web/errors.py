@@ -12,6 +12,7 @@ from statsd import errors
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_one_of
 from statsd.web.answers import PlainError, json_response, refusal
+from statsd.web.meter import REASON
 from statsd.web.operation import declared
 from statsd.web.origins import find_operation, preflight
 
@@ -63,6 +64,7 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
     except HTTPException as error:
         return await _http_response(request, error)
     except errors.StatsError as error:
+        request[REASON] = error.reason
         return _response(request, error)
     except asyncio.CancelledError:
         raise

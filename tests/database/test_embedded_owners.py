@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from data_folders import NOBODY, fetch, held, only_as_root, postmaster, processes, refusal, swept
+from disks import fill_disk, small_disk
 
 from statsd.database import embedded, unprivileged
 
 # ---- full disks
 
 
-@contextlib.contextmanager
-def disk(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of its own, of `size`."""
-    path = folder / "disk"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", path], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", path], check=True)
-
-
 @only_as_root
 async def test_disk_that_is_full_during_initdb_is_said(folder: Path) -> None:
-    with disk(folder, "20m") as path:
+    with small_disk(folder / "disk", "20m") as path:
         assert await refusal(path / "data") == (
             f"the disk of {path}/data is full: free some space, or set STATS_DATA_DIR to another disk"
         )
@@ -44,16 +31,14 @@ async def test_disk_that_is_full_during_initdb_is_said(folder: Path) -> None:
 async def test_disk_that_is_full_at_the_start_is_said_and_freed_space_heals_it(
     made: Path, folder: Path, left: int
 ) -> None:
-    with disk(folder, "120m") as path:
+    with small_disk(folder / "disk", "120m") as path:
         subprocess.run(["cp", "-a", made, path / "data"], check=True)
-        with contextlib.suppress(OSError), (path / "ballast").open("wb", buffering=0) as ballast:
-            while ballast.write(bytes(65536)):
-                pass
-        os.truncate(path / "ballast", (path / "ballast").stat().st_size - left)
+        ballast = fill_disk(path)
+        os.truncate(ballast, ballast.stat().st_size - left)
         if not left:
             assert "is full: free some space" in await refusal(path / "data")
         assert processes(path) == []
-        (path / "ballast").unlink()
+        ballast.unlink()
         async with embedded.running(path / "data") as server:
             assert await fetch(server.dsn, "select answer from kept") == 42
 

@@ -182,7 +182,7 @@ async def test_lane_behind_a_lock_spools_and_the_others_commit(
 ) -> None:
     """Another program holds the totals of one site: the rows of its lane go to disk, all others are stored."""
     monkeypatch.setattr(writer, "AWAY_SECONDS", 0.5)
-    monkeypatch.setattr(Outage, "examine", lambda outage, reason: None)
+    monkeypatch.setattr(Outage, "examine", lambda outage: None)
     spool = Spool(folder / "spool", max_bytes=1 << 20, min_free=0)
     await spool.open()
     async with writing(pool, 2, Outage(pool, spool, [pageviews.STREAM])) as running, pool.acquire() as other:

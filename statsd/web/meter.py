@@ -1,0 +1,52 @@
+"""Counts requests by route, method and status, their latency, and why they were refused.
+
+A route is named by its pattern, such as `/jobs/{job}`, and requests without a route share one name: clients cannot make
+new names. The lean front (`ingest/lean.py`) counts what it answers itself.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+from statsd import metrics
+
+NO_ROUTE = "none"
+OTHER = "other"
+REASONS = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method",
+    409: "conflict",
+    413: "too_large",
+    415: "media_type",
+    421: "unknown_host",
+    422: "key_reused",
+    429: "throttled",
+}
+"""Why a request was refused, by status, where no error says so; others with 4xx are `invalid`."""
+
+REASON: web.RequestKey[str] = web.RequestKey("reason", str)
+"""The `reason` of the error that refused a request."""
+_BEGAN: web.RequestKey[float] = web.RequestKey("began", float)
+
+
+@web.middleware
+async def timed(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Note when the request began."""
+    request[_BEGAN] = time.perf_counter()
+    return await handler(request)
+
+
+async def count(request: web.Request, response: web.StreamResponse) -> None:
+    """Count an answer when it begins: a stream may last for days."""
+    seconds = time.perf_counter() - request.get(_BEGAN, time.perf_counter())
+    resource = request.match_info.route.resource
+    method = request.method if request.method in hdrs.METH_ALL else OTHER
+    metrics.REQUESTS.of(resource.canonical if resource else NO_ROUTE, method).observe(response.status, seconds)
+    reason = request.get(REASON) or (REASONS.get(response.status, "invalid") if 400 <= response.status < 500 else "")
+    if reason:
+        metrics.REFUSALS.labels(reason).inc()
