@@ -35,6 +35,7 @@ from statsd.live.sse import CONNECTIONS, Connections
 from statsd.live.topics import HUB, Hub, Topic
 from statsd.settings import Settings
 from statsd.site import docs
+from statsd.site.alerts import Alerts
 from statsd.site.health import STATE, State
 from statsd.site.readings import READINGS, make_readings
 from statsd.streams import STREAMS, logins, webhooks
@@ -71,7 +72,7 @@ def make_app(settings: Settings, dsn: str = "") -> web.Application:
     app[docs.DOCUMENT] = docs.on_demand(app)
     # Started in this order, stopped in reverse.
     app.cleanup_ctx.extend((failure_watch, the_database, the_spool, the_schema, the_accounts, streams.resources))
-    app.cleanup_ctx.extend((refusal_counts, live_topics, writers, readings, aggregation, synthetic_logins))
+    app.cleanup_ctx.extend((refusal_counts, live_topics, writers, readings, alerts, aggregation, synthetic_logins))
     app.on_shutdown.append(close_clients)
     return app
 
@@ -223,6 +224,12 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
 async def readings(app: web.Application) -> AsyncIterator[None]:
     app[READINGS] = make_readings(app)
     async with background(app, {"readings": app[READINGS].run()}):
+        yield
+
+
+async def alerts(app: web.Application) -> AsyncIterator[None]:
+    sender = Alerts(app[SETTINGS], app[READINGS], app[OUTAGE].spool)
+    async with background(app, {"alerts": sender.run()} if app[SETTINGS].alert_url else {}):
         yield
 
 

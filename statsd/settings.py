@@ -130,6 +130,18 @@ def _frontend(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
+def _receiver(text: str) -> str:
+    """Return a URL that alerts are posted to. Its path may be a secret, so no message repeats it."""
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none, or half an IPv6 address
+        is_url = False
+    if not is_url or not text.isascii() or not text.isprintable() or " " in text or parts.username is not None:
+        raise ValueError("must be the URL of a receiver, such as https://hooks.example.org/alerts, without a user name")
+    return text
+
+
 def _secret(text: str) -> str:
     if len(text.encode()) < SECRET_BYTES:
         raise ValueError(
@@ -218,6 +230,18 @@ class Settings:
     lean: bool = _setting(
         True, "STATS_LEAN", parse=_switch, about="off: every request takes the whole way through aiohttp"
     )
+    alert_url: str | None = _setting(
+        None, "STATS_ALERT_URL", parse=_receiver, secret=True,
+        about="URL that alerts are posted to, as signed webhooks that Slack shows, too; unset: none",
+    )  # fmt: skip
+    alert_secret: bytes = _setting(
+        b"", "STATS_ALERT_SECRET", parse=webhook_secret, secret=True,
+        about="secret that alerts are signed with (whsec_…); unset: no signatures",
+    )  # fmt: skip
+    alert_silent_minutes: int = _setting(
+        0, "STATS_ALERT_SILENT_MINUTES", parse=_whole(0, 100_000, "minutes"),
+        about="minutes without an event after which a stream that ever had one is an alert; 0: never",
+    )  # fmt: skip
     generate_rate: float = _setting(
         0.0, "STATS_GENERATE_RATE", parse=_number(0, 100_000, "events per second"), flag="--generate",
         about="synthetic logins per second inside serve; 0: none",
