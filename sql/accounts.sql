@@ -1,19 +1,19 @@
 -- Accounts: who may log in, and which tokens still count.
 
 -- name: add
-insert into users (username, username_key, password, age, gender)
-values ($1, $2, $3, $4, $5)
+insert into users (username, username_key, password, age, gender, role)
+values ($1, $2, $3, $4, $5, $6)
 on conflict (username_key) do nothing
-returning id, username, age, gender, token_version
+returning id, username, age, gender, token_version, role
 
 -- name: find
-select id, username, age, gender, token_version, password, sample
+select id, username, age, gender, token_version, role, password, sample
 from users
 where username_key = $1
 
 -- The users of those tokens that are still valid: not logged out, and not older than the password.
 -- name: of_tokens
-select number, id, username, age, gender, token_version
+select number, id, username, age, gender, token_version, role
 from unnest($1::integer[], $2::integer[], $3::uuid[]) with ordinality as token (user_id, version, jti, number)
 join users on id = user_id and token_version = version
 where not exists (select from revoked_tokens where revoked_tokens.jti = token.jti)
@@ -40,6 +40,22 @@ set password = $2,
     sample = false
 where username_key = $1
 returning id
+
+-- name: change_role
+update users
+set role = $2
+where username_key = $1
+returning id
+
+-- name: logged_in
+update users
+set last_login = now()
+where id = $1
+
+-- name: list
+select id, username, role, created_at, last_login, sample
+from users
+order by username_key
 
 -- name: remove
 delete from users

@@ -13,8 +13,10 @@ from typing import Any
 from aiohttp import web
 
 from statsd import metrics, site, streams
-from statsd.accounts import signin
+from statsd.accounts import access, signin
+from statsd.accounts.access import HOLDS, Holds, check_access
 from statsd.accounts.checks import CHECKS, Checks
+from statsd.accounts.keys import KEY_CHECKS, KeyChecks
 from statsd.accounts.session import TOKENS
 from statsd.accounts.tokens import Tokens, kept_secret
 from statsd.accounts.users import ACCOUNTS, open_accounts
@@ -61,11 +63,12 @@ log = logging.getLogger("statsd.app")
 
 def make_app(settings: Settings, dsn: str = "") -> web.Application:
     """Return the application for the database at `dsn`, by default DATABASE_URL. Nothing starts before its startup."""
-    app = web.Application(middlewares=[timed, errors_to_bodies], client_max_size=BATCH_BYTES)
+    app = web.Application(middlewares=[timed, errors_to_bodies, check_access], client_max_size=BATCH_BYTES)
     app[SETTINGS] = settings
     app[DSN] = dsn or settings.database_url or ""
     app[STATE] = State()
     app[websocket.INITIAL] = logins.socket.CONTRACT
+    app[access.VIEWS] = streams.views()
     app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
     app.on_response_prepare.extend((add_headers, count))
     app.add_routes([*site.ROUTES, *signin.ROUTES, *streams.ROUTES])
@@ -162,8 +165,9 @@ async def the_accounts(app: web.Application) -> AsyncIterator[None]:
     if settings.database_url and not settings.jwt_secret:
         log.info("JWT_SECRET is not set: servers on one database need the same one, unless they share a data folder")
     app[TOKENS] = Tokens(*filter(None, secrets))
-    app[CHECKS] = Checks(app[POOL])
-    checking = watch(app, "token checks", app[CHECKS].run())
+    app[CHECKS], app[KEY_CHECKS] = Checks(app[POOL]), KeyChecks(app[POOL])
+    checking = [watch(app, "token checks", app[CHECKS].run()), watch(app, "key checks", app[KEY_CHECKS].run())]
+    app[HOLDS] = Holds(app, partial(app[CHANNEL].announce, access.ANNOUNCEMENT))
     async with open_accounts(app[POOL], settings.throttle_exempt) as accounts:
         app[ACCOUNTS] = accounts
         with suppress(DatabaseAway):
@@ -171,7 +175,8 @@ async def the_accounts(app: web.Application) -> AsyncIterator[None]:
                 log.warning("%d sample accounts have a public password: use `user remove` or `user passwd`", number)
         yield
     app[CHECKS].stop()
-    await asyncio.wait((checking,))
+    app[KEY_CHECKS].stop()
+    await asyncio.wait(checking)
 
 
 async def refusal_counts(app: web.Application) -> AsyncIterator[None]:
@@ -191,7 +196,8 @@ async def live_topics(app: web.Application) -> AsyncIterator[None]:
     app[websocket.PLACES] = Places("sockets", app[SETTINGS].throttle_exempt)
     works = {
         **{f"broadcast {name}": topic.run() for name, topic in topics.items()},
-        "listen": app[CHANNEL].listen(app[HUB].changed),
+        "listen": app[CHANNEL].listen(partial(on_change, app)),
+        "access": app[HOLDS].run(),
         "announce": app[CHANNEL].run(),
         "keep alive": app[CONNECTIONS].keep_alive(),
         "garbage": collect_garbage(app[HUB], app[CONNECTIONS]),
@@ -202,6 +208,13 @@ async def live_topics(app: web.Application) -> AsyncIterator[None]:
             with suppress(TimeoutError):
                 await asyncio.wait_for(app[CHANNEL].listening.wait(), CONNECT_SECONDS)
         yield
+
+
+def on_change(app: web.Application, announcement: str | None) -> None:
+    """Act on what a server announces: a stream that changed, or a right that ended; None: on all after a gap."""
+    app[HUB].changed(announcement)
+    if announcement in (None, access.ANNOUNCEMENT):
+        app[HOLDS].check()
 
 
 async def writers(app: web.Application) -> AsyncIterator[None]:

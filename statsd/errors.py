@@ -9,6 +9,7 @@
     ├── InvalidEvent             an event breaks its contract             HTTP 400
     ├── AccountRefused           the name is taken, or the login wrong    HTTP 400
     ├── Unauthenticated          no token, or an invalid one              HTTP 401
+    ├── Forbidden                a valid token, but not for this          HTTP 403
     ├── TooManyAttempts          too many wrong logins                    HTTP 429
     ├── KeyReused                same idempotency key, another event      HTTP 422
     ├── BadRequest               the request itself is wrong              HTTP `status`
@@ -78,6 +79,10 @@ class AccountRefused(StatsError):
 
 class Unauthenticated(StatsError):
     """The request has no token, or an invalid one."""
+
+
+class Forbidden(StatsError):
+    """The request's token is valid, but does not allow this."""
 
 
 class TooManyAttempts(StatsError):

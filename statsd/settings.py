@@ -27,6 +27,9 @@ PLACEHOLDERS = ("your_secret", "your-secret", "changeme", "change_me", "change-m
 SHORTEST_KEY, LONGEST_KEY = 16, 64  # bytes; Standard Webhooks asks for 24 to 64, but its own example has 18
 KEY_PREFIX = "whsec_"
 
+WAYS_IN = ("logins", "webhooks", "transfers", "pageviews")
+"""The streams whose ways in a token may guard; clicks always need the login of their user."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -82,6 +85,13 @@ def _choice(*choices: str) -> Callable[[str], str]:
         return text.lower()
 
     return parse
+
+
+def _ways_in(text: str) -> tuple[str, ...]:
+    names = _names(text.lower())
+    if unknown := sorted({*names} - {*WAYS_IN, "all"}):
+        raise ValueError(f'must be all, or some of {", ".join(WAYS_IN)}, comma separated (got "{", ".join(unknown)}")')
+    return WAYS_IN if "all" in names else names
 
 
 def _origins(text: str) -> tuple[str, ...]:
@@ -261,6 +271,18 @@ class Settings:
     webhook_strict: bool = _setting(
         False, "WEBHOOK_STRICT", parse=_switch, about="true: refuse webhooks with unknown fields"
     )
+    require_login: bool = _setting(
+        False, "STATS_REQUIRE_LOGIN", parse=_switch,
+        about="true: reading needs a login, a token or a share link (page, API, sockets, streams, exports)",
+    )  # fmt: skip
+    metrics: str = _setting(
+        "", "STATS_METRICS", parse=_choice("open", "login", "off"),
+        about="who may read /metrics: open, login (admins, and tokens for it) or off; unset: as all other reading",
+    )  # fmt: skip
+    require_ingest_token: tuple[str, ...] = _setting(
+        (), "STATS_REQUIRE_INGEST_TOKEN", parse=_ways_in,
+        about=f"streams whose ways in need a token, comma separated: {', '.join(WAYS_IN)}, or all; unset: none",
+    )  # fmt: skip
     cors_origins: tuple[str, ...] = _setting(
         (), "CORS_ORIGINS", parse=_origins,
         about="other origins whose pages may read with credentials and open sockets, comma separated",

@@ -41,7 +41,12 @@ def person(user: User) -> Person:
 
 
 def claims(request: web.Request) -> Claims:
-    """Return the claims of the request's token.
+    """Return the claims of the request's token. Raises Unauthenticated (401), and what `token` raises."""
+    return request.app[TOKENS].read(token(request))
+
+
+def token(request: web.Request) -> str:
+    """Return the request's token, from the Authorization header or the cookie.
 
     Raises Unauthenticated (401), and BadRequest (403) for a request from another site's page that may change something.
     """
@@ -55,7 +60,7 @@ def claims(request: web.Request) -> Claims:
             refuse_other_sites(request)
     if not token:
         raise Unauthenticated("No token provided")
-    return request.app[TOKENS].read(token)
+    return token
 
 
 def all_claims(request: web.Request) -> list[Claims]:

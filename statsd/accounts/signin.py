@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.accounts import session
+from statsd.accounts.access import HOLDS
 from statsd.accounts.checks import CHECKS
 from statsd.accounts.users import ACCOUNTS, Person, Registration, User, registration
 from statsd.errors import DatabaseAway, InvalidEvent
@@ -50,6 +51,7 @@ def _begins_session(
     wait = {"Retry-After": "seconds until the next attempt is allowed"}
     return Operation(
         origins="session",
+        access="open",
         envelope=PlainError,
         body=body,
         plain=False,
@@ -94,6 +96,7 @@ async def post_login(request: web.Request) -> web.Response:
 
 @Operation(
     origins="session",
+    access="open",
     answers={
         200: Answer("logged out; clears both cookies", Message),
         403: OTHER_SITE,
@@ -111,6 +114,7 @@ async def post_logout(request: web.Request) -> web.Response:
     try:
         for claims in session.all_claims(request):
             await request.app[CHECKS].revoke(claims)
+            request.app[HOLDS].revoked()
     except DatabaseAway as away:
         message = f"the cookies are cleared, but the session is still valid until it expires: {away}"
         response = refusal(503, message, {"Retry-After": "2"})

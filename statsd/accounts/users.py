@@ -20,6 +20,8 @@ from statsd.settings import Network
 from statsd.web.addresses import client_network
 from statsd.web.decode import PRINTABLE
 
+Role = Literal["viewer", "admin"]
+ROLES: tuple[str, ...] = get_args(Role)
 Gender = Literal["Male", "Female", "Other"]
 GENDERS: tuple[str, ...] = get_args(Gender)
 OLDEST = 150
@@ -44,6 +46,7 @@ class User(Person, frozen=True):
     """An account without its password."""
 
     token_version: int
+    role: str
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -109,13 +112,14 @@ class Accounts:
             user = await self.add(registration)
         with suppress(DatabaseAway):  # the account exists: after an error a second try would find the name taken
             await self._throttle.remember(key, address)
+        await self._logged_in(user)
         return user
 
-    async def add(self, registration: Registration) -> User:
+    async def add(self, registration: Registration, role: str = "viewer") -> User:
         """Make an account. Raises AccountRefused for a name that is taken."""
         hashed = await self._passwords.hash(registration.password)
         name = registration.username
-        values = (name, key_of(name), hashed, registration.age, registration.gender)
+        values = (name, key_of(name), hashed, registration.age, registration.gender, role)
         row = await ask("accounts", self._pool.fetchrow(QUERIES["add"], *values))
         if row is None:
             raise AccountRefused(TAKEN)
@@ -137,7 +141,12 @@ class Accounts:
             await self._throttle.release(attempt)
             raise
         await self._throttle.succeed(attempt)
+        await self._logged_in(user)
         return user
+
+    async def _logged_in(self, user: User) -> None:
+        with suppress(DatabaseAway):  # it is only for `user list`
+            await ask("accounts", self._pool.execute(QUERIES["logged_in"], user.id))
 
     async def _verified(self, key: str, password: str) -> User:
         row = await self._find(key)
@@ -163,6 +172,14 @@ class Accounts:
             raise InvalidEvent([fault])
         hashed = await self._passwords.hash(password)
         await self._change(username, self._pool.fetchval(QUERIES["change_password"], key_of(username), hashed))
+
+    async def change_role(self, username: str, role: str) -> None:
+        """Make a user an admin or a viewer; sessions go on with the new role. Raises AccountRefused."""
+        await self._change(username, self._pool.fetchval(QUERIES["change_role"], key_of(username), role))
+
+    async def list(self) -> Sequence[asyncpg.Record]:
+        """Return id, username, role, created_at, last_login and sample of every account, by name."""
+        return await ask("accounts", self._pool.fetch(QUERIES["list"]))
 
     async def remove(self, username: str) -> None:
         """Remove an account; its clicks stay in the statistics. Raises AccountRefused."""

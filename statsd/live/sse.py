@@ -22,6 +22,7 @@ from statsd.live.places import Places
 from statsd.live.topics import HUB
 from statsd.web.addresses import client_address
 from statsd.web.asked import weights
+from statsd.web.grants import held
 
 KEEP_ALIVE_SECONDS = 15.0  # proxies close a connection that is silent for longer
 CLOSE_SECONDS = 2.0
@@ -183,7 +184,8 @@ async def respond(request: web.Request, topic: str, framing: Framing = event) ->
             hub.subscribe(connection, {topic: connection.framing(framing)})  # before the snapshot: misses no change
             with suppress(DatabaseAway):
                 await hub.topics[topic].greet(connection)
-            await connection.ending
+            with held(request, connection.end):
+                await connection.ending
             await connection.flush()
     except TimeoutError:
         connection.abort()

@@ -7,7 +7,7 @@ change and every aggregation. A malformed message gets an `error` frame, and the
 after every change. Messages are answered as on `/ws`.
 
 Codes of close frames follow RFC 6455 §7.4: that of the peer is sent back to it; 1002 answers one that may not be on the
-wire, 1003 a binary message, 1008 too many messages, 1013 a peer that takes nothing.
+wire, 1003 a binary message, 1008 too many messages or a right that has ended, 1013 a peer that takes nothing.
 """
 
 import asyncio
@@ -31,12 +31,15 @@ from statsd.live.topics import HUB, Hub
 from statsd.web import SETTINGS
 from statsd.web.addresses import client_address
 from statsd.web.decode import parse
+from statsd.web.grants import held, visible
 from statsd.web.origins import is_own
 
 FRAME_BYTES = 64 * 1024  # the longest message of a client
 HEARTBEAT_SECONDS = 20.0  # a peer that does not answer a ping within half of this is dead
 CLOSE_SECONDS = 2.0
 LAST_CODE = 4999  # of a close frame
+TOO_SLOW = (WSCloseCode.TRY_AGAIN_LATER, "too slow")
+ENDED = (WSCloseCode.POLICY_VIOLATION, "the right to read has ended")
 
 TYPES = ("ping", "request_initial_data", "subscribe")
 PONG = b'{"type":"pong"}'
@@ -153,26 +156,30 @@ def _release(socket: web.WebSocketResponse, request: web.Request) -> None:
 class Conversation(Client):
     """One socket. Its handler reads and answers messages; the frames of topics are written by who has them."""
 
-    __slots__ = ("_hub", "_request", "_socket")
+    __slots__ = ("_close", "_hub", "_request", "_socket", "_topics")
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         super().__init__(request)
         self._socket, self._request, self._hub = socket, request, request.app[HUB]
+        self._topics = visible(request, self._hub.topics)
+        self._close: tuple[int, str] = TOO_SLOW  # if `stall` ends the conversation
 
     def is_closing(self) -> bool:
         return self._socket.closed or super().is_closing()
 
     async def run(self, contract: Contract) -> None:
-        """Run until the peer leaves, stalls, or breaks a rule."""
-        self._hub.subscribe(self, {contract.topic: text(contract.framing(self._request.query))})
+        """Run until the peer leaves, stalls, or breaks a rule, or until its right ends."""
+        sees = contract.topic in self._topics
+        self._hub.subscribe(self, {contract.topic: text(contract.framing(self._request.query))} if sees else {})
         greeting = None
         try:
             async with self.stall:
-                if contract.sends_at_connect:
+                if contract.sends_at_connect and sees:
                     greeting = asyncio.create_task(self._greet([contract.topic]), name="greeting")
-                code, reason = await self._talk()
+                with held(self._request, self._end):
+                    code, reason = await self._talk()
         except TimeoutError:
-            code, reason = WSCloseCode.TRY_AGAIN_LATER, "too slow"
+            code, reason = self._close
         finally:
             self._hub.subscribe(self, {})  # no frame may follow the close frame
             self.close()
@@ -181,6 +188,12 @@ class Conversation(Client):
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._socket.close(code=code, message=reason.encode(), drain=False)
+
+    def _end(self) -> None:
+        """End the conversation of a caller who has no right to it any more."""
+        if not self.stall.expired():
+            self._close = ENDED
+            self.stall.reschedule(asyncio.get_running_loop().time())
 
     async def _talk(self) -> tuple[int, str]:
         """Answer messages until the conversation is over; return the code and the reason of the close frame."""
@@ -224,6 +237,8 @@ class Conversation(Client):
 
     async def _request_initial_data(self, message: dict[str, Any]) -> None:
         contract = self._request.app[INITIAL]
+        if contract.topic not in self._topics:
+            return await self._reply(_error(f"not shared: subscribe to {', '.join(self._topics)}"))
         topic = self._hub.topics[contract.topic]
         try:
             snapshot = await topic.snapshot()
@@ -234,11 +249,12 @@ class Conversation(Client):
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
         channel = message.get("channel")
-        if isinstance(channel, str) and (contract := self._request.app[CONTRACTS].get(channel)):
+        contract = self._request.app[CONTRACTS].get(channel) if isinstance(channel, str) else None
+        if contract and contract.topic in self._topics:
             self._hub.subscribe(self, {contract.topic: text(contract.framing(message))})
             return await self._greet([contract.topic])
         names = message.get("topics")
-        known = self._hub.topics
+        known = self._topics
         if not isinstance(names, list) or not all(isinstance(name, str) and name in known for name in names):
             return await self._reply(_error(f"topics: must be a list of {', '.join(known)}"))
         topics = list(dict.fromkeys(names))

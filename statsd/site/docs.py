@@ -17,7 +17,7 @@ from statsd.site.responses import COMMON, filled, named, response, responses, se
 from statsd.site.schemas import Schema, Schemas, portable
 from statsd.web.asked import LINES
 from statsd.web.decode import BATCH_EVENTS
-from statsd.web.operation import JSON, UNDECLARED, Guard, Operation, Parameter, declared
+from statsd.web.operation import JSON, UNDECLARED, Guard, Operation, Parameter, declared, package
 
 ABOUT = (
     "Statistics you can believe, live. Events come in over HTTP, are durable before they are acknowledged, and are in "
@@ -53,7 +53,7 @@ def _encoded(app: web.Application) -> bytes:
     routes = [
         (address(route), route.method, route.handler)
         for route in app.router.routes()
-        if route.method != "HEAD" and declared(route.handler) is not UNDECLARED
+        if route.method != "HEAD" and declared(route.handler) is not UNDECLARED and declared(route.handler).documented
     ]
     schemas = Schemas()
     paths: dict[str, Schema] = {}
@@ -70,7 +70,7 @@ def _encoded(app: web.Application) -> bytes:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": _tags([_package(handler) for *_, handler in routes]),
+        "tags": _tags([package(handler) for *_, handler in routes]),
         "paths": paths,
         "components": {"schemas": schemas.components(), "responses": answers, "securitySchemes": guards},
     })  # fmt: skip
@@ -84,10 +84,6 @@ def address(route: web.AbstractRoute) -> str:
 
 # Operations are grouped by package. The first line of its docstring, such as `Logins: who logged in from where`, names
 # and describes the group.
-
-
-def _package(handler: Handler) -> str:
-    return handler.__module__.rpartition(".")[0]
 
 
 def _tags(packages: Sequence[str]) -> list[Schema]:
@@ -106,12 +102,12 @@ def _operation(path: str, method: str, handler: Handler, schemas: Schemas) -> Sc
     summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
     return filled({
         "operationId": "_".join([method.lower(), *(re.findall(r"\w+", path) or ["root"])]),
-        "tags": [_tag(_package(handler))["name"]],
+        "tags": [_tag(package(handler))["name"]],
         "summary": summary.rstrip("."),
         "description": "\n\n".join(" ".join(paragraph.split()) for paragraph in description.strip().split("\n\n")),
         "parameters": _parameters(operation, re.findall(r"{(\w+)}", path)),
         "requestBody": _request(operation, schemas) if operation.body else None,
-        "responses": responses(operation, schemas, asks_database=_package(handler) != SITE),
+        "responses": responses(operation, schemas, asks_database=package(handler) != SITE),
         "security": _security(operation.guards),
     })  # fmt: skip
 

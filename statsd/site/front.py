@@ -24,7 +24,7 @@ class ApiIndex(msgspec.Struct):
     endpoints: dict[str, str]
 
 
-@Operation(answers={101: "a WebSocket, as at `/events/ws`", 200: Answer("the index", Success[ApiIndex])})
+@Operation(access="open", answers={101: "a WebSocket, as at `/events/ws`", 200: Answer("the index", Success[ApiIndex])})
 async def front(request: web.Request) -> web.StreamResponse:
     """Get the index of the API, or the page.
 

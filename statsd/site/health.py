@@ -93,10 +93,11 @@ def _condition(reading: Reading) -> Condition:
 
 
 @Operation(
+    access="open",
     answers={
         200: Answer("healthy, or degraded: events are accepted, but wait on disk", Health),
         503: Answer("the database does not answer, or events are refused", Health),
-    }
+    },
 )
 async def health(request: web.Request) -> web.Response:
     """Check the server and its database."""
@@ -126,7 +127,7 @@ async def health(request: web.Request) -> web.Response:
     return json_response(body, 503 if condition == "unhealthy" else 200)
 
 
-@Operation(answers={200: Answer("alive", Status, alive=Status("alive"))})
+@Operation(access="open", answers={200: Answer("alive", Status, alive=Status("alive"))})
 async def livez(_: web.Request) -> web.Response:
     """Check that the process answers.
 
@@ -140,12 +141,13 @@ NOT_STORING = Status("not storing", "events wait on disk: the database is read-o
 
 
 @Operation(
+    access="open",
     answers={
         200: Answer("ready", Status, ready=Status("ready")),
         503: Answer(
             "not ready; the body says why", Status, away=AWAY, failing=NOT_STORING, stopping=Status("stopping")
         ),
-    }
+    },
 )
 async def readyz(request: web.Request) -> web.Response:
     """Check whether a load balancer should send requests here: not if the latest events could not be stored."""
@@ -161,9 +163,12 @@ async def readyz(request: web.Request) -> web.Response:
 METRICS = "# TYPE statsd_live_clients gauge\nstatsd_live_clients 0.0\n"
 
 
-@Operation(answers={200: Answer("the metrics", texts={"text/plain": METRICS})})
+@Operation(
+    access="metrics",
+    answers={200: Answer("the metrics", texts={"text/plain": METRICS}), 404: "STATS_METRICS is off"},
+)
 async def export_metrics(request: web.Request) -> web.Response:
-    """Get the metrics in the text format of Prometheus. /docs/operating.html has a table of them."""
+    """Get the metrics in the text format of Prometheus."""
     await request.app[READINGS].observe()
     return web.Response(
         body=prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}

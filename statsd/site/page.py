@@ -7,6 +7,7 @@ from aiohttp import web
 from statsd import HOME
 from statsd.site import docs
 from statsd.web.answers import tagged_response
+from statsd.web.operation import Operation
 from statsd.web.origins import HEADERS
 
 STATIC = HOME / "static"
@@ -16,6 +17,8 @@ REVALIDATE = {"Cache-Control": "no-cache"}
 DOCS_POLICY = HEADERS["Content-Security-Policy"] + "; img-src 'self' data:"
 """Swagger UI's stylesheet contains its icons as `data:` URLs."""
 
+FILE = Operation(access="open", documented=False)
+
 
 def _file(name: str) -> web.FileResponse:
     if name not in FILES:
@@ -23,21 +26,25 @@ def _file(name: str) -> web.FileResponse:
     return web.FileResponse(FILES[name], headers=REVALIDATE)
 
 
+@FILE
 async def dashboard(_: web.Request) -> web.FileResponse:
     """The dashboard."""
     return _file("index.html")
 
 
+@FILE
 async def favicon(_: web.Request) -> web.FileResponse:
     """The icon. Browsers request `/favicon.ico` before they have read the page."""
     return _file("favicon.svg")
 
 
+@FILE
 async def asset(request: web.Request) -> web.FileResponse:
     """A file of the page."""
     return _file(f"assets/{request.match_info['name']}")
 
 
+@FILE
 async def tracker(_: web.Request) -> web.FileResponse:
     """The tracker: a script that sites of any origin embed."""
     headers = {
@@ -48,16 +55,19 @@ async def tracker(_: web.Request) -> web.FileResponse:
     return web.FileResponse(STATIC / "t.js", headers=headers)
 
 
+@FILE
 async def docs_page(_: web.Request) -> web.FileResponse:
     """The API's documentation, with a form to try each operation."""
     return web.FileResponse(STATIC / "docs.html", headers={**REVALIDATE, "Content-Security-Policy": DOCS_POLICY})
 
 
+@FILE
 async def docs_article(request: web.Request) -> web.FileResponse:
     """One of the longer articles, such as that on outages."""
     return _file(f"docs/{request.match_info['name']}")
 
 
+@FILE
 async def openapi(request: web.Request) -> web.Response:
     """The OpenAPI document."""
     return tagged_response(request, await asyncio.to_thread(request.app[docs.DOCUMENT]))

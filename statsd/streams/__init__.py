@@ -4,6 +4,7 @@ The spool is replayed in the order of KINDS, so a kind stands behind those that 
 """
 
 from collections.abc import AsyncIterator
+from types import ModuleType
 
 from aiohttp import web
 
@@ -20,9 +21,20 @@ STREAMS: tuple[Stream, ...] = tuple(stream for kind in KINDS for stream in kind.
 ROUTES: list[web.RouteDef] = [route for kind in KINDS for route in kind.ROUTES]
 
 
+def _name(kind: ModuleType) -> str:
+    return kind.__name__.rpartition(".")[2]
+
+
+def views() -> dict[str, frozenset[str]]:
+    """Return the live topics of each view, which is named as its folder."""
+    return {_name(kind): frozenset(topic for stream in kind.STREAMS for topic in stream.topics()) for kind in KINDS}
+
+
 def ways(app: web.Application) -> dict[Handler, Way]:
-    """Return the lean ways in by handler. They need the writers."""
-    made = {handler: way(app) for kind in KINDS for handler, way in kind.WAYS.items()}
+    """Return the lean ways in by handler, but for those that need a token. They need the writers."""
+    guarded = app[SETTINGS].require_ingest_token
+    kinds = [kind for kind in KINDS if _name(kind) not in guarded]
+    made = {handler: way(app) for kind in kinds for handler, way in kind.WAYS.items()}
     return {handler: way for handler, way in made.items() if way}
 
 

@@ -13,7 +13,7 @@ from statsd.web import SETTINGS
 from statsd.web.addresses import is_one_of
 from statsd.web.answers import PlainError, json_response, refusal
 from statsd.web.meter import REASON
-from statsd.web.operation import declared
+from statsd.web.operation import Operation, declared
 from statsd.web.origins import find_operation, preflight
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,7 +30,9 @@ def _response(request: web.Request, error: errors.StatsError) -> web.Response:
         case errors.AccountRefused():
             response = json_response(PlainError(str(error)), 400)
         case errors.Unauthenticated():
-            response = json_response(PlainError(str(error)), 401, {"WWW-Authenticate": "Bearer"})
+            response = _denial(operation, 401, str(error), {"WWW-Authenticate": "Bearer"})
+        case errors.Forbidden():
+            response = _denial(operation, 403, str(error))
         case errors.TooManyAttempts(retry_after=seconds):
             response = json_response(PlainError(str(error)), 429, {"Retry-After": str(seconds)})
         case errors.KeyReused():
@@ -45,6 +47,12 @@ def _response(request: web.Request, error: errors.StatsError) -> web.Response:
         case _:
             response = _defect(error)
     return response
+
+
+def _denial(operation: Operation, status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    if operation.envelope is PlainError:
+        return json_response(PlainError(message), status, headers)
+    return refusal(status, message, headers, [message] if operation.detailed else ())
 
 
 def _defect(error: Exception) -> web.Response:

@@ -7,8 +7,9 @@
     async def get_logins(request: web.Request) -> web.Response: ...
 
 The first line of the docstring is the summary, the rest the description; the package is the tag. A handler without a
-declaration is not in the document. site/docs.py adds the answers that every operation of a kind may give, such as 413
-for a body that is too large. An answer that is declared as a sentence has no body below 400, and a Refusal from 400 on.
+declaration is not in the document, and counts as one that reads. site/docs.py adds the answers that every operation of
+a kind may give, such as 413 for a body that is too large. An answer that is declared as a sentence has no body below
+400, and a Refusal from 400 on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,15 @@ Origins = Literal["own", "near", "any", "session"]
 browser's own machine (`http://localhost`, any port); `any`, pages of any origin. With credentials: `session`, pages of
 FRONTEND_URL.
 """
+
+Access = Literal["open", "ingest", "read", "login", "metrics", "admin"]
+"""Who may use a route. `open`: anybody. `ingest`: anybody, unless a setting guards the stream's ways in. `read`:
+anybody, unless STATS_REQUIRE_LOGIN is on. `login`: who may read, with or without that setting. `metrics`: as
+STATS_METRICS says. `admin`: admins.
+"""
+
+Shared = Literal["no", "own", "every"]
+"""Which share links may use a route: none, those of its own stream's view, or all (and it limits the topics)."""
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -83,6 +93,10 @@ class Operation:
     """A declaration. As a decorator it returns the handler itself."""
 
     origins: Origins = "own"
+    access: Access = "read"
+    shared: Shared = "no"
+    documented: bool = True
+    """Whether the operation is in the OpenAPI document; files are not."""
     envelope: type[Envelope] = InvalidPayload
     detailed: bool = False
     """Whether a Refusal has `details`, with the message, in every case."""
@@ -120,3 +134,13 @@ def declared(handler: Callable[..., Any]) -> Operation:
     """Return the declaration of a handler; without one, an empty declaration."""
     operation: Operation = getattr(handler, "operation", UNDECLARED)
     return operation
+
+
+def package(handler: Callable[..., Any]) -> str:
+    """Return the package of a handler, such as `statsd.streams.logins`."""
+    return handler.__module__.rpartition(".")[0]
+
+
+def view_of(handler: Callable[..., Any]) -> str:
+    """Return the view that a handler belongs to, such as `logins`: the name of its package."""
+    return package(handler).rpartition(".")[2]

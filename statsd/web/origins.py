@@ -66,8 +66,11 @@ def _cors_headers(request: web.Request) -> dict[str, str]:
 
 
 def _is_open(request: web.Request, origin: str) -> bool:
-    """Whether pages of this origin may use the route without credentials."""
-    origins = _operation(request).origins
+    """Whether pages of this origin may use the route without credentials; where reading is locked, only ways in."""
+    operation = _operation(request)
+    if request.app[SETTINGS].require_login and operation.access != "ingest":
+        return False
+    origins = operation.origins
     return origins == "any" or (origins == "near" and NEAR.fullmatch(origin) is not None)
 
 

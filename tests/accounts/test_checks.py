@@ -72,7 +72,7 @@ def claims(id: int) -> Claims:
 
 
 def asked(made: Checks, *tokens: Claims) -> list[asyncio.Task[User]]:
-    return [asyncio.create_task(made.user_seen(token)) for token in tokens]
+    return [asyncio.create_task(made.seen(token)) for token in tokens]
 
 
 async def is_waiting(gate: asyncpg.Connection[asyncpg.Record]) -> bool:
@@ -114,7 +114,7 @@ async def test_client_that_leaves_hurts_no_other(gate: Any, pool: Pool) -> None:
         leaving.cancel()
         await opened(gate)
         assert (await staying).id == 1
-        assert (await made.user_seen(token)).id == 1
+        assert (await made.seen(token)).id == 1
 
 
 async def test_stop_answers_all_that_wait_and_refuses_the_others(gate: Any, pool: Pool) -> None:
@@ -125,7 +125,7 @@ async def test_stop_answers_all_that_wait_and_refuses_the_others(gate: Any, pool
         await asyncio.sleep(0)
         made.stop()
         with pytest.raises(Overloaded):
-            await made.user_seen(claims(1))
+            await made.seen(claims(1))
         await opened(gate)
         known, second, unknown = await asyncio.gather(*first, *others, return_exceptions=True)
         assert isinstance(known, User)
@@ -138,7 +138,7 @@ async def test_database_that_left_lets_in_only_who_was_seen(gate: Any, pool: Poo
     admin = await connect(renamed(server_dsn, "postgres"))
     await opened(gate)
     async with running(pool) as made:
-        await made.user_seen(seen)
+        await made.seen(seen)
         name = await gate.fetchval("select current_database()")
         await admin.execute(f"alter database {name} allow_connections false")
         await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
@@ -154,7 +154,7 @@ async def test_users_last_seen_are_bounded(gate: Any, pool: Pool, monkeypatch: p
     await opened(gate)
     async with running(pool) as made:
         await asyncio.gather(*asked(made, *(claims(1) for _ in range(50))))
-        await made.user_of(claims(2))
+        await made.seen(claims(2))
         assert len(made._seen) == 10
 
 

@@ -19,7 +19,15 @@ from statsd.streams import STREAMS
 
 def statements() -> list[tuple[str, str]]:
     """Every statement as the program runs it."""
-    files = ("dead_letters", "accounts", "throttle", "aggregation", "bins", *(stream.name for stream in STREAMS))
+    files = (
+        "dead_letters",
+        "accounts",
+        "keys",
+        "throttle",
+        "aggregation",
+        "bins",
+        *(stream.name for stream in STREAMS),
+    )
     return [(f"{file}.{name}", text) for file in files for name, text in sql.load(file).items()]
 
 
@@ -39,13 +47,20 @@ async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[a
 
 UUID = "01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f"
 LITERALS = {
-    "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'"],
+    "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'", "'viewer'"],
     "accounts.find": ["'anna'"],
     "accounts.of_tokens": ["array[7]", "array[1]", f"array['{UUID}']"],
     "accounts.revoke": ["'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "now()"],
     "accounts.rehash": ["7", "'old'", "'new'"],
     "accounts.change_password": ["'anna'", "'hash'"],
+    "accounts.change_role": ["'anna'", "'admin'"],
+    "accounts.logged_in": ["7"],
     "accounts.remove": ["'anna'"],
+    "keys.add": ["'ci'", "''", "'{read}'", "now()"],
+    "keys.of_digests": ["'{}'"],
+    "keys.used": ["7"],
+    "keys.list": ["true"],
+    "keys.revoke": ["'ci'", "true"],
     "throttle.attempt": ["'{}'", "'{}'", "'{}'"],
     "throttle.release": ["'{}'"],
     "throttle.forget": ["''"],

@@ -24,6 +24,7 @@ MANY = list[StoredLogin | InvalidPayload]
 
 
 @Operation(
+    access="ingest",
     body=Login,
     batch=True,
     example=EXAMPLE,

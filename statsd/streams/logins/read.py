@@ -29,7 +29,7 @@ async def get_logins(request: web.Request) -> web.Response:
     return json_response([struct_of(StoredLogin, row) for row in rows])
 
 
-@Operation(answers={200: Answer("the statistics", LoginStatistics)})
+@Operation(shared="own", answers={200: Answer("the statistics", LoginStatistics)})
 async def get_stats(request: web.Request) -> web.Response:
     """Get the statistics of all logins.
 

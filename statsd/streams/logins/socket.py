@@ -30,6 +30,7 @@ CONTRACT = Contract(
 
 
 @Operation(
+    shared="every",
     query={
         "session_stats": Parameter(Literal["object"], "send one summary of all sessions in place of a row per device"),
         "stream": Parameter(Literal["events"], "send the frames of `/events/ws`"),

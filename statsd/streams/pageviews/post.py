@@ -21,6 +21,7 @@ from statsd.web.operation import Answer, Operation
 
 @Operation(
     origins="any",
+    access="ingest",
     body=PageEvent,
     batch=True,
     example=EXAMPLE,

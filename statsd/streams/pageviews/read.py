@@ -48,6 +48,7 @@ async def get_job(request: web.Request) -> web.Response:
 
 
 @Operation(
+    shared="own",
     query={
         "site_id": Parameter(Annotated[str, text(SITE_CHARACTERS)], "the site", required=True, example="shop"),
         "date": Parameter(date, "the day, by default today"),
@@ -100,7 +101,7 @@ def _span(query: Mapping[str, str]) -> tuple[date, date]:
     return first, last
 
 
-@Operation(answers={200: Answer("the overview", PageviewsOverview)})
+@Operation(shared="own", answers={200: Answer("the overview", PageviewsOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the largest sites of today, and the totals of all sites.
 

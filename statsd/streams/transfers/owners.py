@@ -25,7 +25,13 @@ def _addition(body: type[msgspec.Struct], example: dict[str, str | None], row: B
     kind = type(row)
     answers = {200: Answer("added before under this key", kind, row=row), 201: Answer("the stored row", kind, row=row)}
     return Operation(
-        origins="any", detailed=True, body=body, example=example, keys=["Idempotency-Key"], answers=answers
+        origins="any",
+        access="ingest",
+        detailed=True,
+        body=body,
+        example=example,
+        keys=["Idempotency-Key"],
+        answers=answers,
     )
 
 

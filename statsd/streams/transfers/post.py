@@ -22,6 +22,7 @@ AT_ITEM = {"Location": "the address of the item"}
 
 @Operation(
     origins="any",
+    access="ingest",
     detailed=True,
     body=event.NewItem,
     example={"base_item_id": answers.BIKE.id},
@@ -69,6 +70,7 @@ def _item_row(item: event.NewItem, key: str | None, _: int | None) -> Row:
 
 @Operation(
     origins="any",
+    access="ingest",
     detailed=True,
     body=event.Ownership,
     path=IN_PATH,

@@ -17,7 +17,7 @@ from statsd.streams.transfers import answers
 from statsd.streams.transfers.errors import NO_SUCH_ITEM
 from statsd.web.answers import InvalidPayload, Refusal, json_response, struct_of
 from statsd.web.asked import limit, parameters
-from statsd.web.operation import Answer, Operation, Parameter
+from statsd.web.operation import Answer, Operation, Parameter, Shared
 
 MOST_ROWS = 1_000  # of a page, and of an item's history
 CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -32,13 +32,17 @@ PAGES = {
 }
 
 
-def _pages(page: msgspec.Struct) -> Operation:
+def _pages(page: msgspec.Struct, shared: Shared = "no") -> Operation:
     return Operation(
-        origins="any", detailed=True, query=PAGES, answers={200: Answer("newest first", type(page), page=page)}
+        origins="any",
+        shared=shared,
+        detailed=True,
+        query=PAGES,
+        answers={200: Answer("newest first", type(page), page=page)},
     )
 
 
-@_pages(answers.ItemPage([answers.OWNED], answers.ITEM))
+@_pages(answers.ItemPage([answers.OWNED], answers.ITEM), "own")
 async def get_items(request: web.Request) -> web.Response:
     """List the newest items with their owners."""
     rows, next_id = await _page(request, "items", ITEM_QUERIES["page"], ITEM_QUERIES["find"])
@@ -76,6 +80,7 @@ async def _page(request: web.Request, name: str, page: str, find: str) -> tuple[
 
 @Operation(
     origins="any",
+    shared="own",
     detailed=True,
     path=IN_PATH,
     query={"limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "how many transfers", default=100)},
@@ -110,7 +115,7 @@ def uuid(text: str, name: str) -> UUID:
     return UUID(text)
 
 
-@Operation(origins="any", detailed=True, answers={200: Answer("the overview", answers.TransfersOverview)})
+@Operation(origins="any", shared="own", detailed=True, answers={200: Answer("the overview", answers.TransfersOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the newest items, transfers, owners and base items.
 

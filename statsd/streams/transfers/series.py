@@ -34,6 +34,7 @@ def views(topic: str, stream: str) -> dict[str, View]:
 
 STREAMING = Operation(
     origins="near",
+    shared="own",
     detailed=True,
     path={"unit": Parameter(Literal[UNITS], "the unit of time", example="minute")},
     query={

@@ -33,6 +33,7 @@ UNKNOWN = Verdict("refused", error=Unauthenticated(INVALID))
 
 @Operation(
     origins="session",
+    access="ingest",
     envelope=PlainError,
     body=NewClick,
     batch=True,
@@ -59,7 +60,7 @@ async def post_track(request: web.Request) -> web.Response:
     With an `Idempotency-Key` (for a single click) or an `event_id`, a repeat counts once and returns the stored row; a
     click on a different feature under the same key is 422.
     """
-    user = await request.app[CHECKS].user_seen(session.claims(request))
+    user = await request.app[CHECKS].seen(session.claims(request))
     session.require_json(request)
     verdict = await accept.events(request, STREAM, DECODER, partial(_row, user), admit=partial(admit, request))
     if isinstance(verdict, list):

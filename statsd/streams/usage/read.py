@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from aiohttp import web
 
 from statsd.accounts import session
-from statsd.accounts.checks import CHECKS
 from statsd.accounts.users import GENDERS
 from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
@@ -17,7 +16,7 @@ from statsd.live.topics import HUB
 from statsd.streams.usage.answers import Analytics, UsageOverview
 from statsd.streams.usage.event import ALL, FEATURE_CHARACTERS, Name
 from statsd.streams.usage.stream import STREAM
-from statsd.web.answers import json_response
+from statsd.web.answers import PlainError, json_response
 from statsd.web.asked import day, parameters
 from statsd.web.decode import PRINTABLE
 from statsd.web.operation import Answer, Operation, Parameter
@@ -32,6 +31,9 @@ QUERIES = sql.load("usage")
 
 @Operation(
     origins="session",
+    access="login",
+    shared="own",
+    envelope=PlainError,
     query={
         "startDate": Parameter(date, "the first day"),
         "endDate": Parameter(date, "the last day, included"),
@@ -49,7 +51,6 @@ async def get_analytics(request: web.Request) -> web.Response:
     `feature` filters only the clicks per day; every other filter applies to both charts. Every click that was answered
     200 or 201 is counted.
     """
-    await request.app[CHECKS].user_of(session.claims(request))
     query = parameters(request)
     first, last = day(query, "startDate", FIRST_DAY), day(query, "endDate", LAST_DAY)
     if first > last:
@@ -89,7 +90,7 @@ async def _zone(request: web.Request, query: Mapping[str, str]) -> str:
     return zone
 
 
-@Operation(origins="session", answers={200: Answer("the overview", UsageOverview)})
+@Operation(origins="session", shared="own", answers={200: Answer("the overview", UsageOverview)})
 async def get_overview(request: web.Request) -> web.Response:
     """Get the number of all clicks, and of today's clicks.
 

@@ -29,6 +29,7 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
 
 @Operation(
     origins="any",
+    access="ingest",
     envelope=answers.InvalidWebhook,
     body=WebhookEvent,
     batch=True,
@@ -54,10 +55,13 @@ async def post_webhook(request: web.Request) -> web.Response:
 
     With a `webhook-id` or an `Idempotency-Key`, a redelivery counts once; another event under the same key is 422.
 
-    If WEBHOOK_API_KEY or WEBHOOK_SECRET is set, a missing or wrong key or signature is 401.
+    If WEBHOOK_API_KEY or WEBHOOK_SECRET is set, a missing or wrong key or signature is 401. An API token with the scope
+    `ingest:webhooks` stands in place of both.
     """
-    senders.check_api_key(request)
-    delivery = Delivery(request)
+    has_token = await senders.has_token(request)
+    if not has_token:
+        senders.check_api_key(request)
+    delivery = Delivery(request, is_signed=not has_token)
     refusals = request.app[REFUSALS][STREAM.name]
     try:
         verdicts = await accept.events(request, STREAM, delivery, delivery.row, types=delivery.types)
@@ -91,8 +95,9 @@ def _receipt(verdict: Verdict) -> Reply:
 class Delivery:
     """The events of a request: decodes them, and makes their rows under the delivery's key."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, *, is_signed: bool = True) -> None:
         self._request = request
+        self._is_signed = is_signed  # where WEBHOOK_SECRET is set
         self._signed_id: str | None = None
         self._key: str | None = None
         self.types = None if cloudevents.is_binary(request.headers) else TYPES
@@ -105,7 +110,7 @@ class Delivery:
         delivery, and the Content-Type cannot split a signed JSON document into lines.
         """
         self._now = datetime.now(UTC)
-        self._signed_id = senders.signed_id(self._request, body)
+        self._signed_id = senders.signed_id(self._request, body) if self._is_signed else None
         self._key = self._signed_id or accept.idempotency_key(self._request, "webhook-id")
         decoder = self._request.app[DECODER]
         cloud_events = cloudevents.decode(self._request.headers, body, decoder.convert)

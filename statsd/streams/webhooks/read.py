@@ -34,6 +34,7 @@ FILTER = {"filter": Parameter(Literal["hour", "day", "week"], "the window, by th
 
 @Operation(
     origins="any",
+    shared="own",
     query={
         **FILTER,
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)], "how many events", default=100),
@@ -104,6 +105,7 @@ def _cursor(position: Any) -> str:
 
 @Operation(
     origins="any",
+    shared="own",
     query=FILTER,
     tagged=True,
     answers={200: Answer("the counts of the window", Success[answers.EventCounts])},
@@ -130,14 +132,14 @@ CSV = f'{CSV_HEAD}"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
 NDJSON = f"{msgspec.json.encode(answers.STORED).decode()}\n"
 
 
-@Operation(origins="any", query=FILTER, answers={200: Answer("a file", texts={"text/csv": CSV})})
+@Operation(origins="any", shared="own", query=FILTER, answers={200: Answer("a file", texts={"text/csv": CSV})})
 async def export_csv(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as CSV, newest first."""
     file = File(lambda rows: "".join([csv_line(_cells(row)) for row in rows]).encode(), CSV_HEAD.encode())
     return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: file)
 
 
-@Operation(origins="any", query=FILTER, answers={200: Answer("a file", Success[answers.EventFile])})
+@Operation(origins="any", shared="own", query=FILTER, answers={200: Answer("a file", Success[answers.EventFile])})
 async def export_json(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as one JSON document, newest first."""
     return await _export(request, "json", "application/json", _document)
@@ -154,7 +156,7 @@ def _document(name: str, now: datetime) -> File:
     )
 
 
-@Operation(origins="any", query=FILTER, answers={200: Answer("a file", texts={LINES[0]: NDJSON})})
+@Operation(origins="any", shared="own", query=FILTER, answers={200: Answer("a file", texts={LINES[0]: NDJSON})})
 async def export_ndjson(request: web.Request) -> web.StreamResponse:
     """Export the events of a window as one JSON object per line, newest first."""
     file = File(lambda rows: ENCODER.encode_lines([stored_event(row) for row in rows]))
@@ -180,6 +182,7 @@ async def _export(
 
 @Operation(
     origins="any",
+    shared="own",
     answers={200: Answer("all 60 minutes, 24 hours and 7 days, empty ones included", answers.WebhooksOverview)},
 )
 async def get_overview(request: web.Request) -> web.Response:

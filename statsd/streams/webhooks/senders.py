@@ -1,5 +1,7 @@
 """Authentication of senders: the API key (WEBHOOK_API_KEY) and signatures (WEBHOOK_SECRET), if these are set.
 
+An API token with the scope `ingest:webhooks` stands in place of both.
+
 Signatures follow the Standard Webhooks specification (symmetric scheme `v1`): the sender signs
 `webhook-id.webhook-timestamp.body` with HMAC-SHA256 and a shared secret. A signature is valid for five minutes before
 and after its timestamp. To replace a secret, both the old and the new one may be configured for a while.
@@ -14,6 +16,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from statsd.accounts import access
 from statsd.errors import BadRequest
 from statsd.streams.webhooks import cloudevents
 from statsd.web import SETTINGS
@@ -23,7 +26,7 @@ TOLERANCE_SECONDS = 300
 NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
 MOST_SIGNATURES = 16  # in one header: a sender makes one with each of its few secrets
 
-KEY = "Required if WEBHOOK_API_KEY is set, in addition to a signature if WEBHOOK_SECRET is set."
+KEY = "Required if WEBHOOK_API_KEY is set, in addition to a signature if WEBHOOK_SECRET is set, unless a token is sent."
 SIGNATURE = (
     "Required if WEBHOOK_SECRET is set, in addition to the key if WEBHOOK_API_KEY is set: a Standard Webhooks signature"
     " (`v1,` and base64) of webhook-id, webhook-timestamp and the body."
@@ -33,6 +36,16 @@ GUARDS = [
     for name, header, about in (("key", "X-API-Key", KEY), ("signature", "webhook-signature", SIGNATURE))
 ]
 HEADERS = {"webhook-timestamp": Parameter(str, "the time of the signature, in seconds since 1970")}
+
+
+async def has_token(request: web.Request) -> bool:
+    """Whether the request has an API token for webhooks, where a key or a signature is required.
+
+    Raises what `access.has_ingest_token` raises.
+    """
+    settings = request.app[SETTINGS]
+    is_guarded = bool(settings.webhook_api_key or settings.webhook_secrets)
+    return is_guarded and await access.has_ingest_token(request, "webhooks")
 
 
 def check_api_key(request: web.Request) -> None:

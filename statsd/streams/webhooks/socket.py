@@ -22,7 +22,10 @@ class StatsFrame(msgspec.Struct):
     stats: WebhooksOverview
 
 
-@Operation(answers={101: Answer("a WebSocket; the first frame comes at once", StatsFrame), **HANDSHAKE_ERRORS})
+@Operation(
+    shared="own",
+    answers={101: Answer("a WebSocket; the first frame comes at once", StatsFrame), **HANDSHAKE_ERRORS},
+)
 async def get_events_socket(request: web.Request) -> web.WebSocketResponse:
     """Open a WebSocket for the statistics of webhook events.
 
