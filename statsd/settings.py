@@ -132,7 +132,7 @@ def _switch(text: str) -> bool:
     return words[text.lower()]
 
 
-def _frontend(text: str) -> str:
+def _origin(text: str) -> str:
     """Return the origin of a page's URL."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
@@ -289,7 +289,12 @@ class Settings:
     )  # fmt: skip
     allowed_hosts: tuple[str, ...] = _setting(
         (), "ALLOWED_HOSTS", parse=lambda text: _names(text.lower()),
-        about="host names the server answers to, comma separated (protects against DNS rebinding); unset: any",
+        about="host names the server answers to, comma separated (protects against DNS rebinding), beside its own;"
+        " unset: any, but on a loopback address none",
+    )  # fmt: skip
+    public_url: str | None = _setting(
+        None, "STATS_PUBLIC_URL", parse=_origin,
+        about="URL that browsers use; https: cookies become Secure and __Host-, HSTS is sent",
     )  # fmt: skip
     jwt_secret: str | None = _setting(
         None, "JWT_SECRET", parse=_secret, secret=True,
@@ -300,12 +305,12 @@ class Settings:
         about="previous JWT_SECRET, whose tokens are accepted until they expire",
     )  # fmt: skip
     frontend_url: str | None = _setting(
-        None, "FRONTEND_URL", parse=_frontend,
+        None, "FRONTEND_URL", parse=_origin,
         about="URL of a page of another origin whose users log in here; cookies become Secure; SameSite=None",
     )  # fmt: skip
     trusted_proxies: tuple[Network, ...] = _setting(
         (), "TRUSTED_PROXIES", parse=_networks,
-        about="proxies whose X-Forwarded-For is believed (addresses or networks, comma separated)",
+        about="proxies whose X-Forwarded-For and -Proto are believed (addresses or networks, comma separated)",
     )  # fmt: skip
     throttle_exempt: tuple[Network, ...] = _setting(
         (), "STATS_THROTTLE_EXEMPT", parse=_networks,

@@ -4,6 +4,7 @@ The header wins over the cookie, because only the client itself can set it. Brow
 from pages of other sites; such a request is refused if it may change anything.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -16,6 +17,7 @@ from statsd.accounts.tokens import INVALID, SECONDS, Claims, Tokens
 from statsd.accounts.users import Person, User
 from statsd.errors import BadRequest, Unauthenticated
 from statsd.web import SETTINGS
+from statsd.web.addresses import is_secure
 from statsd.web.answers import PlainError
 from statsd.web.asked import LINES, media_type
 from statsd.web.operation import Answer, Guard
@@ -24,6 +26,8 @@ from statsd.web.origins import is_named, is_own
 TOKENS: web.AppKey[Tokens] = web.AppKey("tokens")
 
 AUTH, USER = "auth_token", "user_data"
+OVER_TLS = "__Host-"
+"""Begins the names of cookies over TLS: browsers take those only from this host, and only over TLS (RFC 6265bis)."""
 JSON = ("application/json", *LINES)
 GUARDS = (
     Guard("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
@@ -55,7 +59,7 @@ def token(request: web.Request) -> str:
         raise Unauthenticated(INVALID)
     token = bearer_token(headers[0]) if headers else None
     if token is None:
-        token = request.cookies.get(AUTH, "")
+        token = next(_cookie_tokens(request), "")
         if token and request.method not in ("GET", "HEAD"):
             refuse_other_sites(request)
     if not token:
@@ -72,10 +76,15 @@ def all_claims(request: web.Request) -> list[Claims]:
     if not bearers:
         refuse_other_sites(request)
     claims_of_tokens = []
-    for token in (*bearers, request.cookies.get(AUTH, "")):
+    for token in (*bearers, *_cookie_tokens(request)):
         with suppress(Unauthenticated):
             claims_of_tokens.append(request.app[TOKENS].read(token))
     return claims_of_tokens
+
+
+def _cookie_tokens(request: web.Request) -> Iterator[str]:
+    """Yield the tokens of the cookies; the one over TLS first, which no other host and no plain HTTP can have set."""
+    return filter(None, (request.cookies.get(name, "") for name in (OVER_TLS + AUTH, AUTH)))
 
 
 def bearer_token(header: str) -> str | None:
@@ -109,15 +118,25 @@ def set_cookies(request: web.Request, response: web.Response, token: str, user: 
     ends = datetime.now(UTC) + timedelta(seconds=SECONDS)
     lifetime = f"Max-Age={SECONDS}; Path=/; Expires={format_datetime(ends, usegmt=True)}"
     value = quote(msgspec.json.encode(person(user)), safe=AS_IN_URI_COMPONENTS)
-    _set_both(request, response, token, value, lifetime)
+    _set_both(request, response, _prefix(request), (token, value), lifetime)
 
 
 def clear_cookies(request: web.Request, response: web.Response) -> None:
-    """Clear both cookies."""
-    _set_both(request, response, "", "", "Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+    """Clear both cookies; over TLS also those that were set before the server was behind TLS."""
+    for prefix in {_prefix(request), ""}:
+        _set_both(request, response, prefix, ("", ""), "Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
 
 
-def _set_both(request: web.Request, response: web.Response, token: str, person: str, lifetime: str) -> None:
-    same_site = "Secure; SameSite=None" if request.app[SETTINGS].frontend_url else "SameSite=Lax"
-    response.headers.add("Set-Cookie", f"{AUTH}={token}; {lifetime}; HttpOnly; {same_site}")
-    response.headers.add("Set-Cookie", f"{USER}={person}; {lifetime}; {same_site}")
+def _prefix(request: web.Request) -> str:
+    return OVER_TLS if is_secure(request) else ""
+
+
+def _set_both(
+    request: web.Request, response: web.Response, prefix: str, values: tuple[str, str], lifetime: str
+) -> None:
+    is_foreign = request.app[SETTINGS].frontend_url is not None
+    secure = "Secure; " if prefix or is_foreign else ""
+    same_site = f"{secure}SameSite={'None' if is_foreign else 'Lax'}"
+    token, person = values
+    response.headers.add("Set-Cookie", f"{prefix}{AUTH}={token}; {lifetime}; HttpOnly; {same_site}")
+    response.headers.add("Set-Cookie", f"{prefix}{USER}={person}; {lifetime}; {same_site}")

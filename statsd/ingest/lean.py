@@ -35,10 +35,10 @@ from statsd.ingest.writer import Writer
 from statsd.metrics import REQUESTS, Latency
 from statsd.stream import Row
 from statsd.web import SETTINGS
-from statsd.web.addresses import is_one_of
+from statsd.web.addresses import is_https, is_served, is_within
 from statsd.web.answers import Body, Reply
 from statsd.web.errors import Handler
-from statsd.web.origins import HEADERS
+from statsd.web.origins import HEADERS, HSTS
 
 BODY_BYTES = 64 << 10  # a longer body costs much more than its request
 MEMORY_BYTES = 8 << 20  # of remembered heads
@@ -100,6 +100,8 @@ class Plan:
     length: int
     way: Way | None = None
     header: str = ""
+    is_https: bool = False
+    """Whether it says that a proxy was asked over TLS."""
     latency: Latency = field(default_factory=Latency)
 
 
@@ -112,7 +114,7 @@ class Heads:
 
     def __init__(self, app: web.Application) -> None:
         settings, ways = app[SETTINGS], app[WAYS]
-        self._hosts = settings.allowed_hosts
+        self._settings = settings
         routes = [route for route in app.router.routes() if route.handler in ways and route.resource]
         self._ways = {
             (route.method, _path(route)): (ways[route.handler], REQUESTS.of(route.resource.canonical, route.method))
@@ -126,7 +128,9 @@ class Heads:
             if found
         ]
         vary = {"Vary": "Origin"} if settings.cors_origins or settings.frontend_url else {}
-        self._common = _lines({**HEADERS, "Cache-Control": "no-store", **vary})
+        plain = _lines({**HEADERS, "Cache-Control": "no-store", **vary})
+        self._secure = plain + _lines(HSTS)
+        self._common = self._secure if (settings.public_url or "").startswith("https:") else plain
         self._second, self._date = 0, ""
         self._plans: dict[bytes, Plan] = {}
         self._bytes = 0
@@ -150,16 +154,21 @@ class Heads:
         self._plans[head] = plan = self._parse(head)
         return plan
 
-    def response(self, body: Body, status: int, headers: Mapping[str, str]) -> bytes:
-        """Return the bytes of an answer, as aiohttp writes them."""
+    def is_proxy(self, address: str) -> bool:
+        """Whether a proxy at this address is believed what it says about the browser's connection."""
+        return not self._settings.public_url and is_within(address, self._settings.trusted_proxies)
+
+    def response(self, body: Body, status: int, headers: Mapping[str, str], is_secure: bool) -> bytes:
+        """Return the bytes of an answer, as aiohttp writes them; `is_secure` if a trusted proxy was asked over TLS."""
+        common = self._secure if is_secure else self._common
         if (second := int(time.time())) != self._second:
             self._second, self._date = second, formatdate(second, usegmt=True)
         if status == 204:
-            return f"{STATUS_LINES[204]}Date: {self._date}\r\n{self._common}\r\n".encode()
+            return f"{STATUS_LINES[204]}Date: {self._date}\r\n{common}\r\n".encode()
         encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
         head = (
             f"{STATUS_LINES[status]}Content-Type: application/json\r\n{_lines(headers)}"
-            f"Content-Length: {len(encoded)}\r\nDate: {self._date}\r\n{self._common}\r\n"
+            f"Content-Length: {len(encoded)}\r\nDate: {self._date}\r\n{common}\r\n"
         )
         return head.encode() + encoded
 
@@ -177,9 +186,10 @@ class Heads:
         if not length.isdecimal() or int(length) > BODY_BYTES:
             return OPAQUE
         way, latency = self._ways.get((message.method, message.path), (None, None))
-        is_known = not self._hosts or is_one_of(message.headers.get("Host", ""), self._hosts)
+        is_known = is_served(message.headers.get("Host"), self._settings)
         if way and latency and is_known and _is_harmless(message.headers, way.header):
-            return Plan(int(length), way, message.headers.get(way.header, ""), latency)
+            header = message.headers.get(way.header, "")
+            return Plan(int(length), way, header, is_https(message.headers), latency)
         return Plan(int(length))
 
 
@@ -208,13 +218,14 @@ def _lines(headers: Mapping[str, str]) -> str:
 class Front(RequestHandler):
     """aiohttp's protocol of a connection, which answers lean requests itself. The writer takes it for a future."""
 
-    __slots__ = ("_began", "_heads", "_held", "_is_clean", "_misses", "_plan", "_request", "_timer")
+    __slots__ = ("_began", "_heads", "_held", "_is_clean", "_is_proxy", "_misses", "_plan", "_request", "_timer")
 
     def __init__(self, heads: Heads, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._heads = heads
         self._misses = 0
         self._began = 0.0  # when the lean request under way was complete
+        self._is_proxy: bool | None = None  # whether the peer is a trusted proxy; None: not yet known
         self._is_clean = True  # whether aiohttp's parser stands between two requests
         self._plan: Plan | None = None  # of the lean request under way
         self._request = b""  # the lean request under way
@@ -308,7 +319,7 @@ class Front(RequestHandler):
             return
         if answer:
             plan.latency.observe(answer[1], now - self._began)
-            self.transport.write(self._heads.response(*answer))
+            self.transport.write(self._heads.response(*answer, plan.is_https and self._is_from_proxy()))
         else:
             super().data_received(request)
         if self._handler_waiter is not None:
@@ -317,6 +328,11 @@ class Front(RequestHandler):
             data, self._held = self._held, b""
             self._resume_transport_reading()
             self.data_received(data)
+
+    def _is_from_proxy(self) -> bool:
+        if self._is_proxy is None and self.transport:
+            self._is_proxy = self._heads.is_proxy((self.transport.get_extra_info("peername") or ("",))[0])
+        return bool(self._is_proxy)
 
     def _process_keepalive(self) -> None:
         if self._plan is not None:  # a connection is not idle while its answer is still to come

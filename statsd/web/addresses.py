@@ -3,13 +3,14 @@
 import ipaddress
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from statsd.settings import Network
+from statsd.settings import Network, Settings
 from statsd.web import SETTINGS
 
 NO_ADDRESS = "none"
@@ -84,10 +85,31 @@ def is_within(address: str, networks: Sequence[Network]) -> bool:
     return ip is not None and any(ip in network for network in networks)
 
 
-def is_one_of(host: str, names: Sequence[str]) -> bool:
-    """Whether a Host header is one of the names or a name of this machine, with any port."""
+def is_served(host: str | None, settings: Settings) -> bool:
+    """Whether the server answers to a Host header, with any port.
+
+    A stranger's page can make its own host name mean our address (DNS rebinding). Names of this machine and that of
+    STATS_PUBLIC_URL are answered; others if ALLOWED_HOSTS has them, or if it is not set and other machines reach the
+    server. A request without the header is not from a browser.
+    """
+    names = settings.allowed_hosts
+    if host is None or not (names or is_loopback(settings.host)):
+        return True
     name = re.sub(r":\d*\Z", "", host, flags=re.ASCII).lower()
-    return name in names or is_loopback(name.strip("[]"))
+    return name in names or is_loopback(name.strip("[]")) or name == urlsplit(settings.public_url or "").hostname
+
+
+def is_secure(request: web.Request) -> bool:
+    """Whether the browser's connection is TLS: so says STATS_PUBLIC_URL, or a trusted proxy."""
+    settings = request.app[SETTINGS]
+    if settings.public_url:
+        return settings.public_url.startswith("https:")
+    return is_https(request.headers) and is_within(request.remote or "", settings.trusted_proxies)
+
+
+def is_https(headers: Mapping[str, str]) -> bool:
+    """Whether the first of the proxies on the way, if they are to be believed, was asked over TLS."""
+    return headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower() == "https"
 
 
 def is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ from aiohttp.web_exceptions import HTTPException
 
 from statsd import errors
 from statsd.web import SETTINGS
-from statsd.web.addresses import is_one_of
+from statsd.web.addresses import is_served
 from statsd.web.answers import PlainError, json_response, refusal
 from statsd.web.meter import REASON
 from statsd.web.operation import Operation, declared
@@ -64,9 +64,8 @@ def _defect(error: Exception) -> web.Response:
 @web.middleware
 async def errors_to_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error in JSON, and OPTIONS on every path."""
-    hosts = request.app[SETTINGS].allowed_hosts
-    if hosts and not is_one_of(request.host, hosts):
-        return refusal(421, "unknown host: add it to ALLOWED_HOSTS")
+    if not is_served(request.headers.get("Host"), request.app[SETTINGS]):
+        return refusal(421, "unknown host: add it to ALLOWED_HOSTS, or set STATS_PUBLIC_URL")
     try:
         return await handler(request)
     except HTTPException as error:

@@ -11,6 +11,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from statsd.web import SETTINGS
+from statsd.web.addresses import is_loopback, is_secure
 from statsd.web.operation import Operation, declared
 
 NEAR = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
@@ -23,6 +24,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 """The headers of every response. A value that the handler set wins, also for Cache-Control."""
+
+HSTS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+"""For responses over TLS (RFC 6797): for a year, browsers use nothing else."""
 
 _DEFAULT_HEADERS = CIMultiDict({**HEADERS, "Cache-Control": "no-store"})
 _REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
@@ -82,12 +86,17 @@ def is_named(origin: str, request: web.Request) -> bool:
 
 
 def is_own(origin: str, request: web.Request) -> bool:
-    """Whether the origin is that of our own page: the host in the request's Host header, with either scheme."""
+    """Whether the origin is that of our own page: STATS_PUBLIC_URL, or the host in the request's Host header.
+
+    If the connection is known to be TLS, `http` counts only for names of this machine, which nobody else can serve.
+    """
     try:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and origin.lower() == f"{parts.scheme}://{request.host}".lower()
+    is_right = parts.scheme == "https" or not is_secure(request) or is_loopback(parts.hostname or "")
+    own = (request.app[SETTINGS].public_url, f"{parts.scheme}://{request.host}".lower())
+    return parts.scheme in ("http", "https") and is_right and origin.lower() in own
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -100,5 +109,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     settings = request.app[SETTINGS]
     if settings.cors_origins or settings.frontend_url:
         headers.add("Vary", "Origin")
+    if is_secure(request):
+        headers.update(HSTS)
     if "Origin" in request.headers:
         headers.update(_cors_headers(request))

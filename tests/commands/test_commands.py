@@ -146,7 +146,7 @@ async def test_what_strangers_send_broken_leaves_no_traceback_in_the_log(run: Ru
     broken = gzip.compress(b"{}")[:-8] + bytes(8)
     for request in (
         b"\x16\x03\x01 / HTTP/9\r\n\r\n",
-        b"POST /logins HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"
+        b"POST /logins HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"
         % (len(broken), broken),
     ):
         reader, writer = await asyncio.open_connection(host, int(port))

@@ -8,6 +8,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 import asyncpg
@@ -326,7 +327,7 @@ async def doors_with(start: Start, pool: asyncpg.Pool[asyncpg.Record]) -> Open:
     """Starts the application with the given settings, a user and the well-known items, and opens both doors."""
 
     async def begin(**settings: Any) -> Doors:
-        client = await start(**settings)
+        client = await start(**{"allowed_hosts": ("stats.example",), **settings})
         answer = await (await client.post("/register", json=ANNA)).json()
         headers = {"Authorization": f"Bearer {answer['token']}"}
         for _ in range(2):  # the second click knows the feature
@@ -391,7 +392,12 @@ async def test_requests_may_come_before_the_answers(doors: Doors) -> None:
         {"cors_origins": ("https://other.example",)},
         {"frontend_url": "https://other.example"},
         {"allowed_hosts": ("elsewhere.example",)},
-        {"allowed_hosts": ("stats.example",)},
+        {"allowed_hosts": ()},
+        {"allowed_hosts": (), "host": "0.0.0.0"},
+        {"allowed_hosts": (), "public_url": "https://stats.example"},
+        {"public_url": "http://stats.example", "trusted_proxies": (ip_network("203.0.113.0/24"),)},
+        {"trusted_proxies": (ip_network("203.0.113.0/24"),)},
+        {"trusted_proxies": (ip_network("10.0.0.0/8"),)},
         {"webhook_api_key": "key"},
         {"webhook_secrets": (b"s" * 32,)},
         {"webhook_event_types": ("other",), "webhook_strict": True},
@@ -400,7 +406,8 @@ async def test_requests_may_come_before_the_answers(doors: Doors) -> None:
 )
 async def test_both_doors_keep_to_the_settings(doors_with: Open, settings: dict[str, Any]) -> None:
     doors = await doors_with(**settings)
-    chains = [[data, data] for data in (*PLAIN, *WELL_FORMED[-30:])]
+    proxied = [view(f"X-Forwarded-Proto: {protocol}") for protocol in ("https", "HTTPS, http", "http", "")]
+    chains = [[data, data] for data in (*PLAIN, *proxied, *WELL_FORMED[-30:])]
     answers, rows = await doors.ask(doors.plain, chains), await doors.rows()
     assert await doors.ask(doors.lean, chains) == answers
     assert await doors.rows() == rows

@@ -104,7 +104,8 @@ async def test_verdicts_of_a_large_batch_are_in_order(client: Any) -> None:
 async def test_full_queue_refuses_before_the_body_is_there(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "QUEUE_ROWS", 0)
     reader, peer = await asyncio.open_connection("127.0.0.1", client.port)
-    peer.write(b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n[")
+    peer.write(b"POST /event HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+    peer.write(b"Content-Length: 8000000\r\n\r\n[")
     head = await reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 1\r\n" in head

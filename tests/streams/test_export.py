@@ -115,7 +115,7 @@ async def test_slow_reader_holds_up_nobody_and_costs_no_memory(client: Any, pool
     """A client that takes nothing: the export waits for it, and everybody else is served."""
     await fill(pool, 100_000)
     stalled = socket.create_connection((client.host, client.port))
-    stalled.sendall(b"GET /export/json?filter=day HTTP/1.1\r\nHost: x\r\n\r\n")
+    stalled.sendall(b"GET /export/json?filter=day HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await until(lambda: client.app[EXPORTS].running == 1)
     await post(client, EVENT)
     document = await (await client.get("/export/json?filter=day")).json()
@@ -168,7 +168,7 @@ async def test_slow_reader_that_goes_on_taking_gets_it_all(
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, export.SLICE_BYTES)
         slow.setblocking(False)
         await loop.sock_connect(slow, (client.host, client.port))
-        await loop.sock_sendall(slow, b"GET /export/ndjson HTTP/1.0\r\nHost: x\r\n\r\n")
+        await loop.sock_sendall(slow, b"GET /export/ndjson HTTP/1.0\r\nHost: localhost\r\n\r\n")
         lines = 0
         while some := await loop.sock_recv(slow, export.SLICE_BYTES):
             lines += some.count(b'"eventId"')
@@ -181,7 +181,7 @@ async def test_too_many_at_once_are_told_to_come_again(client: Any, pool: Any) -
     await fill(pool, 100_000)
     stalled = [socket.create_connection((client.host, client.port)) for _ in range(export.MOST_EXPORTS)]
     for one in stalled:
-        one.sendall(b"GET /export/csv?filter=day HTTP/1.1\r\nHost: x\r\n\r\n")
+        one.sendall(b"GET /export/csv?filter=day HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await until(lambda: client.app[EXPORTS].running == export.MOST_EXPORTS)
     response = await client.get("/export/csv")
     assert (response.status, response.headers["Retry-After"]) == (503, "10")

@@ -206,7 +206,8 @@ async def test_body_that_never_ends_is_408(start: Start, monkeypatch: pytest.Mon
     monkeypatch.setattr(asked, "BODY_SECONDS", 0.2)
     client = await start()
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-    writer.write(b"POST /logins HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    writer.write(b"POST /logins HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+    writer.write(b"Content-Length: 100\r\n\r\n{")
     assert (await reader.readline()).startswith(b"HTTP/1.1 408")
     writer.close()
     await writer.wait_closed()
@@ -265,6 +266,45 @@ async def test_only_allowed_names_are_served(start: Callable[..., Awaitable[Any]
     }.items():  # fmt: skip
         assert (await client.get("/usage", headers={"Host": host})).status == status, host
     assert (await client.get("/ws", headers={"Host": "evil.example", "Upgrade": "websocket"})).status == 421
+
+
+@pytest.mark.parametrize(
+    ("settings", "answered"),
+    [
+        ({}, False),
+        ({"host": "localhost"}, False),
+        ({"host": "::1"}, False),
+        ({"allowed_hosts": ("other.example",)}, False),
+        ({"allowed_hosts": ("rebound.example",)}, True),
+        ({"public_url": "https://rebound.example:8443"}, True),
+        ({"public_url": "https://other.example"}, False),
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "192.0.2.1", "allowed_hosts": ("other.example",)}, False),
+    ],
+)
+async def test_server_on_loopback_answers_only_to_names_of_this_machine(
+    start: Callable[..., Awaitable[Any]], settings: dict[str, Any], answered: bool
+) -> None:
+    client = await start(**settings)
+    for host in ("localhost", "127.0.0.1:80", "[::1]:80", "LOCALHOST:1"):
+        assert (await client.get("/usage", headers={"Host": host})).status == 200
+    for path in ("/usage", "/", "/logins", "/nowhere"):
+        response = await client.get(path, headers={"Host": "rebound.example:8080"})
+        assert (response.status == 421) is not answered, path
+        if not answered:
+            assert "ALLOWED_HOSTS" in (await response.json())["error"]
+    view = {"site_id": "s", "event_type": "page_view", "path": "/", "timestamp": "2026-11-21T10:30:00Z"}
+    for _ in range(2):  # the lean front learns the head with the first
+        response = await client.post("/event", json=view, headers={"Host": "rebound.example"})
+        assert response.status == (202 if answered else 421)
+
+
+async def test_client_that_names_no_host_is_served(client: Any) -> None:
+    """HTTP/1.0, as probes speak it. No browser does, so no page of a stranger."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"GET /livez HTTP/1.0\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.0 200")
+    writer.close()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import { text } from "./json.js";
 /** @import { Answer } from "./ask.js" */
 /** @typedef {Payloads["Person"]} User */
 
-const USER = "user_data";
+/** The one behind TLS first, which no other host can have set. */
+const USERS = ["__Host-user_data", "user_data"];
 /** The server allows no longer name, but anybody can write a cookie. */
 const LONGEST_NAME = 64;
 /**
@@ -21,7 +22,7 @@ export const FILTERS = "vigility_filters_";
 
 /** Sends `change` when somebody else, or nobody, is logged in. */
 class Session extends EventTarget {
-  user = userOf(readCookie(USER));
+  user = knownUser();
   /** Why the user has to log in again, a sentence; empty if nobody was logged in, or the user logged out. */
   ended = "";
 
@@ -45,14 +46,14 @@ class Session extends EventTarget {
   /** The server no longer accepts this user's session. @param {User} user @param {Answer} answer */
   expire(user, answer) {
     if (user !== this.user) return;
-    dropCookie(USER);
+    USERS.forEach(dropCookie);
     const words = answer.error && ` (the server says: ${answer.error})`;
     this.#become(null, `Your session has ended${words}. Log in again to go on.`);
   }
 
   /** Somebody may have logged in or out in another tab. */
   look() {
-    const user = userOf(readCookie(USER));
+    const user = knownUser();
     if (JSON.stringify(user) !== JSON.stringify(this.user)) this.#become(user, "");
   }
 
@@ -62,6 +63,15 @@ class Session extends EventTarget {
     this.ended = ended;
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** @returns {User | null} the first that the cookies name */
+function knownUser() {
+  for (const name of USERS) {
+    const user = userOf(readCookie(name));
+    if (user) return user;
+  }
+  return null;
 }
 
 /** @param {{[Key in keyof User]?: unknown}} fields of a cookie that anybody can write @returns {User | null} */
@@ -75,7 +85,7 @@ const nameOf = (value) => [...text(value)].slice(0, LONGEST_NAME).join("");
 
 /** Leaves nothing for the next user of this browser to read. */
 function forget() {
-  for (const name of cookieNames()) if (name === USER || name.startsWith(FILTERS)) dropCookie(name);
+  for (const name of cookieNames()) if (USERS.includes(name) || name.startsWith(FILTERS)) dropCookie(name);
   try {
     localStorage.clear();
   } catch {
