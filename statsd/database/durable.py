@@ -4,10 +4,14 @@ A file is written beside its place, synced, and then moved there. Only its owner
 """
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+from statsd.errors import StatsError
 
 
 def replace(path: Path, text: str) -> None:
@@ -21,6 +25,37 @@ def create(path: Path, text: str) -> None:
     """Write the file unless it exists: of several processes the first one wins. Raises OSError."""
     with _draft(path, text) as draft, contextlib.suppress(FileExistsError):
         path.hardlink_to(draft)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def writing(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+    """Yield a large file to write: it appears at `path`, synced, once the block has ended well. Mode 0600.
+
+    What a killed process left (`.NAME.part`) is used up by the next one. Raises OSError, and StatsError if `path`
+    exists and may not be overwritten, or if another process is writing it.
+    """
+    draft = path.with_name(f".{path.name}.part")
+    if path.exists() and not overwrite:
+        raise StatsError(f"{path} exists: choose another name, or overwrite it with --force")
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StatsError(f"another process is writing {path}: wait for it, or choose another name") from None
+        try:
+            os.fchmod(descriptor, 0o600)
+            file.truncate()
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+            if path.exists() and not overwrite:
+                raise StatsError(f"{path} was made by someone else meanwhile: choose another name")
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
     sync_folder(path.parent)
 
 

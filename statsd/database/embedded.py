@@ -23,7 +23,7 @@ from typing import IO
 
 from statsd.database import unprivileged
 from statsd.database.cluster import POLL_SECONDS, PORT, Cluster, explain_os_errors, make_data_dir, open_private, prepare
-from statsd.errors import EmbeddedServerError
+from statsd.errors import DatabaseError, EmbeddedServerError
 from statsd.settings import Settings
 
 START_SECONDS = 300  # crash recovery replays up to a gigabyte of log; giving up would only restart it
@@ -33,6 +33,8 @@ QUIT_SECONDS = 3  # a stop without a checkpoint; the next start takes longer
 WATCH_SECONDS = 0.5
 STEADY_SECONDS = 60  # a server that ran this long is restarted at once, others after a pause
 LONGEST_PAUSE_SECONDS = 30
+
+RESTORING = "restoring"  # a file in the data folder while a restore is incomplete
 
 OPTIONS = {
     "listen_addresses": "",
@@ -121,13 +123,9 @@ async def running(data_dir: Path) -> AsyncIterator[Server]:
 def dsn(data_dir: Path) -> str:
     """Return the DSN of the server that runs in `data_dir`. Raises EmbeddedServerError if none runs."""
     data_dir = data_dir.resolve()
+    require_cluster(data_dir)
     cluster = Cluster(data_dir, (data_dir / "postgres").resolve(), None)
     with explain_os_errors(data_dir):
-        if not cluster.password_file.exists():
-            raise EmbeddedServerError(
-                f"there is no embedded database in {data_dir}: "
-                "set STATS_DATA_DIR to its folder, or make one with python -m statsd serve"
-            )
         url = cluster.dsn
         if _postmaster(cluster) is None:
             raise EmbeddedServerError(
@@ -136,9 +134,36 @@ def dsn(data_dir: Path) -> str:
         return url
 
 
+def require_cluster(data_dir: Path) -> None:
+    """Raise EmbeddedServerError if there is no embedded database in the folder, for commands that must not make one."""
+    with explain_os_errors(data_dir):
+        if not (data_dir / "password").exists():
+            raise EmbeddedServerError(
+                f"there is no embedded database in {data_dir.resolve()}: "
+                "set STATS_DATA_DIR to its folder, or make one with python -m statsd serve"
+            )
+
+
+def is_used(data_dir: Path) -> bool:
+    """Whether another process uses the embedded server of the folder now."""
+    path = data_dir.resolve() / "attached.lock"
+    with explain_os_errors(data_dir):
+        if not path.exists():
+            return False
+        with _open_lock(path) as attached:
+            return not _lock(attached, fcntl.LOCK_EX)
+
+
 @contextlib.asynccontextmanager
 async def open_server(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of the configured database, or of the embedded server, which runs as long as the block."""
+    """Yield the DSN of the configured database, or of the embedded server, which runs as long as the block.
+
+    Raises DatabaseError if a restore into the data folder was interrupted: then it is neither empty nor whole.
+    """
+    if (settings.data_dir / RESTORING).exists():
+        raise DatabaseError(
+            f"a restore into {settings.data_dir} runs or was interrupted: wait for it, or run restore again"
+        )
     if settings.database_url:
         yield settings.database_url
     else:
