@@ -18,10 +18,11 @@ from unnest($1::integer[], $2::integer[], $3::uuid[]) with ordinality as token (
 join users on id = user_id and token_version = version
 where not exists (select from revoked_tokens where revoked_tokens.jti = token.jti)
 
+-- A server whose clock is behind accepts a token after its end by the clock of PostgreSQL.
 -- name: revoke
 with expired as (
     delete from revoked_tokens
-    where expires_at < now()
+    where expires_at < now() - interval '1 hour'
 )
 insert into revoked_tokens (jti, expires_at)
 values ($1, $2)

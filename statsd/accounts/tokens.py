@@ -18,7 +18,8 @@ from statsd.database import durable
 from statsd.errors import StatsError, Unauthenticated
 
 SECONDS = 24 * 60 * 60
-LEEWAY_SECONDS = 5  # clocks of several servers differ
+LEEWAY_SECONDS = 5  # after the end of a token, by the clock of the server that is asked
+CLOCK_SECONDS = 300  # by which the clock of the server that made a token may be ahead
 ISSUER: Final = "statsd-live"
 ALGORITHM = "HS256"
 SECRET_BYTES = 32
@@ -87,13 +88,21 @@ class Tokens:
 
 def _verified_claims(token: str, secret: bytes) -> Claims:
     decoded: dict[str, Any] = jwt.decode_complete(
-        token, secret, algorithms=[ALGORITHM], audience=ISSUER, issuer=ISSUER, leeway=LEEWAY_SECONDS
+        token,
+        secret,
+        algorithms=[ALGORITHM],
+        audience=ISSUER,
+        issuer=ISSUER,
+        leeway=LEEWAY_SECONDS,
+        options={"verify_iat": False},  # below, with another leeway
     )
     if not {"alg"} <= decoded["header"].keys() <= {"alg", "typ"} or decoded["header"].get("typ", "JWT") != "JWT":
         raise ValueError("another kind of token")
     claims = msgspec.convert(decoded["payload"], Claims)
     if claims.sub != str(claims.user_id) or not 0 < claims.exp - claims.iat <= SECONDS:
         raise ValueError("not a token of this program")
+    if claims.iat > time.time() + CLOCK_SECONDS:
+        raise ValueError("made in the future")
     return claims
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from waiting import until
+from program import Program
+from waiting import missing, until
 
 from statsd.accounts import tokens
 from statsd.accounts.tokens import Tokens
@@ -66,6 +67,8 @@ FORGED: dict[str, Callable[[], str]] = {
     "expired beyond the leeway": lambda: sign(HEADER, payload(iat=NOW - 3600, exp=NOW - 10)),
     "not yet valid": lambda: sign(HEADER, payload(nbf=int(time.time()) + 3600)),
     "of the future": lambda: sign(HEADER, payload(iat=int(time.time()) + 3600, exp=int(time.time()) + 7200)),
+    "of a clock too far ahead": lambda: sign(HEADER, payload(iat=int(time.time()) + tokens.CLOCK_SECONDS + 10)),
+    "expired, of the future": lambda: sign(HEADER, payload(iat=NOW - 7200, exp=NOW - 120)),
     "for a year": lambda: sign(HEADER, payload(exp=int(time.time()) + 31_536_000)),
     "truncated": lambda: sign(HEADER, payload())[:-10],
     "no signature": lambda: sign(HEADER, payload()).rsplit(".", 1)[0] + ".",
@@ -257,6 +260,42 @@ def test_kept_secret_that_cannot_be_used_is_said_in_a_sentence(folder: Path, con
     (folder / "jwt_secret").write_bytes(content)
     with pytest.raises(StatsError, match=r"jwt_secret .*set JWT_SECRET"):
         tokens.kept_secret(folder)
+
+
+def libfaketime() -> str:
+    for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1"):
+        return str(path)
+    missing("libfaketime is needed: apt-get install libfaketime")
+
+
+@pytest.mark.parametrize("seconds", [120, -120])
+async def test_sessions_survive_clocks_that_differ_by_minutes(
+    start: Any, run: Callable[..., Program], database_url: str, seconds: int
+) -> None:
+    """Two servers on one database; the clock of the other is wrong. A token ends by the clock of who is asked."""
+    here = await start(jwt_secret=SECRET)
+    clock = {"LD_PRELOAD": libfaketime(), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    other = run("serve", "--port", "0", DATABASE_URL=database_url, JWT_SECRET=SECRET, **clock)
+    address = await other.address()
+
+    async def status(server: str, token: str) -> int:
+        response = await here.session.get(f"{server}/analytics", headers={"Authorization": f"Bearer {token}"})
+        return int(response.status)
+
+    sent = {"username": "Anna", "password": "correct horse", "age": 34, "gender": "Female"}
+    answer = await (await here.session.post(f"{address}/register", json=sent)).json()
+    theirs, own = answer["token"], (await (await here.post("/login", json=sent)).json())["token"]
+    here.session.cookie_jar.clear()
+    now, user = int(time.time()), {"sub": str(answer["user"]["id"]), "userId": answer["user"]["id"]}
+    servers = {0: str(here.make_url("")).rstrip("/"), seconds: address}
+    for ahead, server in servers.items():
+        assert await status(server, theirs) == 200
+        assert await status(server, own) == 200
+        for left in (60, -60):  # until the token ends
+            token = sign(HEADER, payload(iat=now + ahead - 3600, exp=now + ahead + left, **user))
+            assert await status(server, token) == (200 if left > 0 else 401)
+    assert (await here.session.post(f"{address}/logout", headers={"Authorization": f"Bearer {theirs}"})).status == 200
+    assert await status(servers[0], theirs) == 401
 
 
 async def test_logins_outlive_the_program(start: Any) -> None:

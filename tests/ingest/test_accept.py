@@ -34,8 +34,12 @@ PERSON = {"username": "anna", "password": "correct horse", "age": 34, "gender": 
 async def sent(client: Any, request: str, header: bytes) -> tuple[int, dict[str, Any]]:
     """The status and the answer to a request with a header of any bytes, which no client library would send."""
     body = msgspec.json.encode(BODIES[request])
-    lines = [f"{request} HTTP/1.1".encode(), b"Host: localhost", b"Connection: close"]
-    lines.append(b"Content-Type: application/json")
+    lines = [
+        f"{request} HTTP/1.1".encode(),
+        b"Host: localhost",
+        b"Connection: close",
+        b"Content-Type: application/json",
+    ]
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(b"\r\n".join([*lines, b"Content-Length: %d" % len(body), header, b"", body]))
     head, _, answer = (await reader.read()).partition(b"\r\n\r\n")

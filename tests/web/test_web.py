@@ -206,8 +206,9 @@ async def test_body_that_never_ends_is_408(start: Start, monkeypatch: pytest.Mon
     monkeypatch.setattr(asked, "BODY_SECONDS", 0.2)
     client = await start()
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-    writer.write(b"POST /logins HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
-    writer.write(b"Content-Length: 100\r\n\r\n{")
+    writer.write(
+        b"POST /logins HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
     assert (await reader.readline()).startswith(b"HTTP/1.1 408")
     writer.close()
     await writer.wait_closed()
