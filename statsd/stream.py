@@ -40,6 +40,8 @@ class Stream:
     """Turns an event and its id into the values of `columns`."""
     sample: Callable[[random.Random], Any]
     """Makes a realistic event for the generator."""
+    insert: str = "insert"
+    """The statement that stores rows. Another one has other columns, such as `import` for rows of files."""
     lanes_by: str = ""
     """The column that chooses the lane of a row: rows with the same value are stored in order. Empty: one lane."""
     part_of: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,8 @@ def template(server_dsn: str) -> str:
     return "migrated"
 
 
-@pytest.fixture
-async def database_url(server_dsn: str, template: str) -> AsyncIterator[str]:
-    """A migrated database of the test's own."""
+@asynccontextmanager
+async def new_database(server_dsn: str, template: str) -> AsyncIterator[str]:
     name = f"test_{next(_numbers)}"
     strategy = "file_copy" if fast_place() else "wal_log"  # the one is the faster in memory, the other on a disk
     connection = await asyncpg.connect(server_dsn)
@@ -101,6 +101,20 @@ async def database_url(server_dsn: str, template: str) -> AsyncIterator[str]:
     yield renamed(server_dsn, name)
     await connection.execute(f"drop database {name} with (force)")
     await connection.close()
+
+
+@pytest.fixture
+async def database_url(server_dsn: str, template: str) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    async with new_database(server_dsn, template) as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_url(server_dsn: str, template: str) -> AsyncIterator[str]:
+    """A second one, which gets what the first one has."""
+    async with new_database(server_dsn, template) as url:
+        yield url
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("database", "web"),
     ("ingest", "live", "accounts"),
     ("streams",),
-    ("site",),
+    ("site", "exchange"),
     ("app",),
     ("commands",),
     ("__main__",),

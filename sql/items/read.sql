@@ -52,3 +52,15 @@ left join lateral (
 left join owners on owners.id = moved.owner_id
 where items.id = $1
 order by "timestamp" desc, moved.id desc
+
+-- All items that were created or transferred from $1 until before $2: an export has the items of its transfers.
+-- name: export
+select id, base_item_id, created_at
+from items
+where (created_at >= $1::timestamptz and created_at < $2::timestamptz)
+    or exists (
+        select
+        from transfers
+        where item_id = items.id and "timestamp" >= $1 and "timestamp" < $2
+    )
+order by created_at, id

@@ -107,3 +107,12 @@ select json_build_object(
 )
 from summary
 where device_type is null
+
+-- All logins from $1 until before $2, as they are stored.
+-- name: export
+select
+    id, user_id, login_time, logout_time, session_duration_seconds,
+    ip_address, region, device_type, browser, created_at, updated_at
+from user_logins
+where login_time >= $1::timestamptz and login_time < $2::timestamptz
+order by login_time, id

@@ -1,5 +1,5 @@
--- The logins stream: writes and upkeep. The parts `insert`, `sweep` and `rebuild` each put rows into `fresh`, and
--- `fold` adds those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others
+-- The logins stream: writes and upkeep. The parts `insert`, `import`, `sweep` and `rebuild` each put rows into `fresh`,
+-- and `fold` adds those to the totals. `insert` ends with `stored`, which returns the new rows to the writer; the others
 -- return a count. `append` is `insert` without one line, for rows whose ids are new; it ends with `appended` in a stream
 -- whose answers need nothing of them. `python -m statsd sql logins` prints the statements joined.
 -- table: user_logins
@@ -24,6 +24,30 @@ with fresh as (
     )
     cross join lateral (select coalesce(login_time, least(now(), logout_time))) as session (began_at)
     on conflict (id) do nothing -- not in `append`
+    returning *
+)
+
+-- The same for rows of a file, which say when they were stored.
+-- part: import
+with fresh as (
+    insert into user_logins (
+        id, user_id, login_time, logout_time, session_duration_seconds,
+        ip_address, region, device_type, browser, created_at, updated_at, folded
+    )
+    select
+        id, user_id, began_at, logout_time,
+        coalesce(session_duration_seconds, floor(extract(epoch from logout_time - began_at))::integer),
+        ip_address, region, device_type, browser,
+        coalesce(created_at, now()), coalesce(updated_at, created_at, now()), true
+    from unnest(
+        $1::uuid[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::integer[],
+        $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[]
+    ) as given (
+        id, user_id, login_time, logout_time, session_duration_seconds, ip_address, region, device_type, browser,
+        created_at, updated_at
+    )
+    cross join lateral (select coalesce(login_time, least(now(), logout_time))) as session (began_at)
+    on conflict (id) do nothing
     returning *
 )
 

@@ -91,3 +91,10 @@ select json_build_object(
     'sites', (select coalesce(json_agg(largest), '[]') from largest),
     'generatedAt', iso($1)
 )
+
+-- All events from $1 until before $2, as they are stored.
+-- name: export
+select id, site_id, event_type, path, user_id, "timestamp", created_at
+from page_events
+where "timestamp" >= $1::timestamptz and "timestamp" < $2::timestamptz
+order by site_id, id

@@ -11,6 +11,17 @@ with fresh as (
     returning site_id, id, event_type, path, user_id, "timestamp"
 )
 
+-- The same for rows of a file, which say when they were stored.
+-- part: import
+with fresh as (
+    insert into page_events (site_id, id, event_type, path, user_id, "timestamp", created_at, folded)
+    select site_id, id, event_type, path, user_id, "timestamp", coalesce(created_at, now()), true
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[])
+        as given (id, site_id, event_type, path, user_id, "timestamp", created_at)
+    on conflict (site_id, id) do nothing
+    returning site_id, id, event_type, path, user_id, "timestamp"
+)
+
 -- part: waiting
 with waiting as (
     select site_id, id

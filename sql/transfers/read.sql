@@ -105,3 +105,21 @@ from (
 ) as newest
 order by created_at desc, id desc
 limit $1::integer
+
+-- All transfers from $1 until before $2, as they are stored.
+-- name: export
+select id, item_id, owner_id, "timestamp"
+from transfers
+where "timestamp" >= $1::timestamptz and "timestamp" < $2::timestamptz
+order by "timestamp", id
+
+-- Owners and base items are exported whole: items and transfers of any time may refer to them.
+-- name: export_owners
+select id, name, created_at
+from owners
+order by created_at, id
+
+-- name: export_base_items
+select id, description, created_at
+from base_items
+order by created_at, id

@@ -229,6 +229,20 @@ values ($1::uuid, $2::text)
 on conflict (id) do nothing
 returning id, description, created_at, pg_notify('statsd', 'transfers')
 
+-- name: import_owners
+insert into owners (id, name, created_at)
+select id, name, coalesce(created_at, now())
+from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as given (id, name, created_at)
+on conflict (id) do nothing
+returning id
+
+-- name: import_base_items
+insert into base_items (id, description, created_at)
+select id, description, coalesce(created_at, now())
+from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as given (id, description, created_at)
+on conflict (id) do nothing
+returning id
+
 -- Rows with well-known ids, which pages and tests refer to.
 -- name: seed
 with bases as (

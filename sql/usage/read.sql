@@ -78,3 +78,10 @@ select json_build_object(
     ),
     'generatedAt', iso($1)
 )
+
+-- All clicks from $1 until before $2, as they are stored.
+-- name: export
+select id, user_id, feature_name, "timestamp", age, gender
+from feature_clicks
+where "timestamp" >= $1::timestamptz and "timestamp" < $2::timestamptz
+order by id

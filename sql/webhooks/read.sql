@@ -103,3 +103,10 @@ select json_build_object(
     ),
     'generatedAt', iso($1)
 )
+
+-- All events received from $1 until before $2, as they are stored, in the order in which types get their names.
+-- name: export
+select id, event_type, user_id, "timestamp", metadata, received_at
+from webhook_events
+where received_at >= $1::timestamptz and received_at < $2::timestamptz
+order by received_at, id

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib
+import keyword
 import logging
 import os
 import signal
@@ -23,6 +24,8 @@ COMMANDS = {
     "generate": "store realistic synthetic events",
     "seed": "store sample data: the logins of sample_data.sql",
     "user": "add or remove an account, or change its password; the password is read from a prompt or stdin",
+    "export": "write the raw rows of a stream to a file, as NDJSON or CSV",
+    "import": "store the rows of a file, each once however often it is imported",
     "aggregate": "count rows that other programs inserted",
     "dead-letters": "list, retry or drop accepted events that PostgreSQL refused",
     "backup": "write the database, the spool and the secrets into one file",
@@ -82,7 +85,8 @@ def _add_arguments(parser: argparse.ArgumentParser, command: ModuleType) -> None
 
 
 def _module(command: str) -> ModuleType:
-    return importlib.import_module(f"statsd.commands.{command.replace('-', '_')}")
+    name = command.replace("-", "_")
+    return importlib.import_module(f"statsd.commands.{name}{'_' * keyword.iskeyword(name)}")
 
 
 def _help(about: str, example: str) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import IO
 from statsd.errors import StatsError
 
 
-def replace(path: Path, text: str) -> None:
+def replace(path: Path, content: str | bytes) -> None:
     """Write the file, in place of one that exists. Raises OSError."""
-    with _draft(path, text) as draft:
+    with _draft(path, content) as draft:
         draft.replace(path)
     sync_folder(path.parent)
 
@@ -69,12 +69,12 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _draft(path: Path, text: str) -> Iterator[Path]:
+def _draft(path: Path, content: str | bytes) -> Iterator[Path]:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
     draft = Path(name)
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         yield draft

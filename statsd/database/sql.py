@@ -18,6 +18,7 @@ JOINED = {
     "sweep": ("waiting", "sweep", "fold", "swept"),
     "rebuild": ("rebuild", "fold", "rebuilt"),
     "append": ("append", "fold", "appended"),
+    "import": ("import", "fold", "stored"),
 }
 """The statements made of parts, and their parts in order."""
 
@@ -31,7 +32,9 @@ _MARK = re.compile(r"^-- (name|part|table): (\w+)\n", re.MULTILINE)
 def load(name: str) -> Mapping[str, str]:
     """Return the statements of `sql/<name>.sql`, or of the two files in a stream's folder `sql/<name>/`, by name.
 
-    A stream has those of `sql/streams.sql` too, and `append` if its part `insert` has a line that is not in it.
+    A stream has those of `sql/streams.sql` too. It has `append` if its part `insert` has a line that is not in it, and
+    `import` if it has such a part.
+
     Raises FileNotFoundError, and ValueError for a name used twice.
     """
     folder = FOLDER / name
@@ -40,7 +43,8 @@ def load(name: str) -> Mapping[str, str]:
     own, shared = _pieces(folder / "store.sql", folder / "read.sql"), _pieces(FOLDER / "streams.sql")
     parts = {"appended": own["part"]["stored"], **shared["part"], **own["part"]}
     parts["append"] = _NOT_IN_APPEND.sub("", parts["insert"])
-    joined = {statement: "\n".join(parts[part] for part in order) for statement, order in JOINED.items()}
+    heads = {statement: order for statement, order in JOINED.items() if order[0] in parts}
+    joined = {statement: "\n".join(parts[part] for part in order) for statement, order in heads.items()}
     if parts["append"] == parts["insert"]:
         del joined["append"]
     raw_table = table(name)

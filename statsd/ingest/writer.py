@@ -49,7 +49,8 @@ class Writer:
         lanes: int = 1,
     ) -> None:
         statements = sql.load(stream.name)
-        self._insert, self._append = statements["insert"], statements.get("append")
+        self._insert = statements[stream.insert]
+        self._append = statements.get("append") if stream.insert == "insert" else None
         self.stream = stream
         self._pool = pool
         self._committed = committed

@@ -18,6 +18,7 @@ from waiting import PATIENCE_SECONDS, until
 
 from statsd.database.pool import connect
 from statsd.ingest import aggregate
+from statsd.streams import files
 from statsd.streams.webhooks import export
 from statsd.streams.webhooks.export import EXPORTS
 from statsd.streams.webhooks.read import END, QUERIES
@@ -91,7 +92,7 @@ async def test_window_without_events_is_a_whole_file(client: Any) -> None:
     assert await (await client.get("/export/ndjson")).text() == ""
 
 
-@pytest.mark.parametrize("number", [export.STEP_ROWS - 1, export.STEP_ROWS, export.STEP_ROWS + 1, 3_333])
+@pytest.mark.parametrize("number", [files.STEP_ROWS - 1, files.STEP_ROWS, files.STEP_ROWS + 1, 3_333])
 async def test_every_row_comes_once_over_the_steps_of_the_cursor(client: Any, pool: Any, number: int) -> None:
     await fill(pool, number)
     document = await (await client.get("/export/json?filter=day")).json()
@@ -144,13 +145,13 @@ async def test_long_rows_are_read_a_few_at_a_time(pool: Any, database_url: str) 
     connection = await connect(database_url)
     sizes = []
     arguments = (datetime(2020, 1, 1, tzinfo=UTC), *END, None)
-    async with aclosing(export._steps(connection, QUERIES["page"], arguments)) as steps:
+    async with aclosing(files.steps(connection, QUERIES["page"], arguments)) as steps:
         async for rows in steps:
             sizes.append((len(rows), sum(len(row["metadata"]) for row in rows)))
         prepared = await connection.fetchval("select count(*) from pg_prepared_statements where not from_sql")
     await connection.close()
     assert sum(rows for rows, _ in sizes) == 600
-    assert max(rows for rows, _ in sizes) == export.STEP_ROWS
+    assert max(rows for rows, _ in sizes) == files.STEP_ROWS
     first, *others = [characters for rows, characters in sizes if characters > 15 * 1024]
     assert first <= 4 * 1024 * 1024
     assert max(others) <= 256 * 1024

@@ -1,4 +1,4 @@
-"""Any number of rows as a file: read through a server-side cursor, sent as fast as the client receives them.
+"""Any number of rows as the file of an answer, sent as fast as the client receives them.
 
 Memory does not grow with the file. A file that cannot be finished is cut off, so that it does not look complete.
 """
@@ -6,38 +6,21 @@ Memory does not grow with the file. A file that cannot be finished is cut off, s
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 from aiohttp import web
 
-from statsd.database.pool import COMMAND_SECONDS, Connection, connect, reaching
+from statsd.database.pool import connect, reaching
 from statsd.errors import Overloaded
+from statsd.streams.files import File, Rows, encoded, steps
 
-STEP_ROWS = 256  # of one step, at most: encoding them blocks the event loop for about a millisecond
-STEP_CHARACTERS = 256 * 1024  # of one step: fewer rows if they are long; an event's metadata may have 16 KiB
-FIRST_ROWS = 16  # of the first step: their size is not known yet
 SLICE_BYTES = 64 * 1024  # a client that receives one in time is slow, not gone
 STALL_SECONDS = 120.0  # a client with 20 kB/s may buffer two megabytes at once, and then receive nothing for a minute
 MOST_EXPORTS = 4  # each holds a connection, and a snapshot that keeps vacuum from removing rows
-FORMULA = (*"=+-@\t\r", *"\uff1d\uff0b\uff0d\uff20")  # how a spreadsheet recognises one; the last four are full-width
-
-Rows = Sequence[asyncpg.Record]
 
 log = logging.getLogger("statsd.export")
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """How rows become a file: `head`, the rows of each step, `separator` between steps, and `tail` of their number."""
-
-    encode: Callable[[Rows], bytes]
-    head: bytes = b""
-    separator: bytes = b""
-    tail: Callable[[int], bytes] = lambda count: b""
 
 
 class Exports:
@@ -60,14 +43,14 @@ class Exports:
         self.running += 1
         try:
             connection = await connect(self._dsn)
-            async with aclosing(_steps(connection, query, arguments)) as steps:
+            async with aclosing(steps(connection, query, arguments)) as further:
                 with reaching("the export"):
-                    rows: Rows = await anext(steps, [])
+                    rows: Rows = await anext(further, [])
                 response = web.StreamResponse(headers=headers)
                 await response.prepare(request)
                 _keep_short(request.transport)
                 if request.method != "HEAD":
-                    await _write(request, response, _encoded(file, rows, steps))
+                    await _write(request, response, encoded(file, rows, further))
                 return response
         finally:
             self.running -= 1
@@ -96,40 +79,6 @@ async def _write(request: web.Request, response: web.StreamResponse, parts: Asyn
         log.error("an export was cut off%s", ": the client received nothing" if stalled else "", exc_info=not stalled)
         if request.transport is not None:
             request.transport.abort()
-
-
-async def _steps(connection: Connection, query: str, arguments: Sequence[Any]) -> AsyncGenerator[Rows]:
-    number = FIRST_ROWS
-    async with connection.transaction(readonly=True):
-        # Without a name: behind a pooler in transaction mode, a named statement would outlive the transaction.
-        cursor = await (await connection.prepare(query, name="")).cursor(*arguments)
-        while rows := await cursor.fetch(number, timeout=COMMAND_SECONDS):
-            yield rows
-            # No other value of an event is long but a text.
-            longest = max([len(value) for row in rows for value in row.values() if type(value) is str], default=0)
-            number = max(1, min(STEP_ROWS, STEP_CHARACTERS // max(1, longest)))
-
-
-async def _encoded(file: File, rows: Rows, steps: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
-    """Yield the parts of a file, from its first rows and those of further steps."""
-    yield file.head
-    count = 0
-    while rows:
-        yield file.separator * (count > 0) + file.encode(rows)
-        count += len(rows)
-        rows = await anext(steps, [])
-    yield file.tail(count)
-
-
-def csv_line(fields: Iterable[str]) -> str:
-    """Return a line of CSV (RFC 4180, with a line feed): every field is quoted, none is a formula to a spreadsheet."""
-    return ",".join(map(_csv_field, fields)) + "\n"
-
-
-def _csv_field(text: str) -> str:
-    """Return a quoted field; an apostrophe keeps spreadsheets from reading it as a formula."""
-    guard = "'" if text.startswith(FORMULA) else ""
-    return f'"{guard}{text.replace(chr(34), chr(34) * 2)}"'
 
 
 EXPORTS: web.AppKey[Exports] = web.AppKey("exports")

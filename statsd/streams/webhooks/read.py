@@ -16,8 +16,9 @@ from statsd.database import sql
 from statsd.database.pool import POOL, ask, compact
 from statsd.errors import BadRequest
 from statsd.live.topics import HUB
+from statsd.streams.files import File, csv_line
 from statsd.streams.webhooks import answers, windows
-from statsd.streams.webhooks.export import EXPORTS, File, csv_line
+from statsd.streams.webhooks.export import EXPORTS
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web.answers import Success, json_response, tagged_response
 from statsd.web.asked import LINES, limit, parameters

@@ -1,0 +1,106 @@
+"""The two forms of a file, NDJSON and CSV: how rows are written, and how a line of CSV becomes one of JSON.
+
+A cell of CSV is a number, a time, a text, or JSON. An empty one stands for a value that is missing: no text of a record
+may be empty. A text that a spreadsheet would calculate gets an apostrophe in front, and so does one that begins with an
+apostrophe. Reading takes that one apostrophe away again, so that every text comes back as it was.
+"""
+
+import importlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from statsd.errors import StatsError
+from statsd.streams.files import FORMULA, File, csv_field
+from statsd.streams.raw import Raw
+
+FORMS = ("ndjson", "csv")
+GUARDED = ("'", *FORMULA)
+_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_ENCODER = msgspec.json.Encoder()
+
+
+def raws_of(stream: str) -> Sequence[Raw]:
+    """Return the kinds of records of a stream, in the order in which they are exported."""
+    raws: Sequence[Raw] = importlib.import_module(f"statsd.streams.{stream}.raw").RAW
+    return raws
+
+
+def header_of(raws: Sequence[Raw]) -> list[str]:
+    """Return the columns of a stream's CSV: those of all kinds of records, the id and the kind first."""
+    names = dict.fromkeys(name for raw in raws for name in raw.fields if name != "event_id")
+    first = [name for name in ("kind", "id", "eventId") if name in names]
+    return [*first, *(name for name in names if name not in first)]
+
+
+def file_of(raw: Raw, form: str, header: Sequence[str]) -> File:
+    """Return how rows of one kind are written, without the header."""
+    kind = {"kind": raw.kind} if raw.kind else {}
+    if form == "csv":
+        return File(lambda rows: "".join([_csv(header, {**kind, **raw.values(row)}) for row in rows]).encode())
+    return File(lambda rows: _ENCODER.encode_lines([{**kind, **raw.values(row)} for row in rows]))
+
+
+def _csv(header: Sequence[str], values: Mapping[str, Any]) -> str:
+    return ",".join([_cell(values.get(name)) for name in header]) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return csv_field(value, GUARDED)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return csv_field(bytes(value).decode(), ()) if isinstance(value, msgspec.Raw) else str(value)
+
+
+class Columns:
+    """Turns the cells of a line of CSV into a line of JSON. Raises StatsError for a header that cannot be right."""
+
+    def __init__(self, header: Sequence[str], raws: Sequence[Raw]) -> None:
+        allowed = {name for raw in raws for name in raw.fields}
+        required = {name for raw in raws for name, must in raw.fields.items() if must} if len(raws) == 1 else set()
+        unknown = [name for name in header if name not in allowed]
+        missing = sorted(required - {*header})
+        twice = sorted({name for name in header if header.count(name) > 1})
+        wrong = [
+            *([f"unknown columns: {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}"] if unknown else []),
+            *([f"missing columns: {', '.join(missing)}"] if missing else []),
+            *([f"columns that stand twice: {', '.join(twice)}"] if twice else []),
+        ]
+        if wrong:
+            raise StatsError(f"the header of the CSV is wrong: {'; '.join(wrong)}")
+        numbers = {name for raw in raws for name in raw.numbers}
+        self._columns: list[tuple[str, Callable[[str], Any]]] = [
+            (name, _number if name in numbers else _json if name == "metadata" else _text) for name in header
+        ]
+
+    def line(self, cells: Sequence[str]) -> bytes:
+        """Return the JSON of a record. Raises ValueError for another number of cells, and for invalid UTF-8."""
+        if len(cells) != len(self._columns):
+            raise ValueError(f"the line has {len(cells)} cells, the header has {len(self._columns)}")
+        try:
+            return _ENCODER.encode(
+                {name: read(cell) for (name, read), cell in zip(self._columns, cells, strict=True) if cell}
+            )
+        except UnicodeEncodeError:
+            raise ValueError("the line must be UTF-8") from None
+
+
+def _text(cell: str) -> str:
+    return cell[1:] if cell[0] == "'" and cell[1:].startswith(GUARDED) else cell
+
+
+def _number(cell: str) -> int | str:
+    return int(cell) if _NUMBER.fullmatch(cell) else cell  # what is no number is a fault that the decoder words
+
+
+def _json(cell: str) -> msgspec.Raw | str:
+    try:
+        return msgspec.json.decode(cell, type=msgspec.Raw)
+    except (msgspec.MsgspecError, UnicodeError):
+        return cell
