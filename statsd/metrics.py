@@ -47,6 +47,8 @@ LOOP_LAG_SECONDS = Gauge("statsd_loop_lag_seconds", "How late the event loop was
 
 REFUSALS = Counter("statsd_refusals", "Refused requests, by reason.", ["reason"])
 THROTTLED = Counter("statsd_throttled", "Logins and registrations that were refused as too many.", ["what"])
+for _reason in ("database_away", "overloaded", "spool_full"):
+    REFUSALS.labels(_reason)  # exported as 0: Prometheus sees no increase where a series begins
 BUILD = Info("statsd_build", "The version of the program.")
 
 REQUEST_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.75, 2.5, 10.0)

@@ -168,7 +168,7 @@ METRICS = "# TYPE statsd_live_clients gauge\nstatsd_live_clients 0.0\n"
     answers={200: Answer("the metrics", texts={"text/plain": METRICS}), 404: "STATS_METRICS is off"},
 )
 async def export_metrics(request: web.Request) -> web.Response:
-    """Get the metrics in the text format of Prometheus."""
+    """Get the metrics in the text format of Prometheus. /docs/operating.html has a table of them."""
     await request.app[READINGS].observe()
     return web.Response(
         body=prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
