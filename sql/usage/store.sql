@@ -152,11 +152,59 @@ from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smalli
     with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, number)
 join feature_clicks as stored using (id)
 
--- Which of the features $1 were clicked before, and the number of all features.
--- name: room
-select
-    array(select feature_name from usage_features where feature_name = any($1::text[])) as known,
-    (select count(*) from usage_features) as number
+-- Which of the features $1 were clicked before, how many more there may be of $3 in all, and how many of the new ones are
+-- granted to user $2: at most $4 on a UTC day.
+-- name: grant_features
+with known as (
+    select feature_name
+    from usage_features
+    where feature_name = any($1::text[])
+),
+room as (
+    select
+        greatest(0, $3::integer - (select count(*) from usage_features))::integer as free,
+        cardinality($1::text[]) - (select count(*) from known)::integer as wanted
+),
+share as (
+    insert into feature_shares as share (user_id, day, names, granted)
+    select $2::integer, (now() at time zone 'UTC')::date, least(wanted, free, $4), least(wanted, free, $4::integer)
+    from room
+    where wanted > 0
+    on conflict (user_id, day) do update
+    set names = share.names + least(excluded.granted, $4::integer - share.names),
+        granted = least(excluded.granted, $4::integer - share.names)
+    returning granted
+)
+select array(select feature_name from known) as known, free, coalesce((select granted from share), 0) as granted
+from room
+
+-- Deletes the shares of days that are over.
+-- name: expire
+with expired as (
+    delete from feature_shares
+    where day < (now() at time zone 'UTC')::date
+    returning 1
+)
+select count(*)
+from expired
+
+-- name: features
+select feature_name, clicks, first_click
+from usage_features
+order by clicks desc, feature_name
+
+-- Deletes the features $1 with all their clicks, after `lock`; returns the number of clicks.
+-- name: drop
+with bins as (delete from usage_bins where feature_name = any($1::text[])),
+days as (delete from usage_days where feature_name = any($1::text[])),
+features as (delete from usage_features where feature_name = any($1::text[])),
+clicks as (
+    delete from feature_clicks
+    where feature_name = any($1::text[])
+    returning 1
+)
+select count(*)
+from clicks
 
 -- Sample accounts with the password hash $1, names $2, ages $3 and genders $4, and their 100 clicks on the features $5
 -- over the last 90 days. Returns the names that belong to other accounts: those are not changed and get no clicks.

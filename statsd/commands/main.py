@@ -24,6 +24,7 @@ COMMANDS = {
     "generate": "store realistic synthetic events",
     "seed": "store sample data: the logins of sample_data.sql",
     "user": "add or remove an account, or change its password; the password is read from a prompt or stdin",
+    "features": "list the features that users clicked, or drop some with all their clicks",
     "export": "write the raw rows of a stream to a file, as NDJSON or CSV",
     "import": "store the rows of a file, each once however often it is imported",
     "aggregate": "count rows that other programs inserted",

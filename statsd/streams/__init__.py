@@ -42,6 +42,6 @@ async def resources(app: web.Application) -> AsyncIterator[None]:
     """Make what the handlers keep between requests."""
     app[webhooks.event.DECODER] = webhooks.event.decoder(app[SETTINGS])
     app[webhooks.export.EXPORTS] = webhooks.export.Exports(app[DSN])
-    app[usage.features.FEATURES] = set()
+    app[usage.features.FEATURES] = usage.features.Features()
     app[usage.read.ZONES] = set()
     yield

@@ -82,7 +82,7 @@ LITERALS = {
     "webhooks.statistics": ["'week'", "(now() - interval '6 days')"],
     "webhooks.prune": ["now() - interval '400 days'"],
     "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],
-    "usage.room": ["array['export_data']"],
+    "usage.grant_features": ["array['export_data']", "7", "10000", "100"],
     "usage.seed": ["'hash'", "'{user1}'", "'{16}'", "'{Male}'", "'{export_data}'::text[]"],
     "pageviews.prune": ["now() - interval '400 days'"],
     "items.page": ["50", f"'{UUID}'"],

@@ -62,7 +62,7 @@ async def post_track(request: web.Request) -> web.Response:
     """
     user = await request.app[CHECKS].seen(session.claims(request))
     session.require_json(request)
-    verdict = await accept.events(request, STREAM, DECODER, partial(_row, user), admit=partial(admit, request))
+    verdict = await accept.events(request, STREAM, DECODER, partial(_row, user), admit=partial(admit, request, user.id))
     if isinstance(verdict, list):
         return await _answer_many(verdict)
     return json_response(_body(verdict), accept.STATUSES[verdict.state])
@@ -75,7 +75,7 @@ def way(app: web.Application) -> Way:
     def store(body: bytes, authorization: str, waiter: Waiter) -> bool:
         click = DECODER.decode(body, lines=False)
         token = session.bearer_token(authorization)
-        if isinstance(click, Batch) or click.event_id or click.name not in features or not token:
+        if isinstance(click, Batch) or click.event_id or click.name not in features.names or not token:
             return False
         return checks.offer(tokens.read(token), _Checked(writer, click, waiter))
 

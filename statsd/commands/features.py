@@ -1,0 +1,31 @@
+"""`features`: list the features that users clicked, or drop some of them with all their clicks."""
+
+import argparse
+import json
+import sys
+
+from statsd.commands.connection import connected
+from statsd.errors import StatsError
+from statsd.settings import Settings
+from statsd.streams.usage import STREAM, features
+
+EXAMPLE = "features drop old_button"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["list", "drop"], help="list prints one JSON object per line")
+    parser.add_argument("name", nargs="*", help="for drop: names of features; their clicks are deleted")
+
+
+async def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    async with connected(settings) as (pool, channel):
+        rows = await pool.fetch(features.QUERIES["features"])
+        if arguments.action == "list":
+            for row in rows:
+                print(json.dumps(dict(row), default=str, ensure_ascii=False))
+            return
+        if unknown := {*arguments.name} - {row["feature_name"] for row in rows}:
+            raise StatsError(f"there is no feature {', '.join(sorted(unknown))}: nothing was dropped")
+        clicks = await features.drop(pool, arguments.name)
+        channel.announce(STREAM.name)
+        print(f"{len({*arguments.name})} features dropped, with {clicks} clicks", file=sys.stderr)
