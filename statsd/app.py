@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from statsd import metrics, site, streams
-from statsd.accounts import access, signin
+from statsd.accounts import access, manage, signin
 from statsd.accounts.access import HOLDS, Holds, check_access
 from statsd.accounts.checks import CHECKS, Checks
 from statsd.accounts.keys import KEY_CHECKS, KeyChecks
@@ -71,7 +71,7 @@ def make_app(settings: Settings, dsn: str = "") -> web.Application:
     app[access.VIEWS] = streams.views()
     app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
     app.on_response_prepare.extend((add_headers, count))
-    app.add_routes([*site.ROUTES, *signin.ROUTES, *streams.ROUTES])
+    app.add_routes([*site.ROUTES, *signin.ROUTES, *manage.ROUTES, *streams.ROUTES])
     app[docs.DOCUMENT] = docs.on_demand(app)
     # Started in this order, stopped in reverse.
     app.cleanup_ctx.extend((failure_watch, the_database, the_spool, the_schema, the_accounts, streams.resources))

@@ -43,10 +43,14 @@ class Caller:
     rights: frozenset[str]
     ends: float | None
 
+    @property
+    def view(self) -> str:
+        """The view that the caller's share link shows; empty without a link."""
+        return next((right.removeprefix(VIEW) for right in self.rights if right.startswith(VIEW)), "")
+
     def may_see(self, operation: Operation, view: str) -> bool:
         """Whether the caller has a share link that shows what the route reads."""
-        views = {right.removeprefix(VIEW) for right in self.rights if right.startswith(VIEW)}
-        return bool(views) if operation.shared == "every" else operation.shared == "own" and view in views
+        return self.view != "" and (operation.shared == "every" or (operation.shared == "own" and view == self.view))
 
 
 @web.middleware
@@ -61,10 +65,10 @@ async def _admit(request: web.Request) -> None:
     operation, view = declared(request.match_info.handler), view_of(request.match_info.handler)
     is_socket = request.headers.get("Upgrade", "").lower() == "websocket"
     right = needed(operation, view, request.app[SETTINGS], is_socket=is_socket)
-    link = _link(request)
-    if right is None and not (link and operation.shared != "no"):
+    secret = link(_in_query(request)) or link(_bearer(request))
+    if right is None and not (secret and operation.shared != "no"):
         return
-    caller = await identify(request.app, link or session.token(request))
+    caller = await identify(request.app, secret or session.token(request))
     is_shared = request.method in ("GET", "HEAD") and caller.may_see(operation, view)
     if right not in caller.rights and not is_shared:
         raise Forbidden(f"this token is not for that: it needs the scope {right}")
@@ -94,10 +98,13 @@ def needed(operation: Operation, view: str, settings: Settings, *, is_socket: bo
             return "admin"
 
 
-def _link(request: web.Request) -> str:
-    """Return the secret of the share link in the query or the Authorization header; empty without one."""
-    in_query = request.query.get(IN_QUERY, "") if IN_QUERY in request.query_string else ""
-    return next((secret for secret in (in_query, _bearer(request)) if secret.startswith(LINK)), "")
+def link(secret: str) -> str:
+    """Return the secret if it is one of a share link, else an empty text."""
+    return secret if secret.startswith(LINK) else ""
+
+
+def _in_query(request: web.Request) -> str:
+    return request.query.get(IN_QUERY, "") if IN_QUERY in request.query_string else ""
 
 
 def _bearer(request: web.Request) -> str:
@@ -132,9 +139,7 @@ async def has_ingest_token(request: web.Request, view: str) -> bool:
 
 
 def _grant(app: web.Application, caller: Caller) -> Grant:
-    topics = None
-    if "read" not in caller.rights:
-        topics = frozenset[str]().union(*(app[VIEWS].get(right.removeprefix(VIEW), ()) for right in caller.rights))
+    topics = None if "read" in caller.rights else app[VIEWS].get(caller.view, frozenset())
     return Grant(topics, partial(app[HOLDS].hold, caller))
 
 

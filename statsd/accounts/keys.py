@@ -92,6 +92,11 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+def link_name(view: str) -> str:
+    """Return a name for a share link that got none."""
+    return f"{view}-{secrets.token_hex(3)}"
+
+
 class Keys:
     """Makes, lists and revokes API tokens (`is_link` false) or share links (true).
 

@@ -1,34 +1,44 @@
-"""`user`: add or remove an account, or change its password."""
+"""`user`: add, list or remove accounts, change a role or a password."""
 
 import argparse
 import getpass
 import sys
 
-from statsd.accounts.users import GENDERS, open_accounts, registration
+from statsd.accounts.access import ANNOUNCEMENT
+from statsd.accounts.users import GENDERS, ROLES, open_accounts, registration
+from statsd.commands import tables
 from statsd.commands.connection import connected
 from statsd.errors import StatsError
 from statsd.settings import Settings
 
 EXAMPLE = "user add anna --age 34 --gender Female"
+ARTICLES = {"admin": "an admin", "viewer": "a viewer"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["add", "passwd", "remove"], help="passwd logs the user out everywhere")
-    parser.add_argument("name", help="name of the user")
+    actions = ["add", "list", "role", "passwd", "remove"]
+    parser.add_argument("action", choices=actions, help="passwd logs the user out everywhere")
+    parser.add_argument("name", nargs="?", help="name of the user; not for list")
+    parser.add_argument("new_role", nargs="?", choices=ROLES, help="for role")
     parser.add_argument("--age", metavar="N", help="for add: 0 to 150")
     parser.add_argument("--gender", choices=GENDERS, help="for add")
+    parser.add_argument("--role", choices=ROLES, default="viewer", help="for add: an admin may do all, default viewer")
+    parser.add_argument("--json", action="store_true", help="for list: one JSON object per line")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    missing = [flag for flag in ("age", "gender") if getattr(arguments, flag) is None]
-    if arguments.action == "add" and missing:
-        raise StatsError(f"user add needs {' and '.join(f'--{flag}' for flag in missing)}")
-    async with connected(settings) as (pool, _), open_accounts(pool) as accounts:
+    _require(arguments)
+    async with connected(settings) as (pool, channel), open_accounts(pool) as accounts:
         match arguments.action:
             case "add":
                 fields = {"username": arguments.name, "age": arguments.age, "gender": arguments.gender}
-                user = await accounts.add(registration({**fields, "password": _new_password()}))
-                print(f"user {user.id} added", file=sys.stderr)
+                user = await accounts.add(registration({**fields, "password": _new_password()}), arguments.role)
+                print(f"user {user.id} added as {ARTICLES[user.role]}", file=sys.stderr)
+            case "list":
+                tables.show([dict(row) for row in await accounts.list()], as_json=arguments.json)
+            case "role":
+                await accounts.change_role(arguments.name, arguments.new_role)
+                print(f"{arguments.name} is {ARTICLES[arguments.new_role]} now", file=sys.stderr)
             case "passwd":
                 await accounts.require(arguments.name)
                 await accounts.change_password(arguments.name, _new_password())
@@ -36,6 +46,16 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
             case _:
                 await accounts.remove(arguments.name)
                 print("user removed; their clicks stay in the statistics", file=sys.stderr)
+        if arguments.action != "list":
+            channel.announce(ANNOUNCEMENT)
+
+
+def _require(arguments: argparse.Namespace) -> None:
+    """Raise StatsError for an action without what it needs."""
+    needs = {"list": [], "add": ["name", "age", "gender"], "role": ["name", "new_role"]}.get(arguments.action, ["name"])
+    words = {"name": "a name", "new_role": f"a role: {' or '.join(ROLES)}", "age": "--age", "gender": "--gender"}
+    if missing := [words[field] for field in needs if getattr(arguments, field) is None]:
+        raise StatsError(f"user {arguments.action} needs {' and '.join(missing)}")
 
 
 def _new_password() -> str:

@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from itertools import combinations
 from typing import Annotated, Any, get_origin
 
 import msgspec
@@ -15,9 +14,10 @@ from statsd import __version__
 from statsd.ingest.accept import KEY_CHARACTERS
 from statsd.site.responses import COMMON, filled, named, response, responses, sentence
 from statsd.site.schemas import Schema, Schemas, portable
+from statsd.site.security import ALTERNATIVES, may_refuse, security
 from statsd.web.asked import LINES
 from statsd.web.decode import BATCH_EVENTS
-from statsd.web.operation import JSON, UNDECLARED, Guard, Operation, Parameter, declared, package
+from statsd.web.operation import JSON, UNDECLARED, Operation, Parameter, declared, package, view_of
 
 ABOUT = (
     "Statistics you can believe, live. Events come in over HTTP, are durable before they are acknowledged, and are in "
@@ -60,7 +60,8 @@ def _encoded(app: web.Application) -> bytes:
     for path, method, handler in sorted(routes, key=lambda route: route[:2]):
         paths.setdefault(path, {})[method.lower()] = _operation(path, method, handler, schemas)
     answers = {name: response(declaration, schemas) for name, declaration in COMMON.items()}
-    guards = {guard.name: guard.scheme for *_, handler in routes for guard in declared(handler).guards}
+    guards = [*ALTERNATIVES, *(guard for *_, handler in routes for guard in declared(handler).guards)]
+    schemes = {guard.name: guard.scheme for guard in guards}
     return msgspec.json.encode({
         "openapi": "3.1.0",
         "info": {
@@ -72,7 +73,7 @@ def _encoded(app: web.Application) -> bytes:
         "servers": [{"url": "/"}],
         "tags": _tags([package(handler) for *_, handler in routes]),
         "paths": paths,
-        "components": {"schemas": schemas.components(), "responses": answers, "securitySchemes": guards},
+        "components": {"schemas": schemas.components(), "responses": answers, "securitySchemes": schemes},
     })  # fmt: skip
 
 
@@ -107,18 +108,14 @@ def _operation(path: str, method: str, handler: Handler, schemas: Schemas) -> Sc
         "description": "\n\n".join(" ".join(paragraph.split()) for paragraph in description.strip().split("\n\n")),
         "parameters": _parameters(operation, re.findall(r"{(\w+)}", path)),
         "requestBody": _request(operation, schemas) if operation.body else None,
-        "responses": responses(operation, schemas, asks_database=package(handler) != SITE),
-        "security": _security(operation.guards),
+        "responses": responses(
+            operation,
+            schemas,
+            asks_database=package(handler) != SITE,
+            may_refuse=may_refuse(operation, view_of(handler)),
+        ),
+        "security": security(operation, view_of(handler)),
     })  # fmt: skip
-
-
-def _security(guards: Sequence[Guard]) -> list[Schema]:
-    """Return the alternatives: each guard that is always required, and each set of those that settings may require."""
-    always = [(guard.name,) for guard in guards if not guard.optional]
-    optional = [guard.name for guard in guards if guard.optional]
-    sizes = range(len(optional), -1, -1) if optional else ()
-    sets = [names for size in sizes for names in combinations(optional, size)]
-    return [{name: [] for name in names} for names in (*always, *sets)]
 
 
 def _parameters(operation: Operation, in_path: Sequence[str]) -> list[Schema]:

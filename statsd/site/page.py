@@ -5,7 +5,10 @@ import asyncio
 from aiohttp import web
 
 from statsd import HOME
+from statsd.accounts import access
+from statsd.errors import Unauthenticated
 from statsd.site import docs
+from statsd.web import SETTINGS
 from statsd.web.answers import tagged_response
 from statsd.web.operation import Operation
 from statsd.web.origins import HEADERS
@@ -14,6 +17,8 @@ STATIC = HOME / "static"
 FILES = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
 """Only files that existed at the start are served, so no path can leave the folder."""
 REVALIDATE = {"Cache-Control": "no-cache"}
+SHARE = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+"""The address of a share link is its secret: no other site may learn it."""
 DOCS_POLICY = HEADERS["Content-Security-Policy"] + "; img-src 'self' data:"
 """Swagger UI's stylesheet contains its icons as `data:` URLs."""
 
@@ -27,9 +32,25 @@ def _file(name: str) -> web.FileResponse:
 
 
 @FILE
-async def dashboard(_: web.Request) -> web.FileResponse:
+async def dashboard(request: web.Request) -> web.StreamResponse:
     """The dashboard."""
-    return _file("index.html")
+    return _page('data-locked=""', REVALIDATE) if request.app[SETTINGS].require_login else _file("index.html")
+
+
+def _page(mark: str, headers: dict[str, str], status: int = 200) -> web.Response:
+    """Return the page with an attribute that tells its scripts what it is for."""
+    text = FILES["index.html"].read_text().replace("<html ", f"<html {mark} ", 1)
+    return web.Response(text=text, content_type="text/html", headers=headers, status=status)
+
+
+@FILE
+async def share(request: web.Request) -> web.Response:
+    """The page of a share link: one view, and nothing else. 404 once the link has ended."""
+    try:
+        caller = await access.identify(request.app, access.link(request.match_info["secret"]))
+    except Unauthenticated:
+        return _page('data-view=""', SHARE, 404)
+    return _page(f'data-view="{caller.view}"', SHARE)
 
 
 @FILE
@@ -77,6 +98,7 @@ ROUTES = [
     web.get("/dashboard", dashboard),
     web.get("/login", dashboard),
     web.get("/register", dashboard),
+    web.get("/share/{secret}", share),
     web.get("/favicon.svg", favicon),
     web.get("/favicon.ico", favicon),
     web.get("/t.js", tracker),

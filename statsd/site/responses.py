@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from statsd.site.schemas import Schema, Schemas
-from statsd.web.answers import InvalidPayload, Refusal
+from statsd.web.answers import InvalidPayload, PlainError, Refusal
 from statsd.web.operation import JSON, Answer, Operation
 
 RETRY = {"Retry-After": "seconds after which to try again"}
@@ -16,6 +16,7 @@ COMMON = {
     "Wrong": Answer("invalid parameter or header", Refusal),
     "Invalid": Answer("invalid event, with all its faults, or no valid event in the batch", InvalidPayload, Refusal),
     "Unauthorized": Answer("missing or wrong credentials", Refusal),
+    "Forbidden": Answer("valid credentials, but not for this", Refusal),
     "TooSlow": Answer("the body did not arrive in time", Refusal),
     "TooLarge": Answer("the body is too large, or the batch has too many events", Refusal),
     "WrongType": Answer("unknown content type or encoding", Refusal),
@@ -25,9 +26,9 @@ COMMON = {
 """Answers that follow from the kind of an operation, by their names among the components of the document."""
 
 
-def responses(operation: Operation, schemas: Schemas, *, asks_database: bool) -> Schema:
-    """Return the Responses Object of an operation."""
-    by_status = _expected(operation, schemas, asks_database)
+def responses(operation: Operation, schemas: Schemas, *, asks_database: bool, may_refuse: bool) -> Schema:
+    """Return the Responses Object of an operation; `may_refuse`: those whom it is not for."""
+    by_status = _expected(operation, schemas, asks_database=asks_database, may_refuse=may_refuse)
     for status, declaration in operation.answers.items():
         by_status[status] = _declared(status, declaration, operation, schemas)
     return {str(status): by_status[status] for status in sorted(by_status)}
@@ -63,7 +64,7 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _expected(operation: Operation, schemas: Schemas, asks_database: bool) -> dict[int, Schema]:
+def _expected(operation: Operation, schemas: Schemas, *, asks_database: bool, may_refuse: bool) -> dict[int, Schema]:
     """Return the responses that follow from the kind of the operation."""
     names = {503: "Away"} if asks_database else {}
     if operation.tagged:
@@ -74,9 +75,15 @@ def _expected(operation: Operation, schemas: Schemas, asks_database: bool) -> di
         names |= {400: "Invalid", 408: "TooSlow", 413: "TooLarge", 415: "WrongType"}
     if operation.keys:
         names[422] = "Reused"
-    if operation.guards:
+    if operation.guards or may_refuse:
         names[401] = "Unauthorized"
+    if may_refuse:
+        names[403] = "Forbidden"
     expected: dict[int, Schema] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
+    if operation.envelope is PlainError:
+        expected |= {
+            code: response(Answer(COMMON[names[code]].about, PlainError), schemas) for code in {401, 403} & {*names}
+        }
     if operation.body and operation.envelope is not InvalidPayload:
         expected[400] = response(Answer(COMMON["Invalid"].about, operation.envelope, Refusal), schemas)
     return expected

@@ -119,7 +119,7 @@ def test_open_and_shared_routes_are_these() -> None:
     """Whoever opens a route changes this list."""
     assert sorted({route.path for route in ROUTES if route.access == "open"}) == [
         "/", "/assets/{name}", "/dashboard", "/docs", "/docs/{name}", "/favicon.ico", "/favicon.svg", "/health",
-        "/livez", "/login", "/logout", "/openapi.json", "/readyz", "/register", "/t.js",
+        "/livez", "/login", "/logout", "/openapi.json", "/readyz", "/register", "/share/{secret}", "/t.js",
     ]  # fmt: skip
     shared = {(route.view, route.path) for route in ROUTES if route.shared != "no"}
     assert sorted(shared) == [

@@ -40,6 +40,7 @@ async def client(client: Any, pool: Any) -> Any:
     await pool.execute(sql.load("transfers")["seed"])
     known = signin.NEW | signin.KNOWN
     response = await client.post("/register", json=known)
+    await pool.execute("update users set role = 'admin'")
     client.session.headers["Authorization"] = f"Bearer {(await response.json())['token']}"
     client.session.cookie_jar.clear()
     return client
@@ -337,6 +338,7 @@ async def undeclared(_: web.Request) -> web.Response:
 
 
 @Operation(
+    access="ingest",
     guards=[Guard("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"}, optional=True)],
     query={"unit": Parameter(str, "which unit", default="day")},
     answers={
@@ -395,7 +397,7 @@ def test_guards_that_settings_ask_for_are_asked_for_together() -> None:
     """Both of a webhook's are needed where both are configured: one alone would not do."""
     both: dict[str, list[str]] = {"key": [], "signature": []}
     told = DOCUMENT["paths"]["/webhook"]["post"]
-    assert told["security"] == [both, {"key": []}, {"signature": []}, {}]
+    assert told["security"] == [both, {"key": []}, {"signature": []}, {"token": []}, {}]
     assert {"webhook-id", "webhook-timestamp", "ce-specversion", "ce-id"} <= {one["name"] for one in told["parameters"]}
     assert "16384 bytes" in struct_of(told)["properties"]["metadata"]["anyOf"][0]["description"]
     assert {"bearer": []} in DOCUMENT["paths"]["/track"]["post"]["security"]
