@@ -28,16 +28,16 @@ from aiohttp.http_parser import HttpRequestParser
 from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDictProxy
 
-from statsd.errors import StatsError
+from statsd.errors import DatabaseError, Overloaded, StatsError
 from statsd.ingest.lanes import Waiter
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import Writer
-from statsd.metrics import REQUESTS, Latency
+from statsd.metrics import REFUSALS, REQUESTS, Latency
 from statsd.stream import Row
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_https, is_served, is_within
 from statsd.web.answers import Body, Reply
-from statsd.web.errors import Handler
+from statsd.web.errors import Handler, unavailable
 from statsd.web.origins import HEADERS, HSTS
 
 BODY_BYTES = 64 << 10  # a longer body costs much more than its request
@@ -193,6 +193,21 @@ class Heads:
         return Plan(int(length))
 
 
+def _answer(way: Way, verdict: Verdict) -> Reply | None:
+    """Return the answer, or None if certainly nothing was stored: then aiohttp may take the request again.
+
+    An event that neither PostgreSQL nor the spool confirmed may be stored all the same, by a statement that is late.
+    """
+    match verdict.error:
+        case None:
+            return way.reply(verdict)
+        case Overloaded() | DatabaseError() as error:
+            REFUSALS.labels(error.reason).inc()
+            return unavailable(error)
+        case _:
+            return None
+
+
 def _path(route: web.AbstractRoute) -> str:
     """Return the path of a route, with `ANY_UUID` in place of its parameter."""
     assert route.resource is not None
@@ -304,7 +319,7 @@ class Front(RequestHandler):
         return self.transport is None
 
     def set_result(self, verdicts: list[Verdict]) -> None:
-        """Answer the lean request under way. If nothing was stored, leave it to aiohttp."""
+        """Answer the lean request under way. If certainly nothing was stored, leave it to aiohttp."""
         (verdict,), plan, request = verdicts, self._plan, self._request
         assert plan and plan.way and self.transport  # noqa: PT018
         self._plan, self._request = None, b""
@@ -312,7 +327,7 @@ class Front(RequestHandler):
         now = self._loop.time()
         self._next_keepalive_close_time = now + self._keepalive_timeout
         try:
-            answer = None if verdict.error else plan.way.reply(verdict)
+            answer = _answer(plan.way, verdict)
         except Exception:
             log.exception("an answer could not be made")
             self.force_close()
@@ -341,7 +356,10 @@ class Front(RequestHandler):
 
 
 class Runner(web.AppRunner):
-    """A runner whose connections have a lean front."""
+    """A runner whose connections have a lean front. Handlers inflate bodies themselves: aiohttp does it all at once."""
+
+    def __init__(self, app: web.Application, **options: Any) -> None:
+        super().__init__(app, auto_decompress=False, **options)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

@@ -11,7 +11,7 @@ from aiohttp.web_exceptions import HTTPException
 from statsd import errors
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_served
-from statsd.web.answers import PlainError, json_response, refusal
+from statsd.web.answers import PlainError, Refusal, Reply, json_response, refusal
 from statsd.web.meter import REASON
 from statsd.web.operation import Operation, declared
 from statsd.web.origins import find_operation, preflight
@@ -40,10 +40,8 @@ def _response(request: web.Request, error: errors.StatsError) -> web.Response:
         case errors.BadRequest(status=status):
             retry = {"Retry-After": "5"} if status == 503 else None
             response = refusal(status, str(error), retry, [str(error)] if operation.detailed else ())
-        case errors.Overloaded(retry_after=seconds):
-            response = refusal(503, str(error), {"Retry-After": str(seconds)})
-        case errors.DatabaseError():
-            response = refusal(503, str(error), {"Retry-After": "2"})
+        case errors.Overloaded() | errors.DatabaseError():
+            response = json_response(*unavailable(error))
         case _:
             response = _defect(error)
     return response
@@ -53,6 +51,12 @@ def _denial(operation: Operation, status: int, message: str, headers: dict[str, 
     if operation.envelope is PlainError:
         return json_response(PlainError(message), status, headers)
     return refusal(status, message, headers, [message] if operation.detailed else ())
+
+
+def unavailable(error: errors.Overloaded | errors.DatabaseError) -> Reply:
+    """Return the answer for an event that could not be kept now, on any way in."""
+    seconds = error.retry_after if isinstance(error, errors.Overloaded) else 2
+    return Refusal(False, str(error), str(error)), 503, {"Retry-After": str(seconds)}
 
 
 def _defect(error: Exception) -> web.Response:

@@ -19,7 +19,8 @@ from items import ADA, BIKE, NOBODY
 from waiting import PATIENCE_SECONDS, until
 
 from statsd.database import sql
-from statsd.ingest import lean, writer
+from statsd.errors import Overloaded
+from statsd.ingest import lean, outage, writer
 from statsd.ingest.lean import Front
 
 Start = Callable[..., Awaitable[TestClient[web.Request, web.Application]]]
@@ -419,6 +420,27 @@ async def test_both_doors_refuse_when_the_queue_is_full(doors: Doors, monkeypatc
     answers = await doors.ask(doors.plain, chains)
     assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers)
     assert await doors.ask(doors.lean, chains) == answers
+
+
+async def test_event_that_may_be_stored_late_is_not_stored_again(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its statement waits behind a lock, and the spool is full: a second attempt would make it two events."""
+    monkeypatch.setattr(writer, "AWAY_SECONDS", 0.1)
+    monkeypatch.setattr(outage.Outage, "spool_rows", refuse)
+    lock = "lock table page_days, webhook_count, login_days"
+    count = " + ".join(f"(select count(*) from {table})" for table in TABLES[:3])
+    async with doors.pool.acquire() as admin:
+        async with admin.transaction():
+            await admin.execute(lock)
+            answers = await doors.ask(doors.lean, [[data] for data in PLAIN[:3]])
+        assert [answer[:12] for answer in answers] == [b"HTTP/1.1 503"] * 3
+        await until(lambda: admin.fetchval(f"select {count} >= 3"))
+        async with admin.transaction():
+            await admin.execute(lock)  # granted once every statement before it has ended
+            assert await admin.fetchval(f"select {count}") == 3
+
+
+async def refuse(*_: object) -> None:
+    raise Overloaded("the spool is full")
 
 
 async def test_plain_requests_never_come_to_aiohttp(doors: Doors) -> None:
