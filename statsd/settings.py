@@ -78,6 +78,21 @@ def _whole(minimum: int, maximum: int, unit: str) -> Callable[[str], int]:
     return parse
 
 
+def _size(minimum: int, maximum: int) -> Callable[[str], str]:
+    """Return a parser of sizes in PostgreSQL's words; the bounds are in megabytes."""
+
+    def parse(text: str) -> str:
+        found = re.fullmatch(r"(\d{1,9})(kB|MB|GB|TB)", text, re.ASCII)
+        kilobytes = int(found[1]) << {"kB": 0, "MB": 10, "GB": 20, "TB": 30}[found[2]] if found else 0
+        if not minimum << 10 <= kilobytes <= maximum << 10:
+            raise ValueError(
+                f'must be a size from {minimum}MB to {maximum >> 10}GB, such as 512MB or 2GB (got "{text}")'
+            )
+        return text
+
+    return parse
+
+
 def _choice(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in choices:
@@ -203,6 +218,14 @@ class Settings:
     data_dir: Path = _setting(
         Path("data"), "STATS_DATA_DIR", parse=Path, flag="--data-dir",
         about="folder of the embedded database, the spool and the token secret",
+    )  # fmt: skip
+    pg_shared_buffers: str | None = _setting(
+        None, "STATS_PG_SHARED_BUFFERS", parse=_size(16, 1 << 20),
+        about="memory of the embedded PostgreSQL for pages (shared_buffers); unset: 128MB, or less if memory is short",
+    )  # fmt: skip
+    pg_max_wal_size: str | None = _setting(
+        None, "STATS_PG_MAX_WAL_SIZE", parse=_size(64, 1 << 20),
+        about="log of the embedded PostgreSQL between two checkpoints (max_wal_size); unset: 1GB",
     )  # fmt: skip
     spool_max_bytes: int = _setting(
         1 << 30, "STATS_SPOOL_MAX_BYTES", parse=_whole(1 << 20, 1 << 40, "bytes"),

@@ -69,6 +69,16 @@ def test_whole_number_is_digits_within_its_bounds(text: str) -> None:
     assert load(STATS_RETENTION_DAYS="36500").retention_days == 36_500
 
 
+@pytest.mark.parametrize("text", ["512", "15MB", "512mb", "512 MB", "1025GB", "-1GB", "0.5GB", "2TB", "1MiB"])
+def test_size_is_a_number_with_a_unit_of_postgresql(text: str) -> None:
+    with pytest.raises(
+        SettingsError, match="STATS_PG_SHARED_BUFFERS: must be a size from 16MB to 1024GB, such as 512MB"
+    ):
+        load(STATS_PG_SHARED_BUFFERS=text)
+    assert load(STATS_PG_SHARED_BUFFERS="16384kB").pg_shared_buffers == "16384kB"
+    assert load(STATS_PG_MAX_WAL_SIZE="1TB").pg_max_wal_size == "1TB"
+
+
 def test_file_url_is_answered_with_what_to_write() -> None:
     with pytest.raises(SettingsError, match=r"DATABASE_URL: is a file.*STATS_DATA_DIR.*postgresql://"):
         load(DATABASE_URL="file:./dev.db")

@@ -33,6 +33,7 @@ COMMANDS = {
     "dead-letters": "list, retry or drop accepted events that PostgreSQL refused",
     "backup": "write the database, the spool and the secrets into one file",
     "restore": "fill an empty database and data folder from a backup",
+    "upgrade-db": "move the embedded database to the PostgreSQL that this program brings",
     "psql": "open psql, connected to the database",
     "database-url": "print the URL of the database",
     "sql": "print the SQL statements of a stream, for psql and explain",

@@ -8,7 +8,7 @@ from statsd.database import embedded, programs
 from statsd.errors import StatsError
 from statsd.settings import Settings
 
-EXAMPLE = "psql -- -c 'select count(*) from user_logins'"
+EXAMPLE = "psql    (arguments of psql after --, as in: psql -- --csv -f report.sql)"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

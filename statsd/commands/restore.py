@@ -70,7 +70,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 faults = await _faults(connection, manifest)
                 await migrate(dsn)
                 await connection.execute("analyze", timeout=SECONDS)
-                faults += await _recount(connection)
+                faults += await recount_all(connection)
             finally:
                 connection.terminate()
             mark.unlink()
@@ -122,7 +122,7 @@ async def _alone(settings: Settings) -> AsyncIterator[str]:
         elif embedded.is_used(data_dir):
             raise StatsError(busy)
         else:
-            async with embedded.running(data_dir) as server:
+            async with embedded.running(data_dir, embedded.tuning(settings)) as server:
                 yield server.dsn
     finally:
         for slot in slots:
@@ -254,7 +254,7 @@ async def _faults(connection: Connection, manifest: Manifest) -> list[str]:
     ]
 
 
-async def _recount(connection: Connection) -> list[str]:
+async def recount_all(connection: Connection) -> list[str]:
     """Compare all totals with the raw rows; return what differs."""
     faults = []
     for stream in STREAMS:

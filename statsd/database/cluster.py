@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from statsd.database import durable, programs, unprivileged
@@ -155,9 +156,14 @@ def make_data_dir(data_dir: Path) -> None:
 async def prepare(data_dir: Path) -> Cluster:
     """Return the cluster of `data_dir`, made by initdb if it is missing. Raises EmbeddedServerError and OSError."""
     link, password = data_dir / "postgres", data_dir / "password"
+    if left := left_by_upgrade(data_dir):
+        raise EmbeddedServerError(
+            f"{link} is gone, but {left} holds a database, as after an upgrade that was interrupted: "
+            f"run python -m statsd upgrade-db, or move {left} away to start empty"
+        )
     if not _is_filled(link) and not (password.exists() and password.stat().st_size):  # empty: the disk was full
         durable.replace(password, secrets.token_urlsafe(24))  # before the cluster, so no cluster lacks its password
-    cluster = _locate(data_dir)
+    cluster = locate(data_dir)
     for leftover in cluster.pgdata.parent.glob("postgres.new-*"):  # from an initdb that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     if _is_filled(cluster.pgdata):
@@ -175,7 +181,15 @@ def open_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
-def _locate(data_dir: Path) -> Cluster:
+def left_by_upgrade(data_dir: Path) -> Path | None:
+    """Return the old cluster that an interrupted upgrade left beside the place of the new one, which is empty."""
+    pgdata = Path(os.path.realpath(data_dir / "postgres"))
+    found = [path for path in pgdata.parent.glob("postgres-[1-9][0-9]") if (path / "PG_VERSION").exists()]
+    return max(found) if found and not _is_filled(pgdata) else None
+
+
+def locate(data_dir: Path) -> Cluster:
+    """Return the cluster of `data_dir`, which may not exist yet. Raises EmbeddedServerError."""
     link = data_dir / "postgres"
     if link.is_symlink() and not link.exists():
         raise EmbeddedServerError(
@@ -204,9 +218,11 @@ def _check(cluster: Cluster) -> None:
         )
     version = (pgdata / "PG_VERSION").read_text().strip()
     if version != MAJOR:
+        is_newer = version.isdigit() and int(version) > int(MAJOR)
+        remedy = "use a newer version of this program" if is_newer else "run python -m statsd upgrade-db"
         raise EmbeddedServerError(
-            f"the database in {pgdata} is of PostgreSQL {version}, but this program brings {MAJOR}: move it over with "
-            f"pg_dump {version} and an empty STATS_DATA_DIR, or set DATABASE_URL to a server of version {version}"
+            f"the database in {pgdata} is of PostgreSQL {version}, but this program brings {MAJOR}: {remedy}, "
+            f"or set DATABASE_URL to a server of version {version}"
         )
     if not cluster.password_file.exists():
         raise EmbeddedServerError(
@@ -224,26 +240,32 @@ async def _initialise(cluster: Cluster) -> None:
     # A new name each time: the initdb of a killed process may still write to the old folder.
     new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=home))
     try:
-        durable.replace(new / "password", cluster.password_file.read_text())
-        if cluster.account:
-            os.chown(new / "password", *cluster.account, follow_symlinks=False)
-            os.chown(new, *cluster.account, follow_symlinks=False)
-        folder = cluster.binaries()
-        locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-        login = (f"--username={NAME}", f"--pwfile={new}/password", "--auth=scram-sha-256")
-        # In containers huge pages may exist but not be granted: initdb then dies of SIGBUS.
-        await _run(cluster, f"{folder}/initdb", f"--pgdata={new}/data", *locale, *login, "--set=huge_pages=off")
+        await initdb(cluster, new)
         single = ("--single", "-D", f"{new}/data", "-c", "exit_on_error=on", "template1")
-        await _run(cluster, f"{folder}/postgres", *single, stdin=f"create database {NAME};\n")
+        await run(cluster, f"{cluster.binaries()}/postgres", *single, stdin=f"create database {NAME};\n")
         (new / "data").rename(cluster.pgdata)
         durable.sync_folder(home)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-async def _run(cluster: Cluster, *argv: str, stdin: str = "") -> None:
-    pipe = subprocess.PIPE
-    with unprivileged.spawn(cluster.account, *argv, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT) as child:
+async def initdb(cluster: Cluster, new: Path, *options: str) -> None:
+    """Make a cluster in `new`/data, without our database. `new` is an empty folder of ours."""
+    durable.replace(new / "password", cluster.password_file.read_text())
+    if cluster.account:
+        os.chown(new / "password", *cluster.account, follow_symlinks=False)
+        os.chown(new, *cluster.account, follow_symlinks=False)
+    locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+    login = (f"--username={NAME}", f"--pwfile={new}/password", "--auth=scram-sha-256")
+    # In containers huge pages may exist but not be granted: initdb then dies of SIGBUS.
+    words = (f"--pgdata={new}/data", *locale, *login, "--set=huge_pages=off", *options)
+    await run(cluster, f"{cluster.binaries()}/initdb", *words)
+
+
+async def run(cluster: Cluster, *argv: str, stdin: str = "", folder: str = "/", password: str = "") -> str:
+    """Run a program of PostgreSQL as the cluster's user; return its output. Raises EmbeddedServerError if it fails."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with unprivileged.spawn(cluster.account, *argv, folder=folder, password=password, **pipes) as child:
         assert child.stdin
         assert child.stdout
         try:
@@ -259,6 +281,7 @@ async def _run(cluster: Cluster, *argv: str, stdin: str = "") -> None:
         with contextlib.suppress(OSError), open(cluster.log_file, "a", opener=open_private) as file:
             file.write(output)
         raise cluster.failure(f"{Path(argv[0]).name} failed", output)
+    return output
 
 
 def _is_filled(folder: Path) -> bool:

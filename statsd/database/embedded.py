@@ -17,8 +17,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from statsd.database import unprivileged
@@ -34,6 +35,7 @@ WATCH_SECONDS = 0.5
 STEADY_SECONDS = 60  # a server that ran this long is restarted at once, others after a pause
 LONGEST_PAUSE_SECONDS = 30
 
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 RESTORING = "restoring"  # a file in the data folder while a restore is incomplete
 
 OPTIONS = {
@@ -64,15 +66,16 @@ _children: dict[tuple[Path, int], subprocess.Popen[bytes]] = {}  # to reap; a ch
 class Server:
     """The server of a data folder while this process uses it. `dsn` stays the same after a restart."""
 
-    def __init__(self, cluster: Cluster, pid: int) -> None:
+    def __init__(self, cluster: Cluster, options: Mapping[str, str], pid: int) -> None:
         self.dsn = cluster.dsn
         self._cluster = cluster
+        self._options = options
         self._pid = pid
 
     async def ensure(self) -> None:
         """Return when the server is ready, after a restart if it died. Raises EmbeddedServerError."""
         async with _exclusive(self._cluster.data_dir):
-            old_pid, self._pid = self._pid, await _start_if_needed(self._cluster)
+            old_pid, self._pid = self._pid, await _start_if_needed(self._cluster, self._options)
         if self._pid != old_pid:
             log.warning("PostgreSQL (pid %d) died and runs again (pid %d)", old_pid, self._pid)
 
@@ -94,9 +97,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def running(data_dir: Path) -> AsyncIterator[Server]:
+async def running(data_dir: Path, options: Mapping[str, str] = NO_OPTIONS) -> AsyncIterator[Server]:
     """Yield the server of `data_dir`: started unless it runs, with a new cluster if the folder is empty.
 
+    `options` are settings of PostgreSQL, in addition to ours; a server that runs already keeps its own.
     While the block runs, a server that dies is restarted, with growing pauses if it keeps dying.
     Raises EmbeddedServerError with one sentence for the user.
     """
@@ -108,7 +112,7 @@ async def running(data_dir: Path) -> AsyncIterator[Server]:
         async with _exclusive(data_dir):
             _lock(attached, fcntl.LOCK_SH)  # never refused: an exclusive lock is only taken inside _exclusive
             cluster = await prepare(data_dir)
-            server = Server(cluster, await _start_if_needed(cluster))
+            server = Server(cluster, options, await _start_if_needed(cluster, options))
         watch = asyncio.create_task(server._watch(), name="postgres watch")
         try:
             yield server
@@ -144,6 +148,36 @@ def require_cluster(data_dir: Path) -> None:
             )
 
 
+@contextlib.asynccontextmanager
+async def stopped(data_dir: Path) -> AsyncIterator[None]:
+    """Keep every process away from the server of the folder while the block runs.
+
+    A server that a killed process or a killed pg_upgrade left is stopped. Raises EmbeddedServerError if one is used.
+    """
+    with explain_os_errors(data_dir):
+        attached = _open_lock(data_dir / "attached.lock")
+    with attached:
+        async with _exclusive(data_dir):
+            if not _lock(attached, fcntl.LOCK_EX):
+                raise EmbeddedServerError(f"a server uses {data_dir}: stop it first")
+            pgdata = (data_dir / "postgres").resolve()
+            await stop_upgrade(pgdata)
+            await _stop(Cluster(data_dir, pgdata, None))
+            yield
+
+
+async def stop_upgrade(pgdata: Path) -> None:
+    """Stop the server that pg_upgrade started on a cluster, if its pg_upgrade was killed."""
+    lines = _lines(pgdata / "postmaster.pid")
+    if not lines or not lines[0].isdigit():
+        return
+    pid, deadline = int(lines[0]), time.monotonic() + STOP_SECONDS
+    while f"/postgres -D {pgdata} -p {lines[3]} -b " in (_command_line(pid) or "") and time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+        await asyncio.sleep(10 * POLL_SECONDS)
+
+
 def is_used(data_dir: Path) -> bool:
     """Whether another process uses the embedded server of the folder now."""
     path = data_dir.resolve() / "attached.lock"
@@ -164,11 +198,20 @@ async def open_server(settings: Settings) -> AsyncIterator[str]:
         raise DatabaseError(
             f"a restore into {settings.data_dir} runs or was interrupted: wait for it, or run restore again"
         )
+    options = tuning(settings)
     if settings.database_url:
+        if options:
+            log.warning("%s is ignored: DATABASE_URL names a server of your own", ", ".join(options))
         yield settings.database_url
     else:
-        async with running(settings.data_dir) as server:
+        async with running(settings.data_dir, options) as server:
             yield server.dsn
+
+
+def tuning(settings: Settings) -> dict[str, str]:
+    """Return what the settings `STATS_PG_…` say, by PostgreSQL's names."""
+    options = {"shared_buffers": settings.pg_shared_buffers, "max_wal_size": settings.pg_max_wal_size}
+    return {name: value for name, value in options.items() if value}
 
 
 @contextlib.asynccontextmanager
@@ -199,12 +242,14 @@ def _lock(file: IO[str], kind: int) -> bool:
     return True
 
 
-async def _start_if_needed(cluster: Cluster) -> int:
+async def _start_if_needed(cluster: Cluster, options: Mapping[str, str]) -> int:
     pid = _postmaster(cluster)
     if pid is not None and await _is_ready(cluster, pid):
+        if other := [f"{k}={v}" for k, v in options.items() if f"-c {k}={v} " not in f"{_command_line(pid)} "]:
+            log.warning("PostgreSQL runs already: %s counts from its next start", ", ".join(other))
         return pid
-    options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
-    command = (f"{cluster.binaries()}/postgres", "-D", str(cluster.pgdata), "-k", str(cluster.socket_dir), *options)
+    words = [word for name, value in {**OPTIONS, **options}.items() for word in ("-c", f"{name}={value}")]
+    command = (f"{cluster.binaries()}/postgres", "-D", str(cluster.pgdata), "-k", str(cluster.socket_dir), *words)
     cluster.make_socket_dir()
     cluster.rotate_log()
     deadline = time.monotonic() + ORPHAN_SECONDS

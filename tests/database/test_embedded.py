@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pwd
 import re
@@ -18,6 +19,7 @@ from waiting import until
 
 from statsd.database import cluster, embedded, unprivileged
 from statsd.errors import EmbeddedServerError
+from statsd.settings import Settings
 
 # ---- a new folder
 
@@ -39,6 +41,23 @@ async def test_database_keeps_what_the_design_promises(data: Path) -> None:
     on = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes", "data_checksums"), "on")
     assert shown == {**on, "timezone": "UTC", "jit": "off", "listen_addresses": "", "server_encoding": "UTF8"}
     assert locale == "C.UTF-8"
+
+
+async def test_settings_for_its_machine_hold_from_the_start_on_and_are_ignored_elsewhere(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(data_dir=data, pg_shared_buffers="24MB", pg_max_wal_size="96MB")
+    async with embedded.open_server(settings) as dsn:
+        assert (
+            await fetch(dsn, "select current_setting('shared_buffers') || current_setting('max_wal_size')")
+            == "24MB96MB"
+        )
+        async with embedded.open_server(settings), embedded.open_server(Settings(data_dir=data)):
+            assert not caplog.text
+        async with embedded.open_server(Settings(data_dir=data, pg_shared_buffers="32MB")):
+            assert "PostgreSQL runs already: shared_buffers=32MB counts from its next start" in caplog.text
+        async with embedded.open_server(dataclasses.replace(settings, database_url=dsn)):
+            assert "shared_buffers, max_wal_size is ignored: DATABASE_URL names a server of your own" in caplog.text
 
 
 async def test_no_tcp_port_is_open(data: Path) -> None:
@@ -177,7 +196,9 @@ async def test_empty_folder_in_the_place_of_the_cluster_is_used(folder: Path) ->
 
 async def test_cluster_of_another_version_is_refused(data: Path) -> None:
     (data / "postgres" / "PG_VERSION").write_text("16\n")
-    assert "is of PostgreSQL 16, but this program brings 18: move it over with pg_dump" in await refusal(data)
+    assert "is of PostgreSQL 16, but this program brings 18: run python -m statsd upgrade-db" in await refusal(data)
+    (data / "postgres" / "PG_VERSION").write_text("19\n")
+    assert "is of PostgreSQL 19, but this program brings 18: use a newer version" in await refusal(data)
 
 
 async def test_lost_password_is_said(data: Path) -> None:

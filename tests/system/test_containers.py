@@ -316,9 +316,18 @@ def test_the_backend_has_time_to_stop_and_can_be_many(compose: dict[str, Any]) -
     assert f"set $backend backend:{arguments('backend', 'EXPOSE')[0]};" in config
 
 
+def test_database_of_compose_gets_the_settings_for_its_machine(compose: dict[str, Any]) -> None:
+    assert compose["services"]["db"]["command"] == [
+        "postgres",
+        *("-c", "shared_buffers=${STATS_PG_SHARED_BUFFERS:-128MB}"),
+        *("-c", "max_wal_size=${STATS_PG_MAX_WAL_SIZE:-1GB}"),
+    ]
+
+
 def test_compose_passes_every_setting_on(compose: dict[str, Any]) -> None:
     """But those that the image or the surroundings decide."""
     decided = {"DATABASE_URL", "HOST", "PORT", "STATS_DATA_DIR", "NO_COLOR", "TRUSTED_PROXIES"}
+    decided |= {"STATS_PG_SHARED_BUFFERS", "STATS_PG_MAX_WAL_SIZE"}  # of the embedded server; here `db` gets them
     names = {field.metadata["names"][0] for field in settings.fields().values()} - decided
     passed = compose["services"]["backend"]["environment"]
     assert {name for name, value in passed.items() if value is None} == names
