@@ -45,6 +45,7 @@ from statsd.web import SETTINGS
 from statsd.web.addresses import is_loopback
 from statsd.web.asked import BATCH_BYTES
 from statsd.web.errors import errors_to_bodies
+from statsd.web.exposure import exposure
 from statsd.web.meter import count, timed
 from statsd.web.origins import add_headers
 
@@ -302,9 +303,8 @@ async def serve(settings: Settings, dsn: str, ready: Callable[[str], None]) -> N
 
     Raises StatsError (for the database, the data folder or the port) and the error of a background task that died.
     """
-    if not is_loopback(settings.host):
-        risk = "every client that reaches port %d of %s can store events: keep it behind a firewall or a proxy"
-        log.warning(risk, settings.port, settings.host)
+    if not is_loopback(settings.host) and (line := exposure(settings)):
+        log.warning("%s", line)
     app = make_app(settings, dsn)
     runner = lean.Runner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
     try:
