@@ -26,6 +26,38 @@ with fresh as (
     from :table
 )
 
+-- Deletes a small step of rows that are older than retention keeps them.
+-- part: prune
+, fresh as (
+    delete from :table
+    using aged
+    where :table.id = aged.id
+    returning :table.*
+)
+
+-- `reached` is where the next step begins; null: it finds its rows by itself.
+-- part: pruned
+select count(*) as deleted, null::timestamptz as reached
+from fresh
+
+-- Deletes the rows with the ids $1. Those that were never folded are in no total.
+-- part: erase
+with gone as (
+    delete from :table
+    where id = any($1::uuid[])
+    returning *
+),
+fresh as (
+    select *
+    from gone
+    where folded
+)
+
+-- `touched` is what the statement `settle` needs to know of the rows, if anything.
+-- part: erased
+select count(*) as deleted, null::json as touched
+from gone
+
 -- part: swept
 select count(*)
 from fresh

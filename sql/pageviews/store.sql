@@ -22,6 +22,7 @@ with fresh as (
     returning site_id, id, event_type, path, user_id, "timestamp"
 )
 
+-- Rows are picked without locks, which distributed tables do not have, and checked again when they are updated.
 -- part: waiting
 with waiting as (
     select site_id, id
@@ -29,7 +30,6 @@ with waiting as (
     where not folded
     order by site_id, id
     limit 10000
-    for update skip locked
 )
 
 -- part: sweep
@@ -37,7 +37,7 @@ with waiting as (
     update page_events
     set folded = true
     from waiting
-    where page_events.site_id = waiting.site_id and page_events.id = waiting.id
+    where page_events.site_id = waiting.site_id and page_events.id = waiting.id and coalesce(folded, true) = false
     returning page_events.*
 )
 
@@ -199,18 +199,25 @@ visitors as (
     where pruned.site_id = visitor.site_id and pruned.days && visitor.days
 ),
 kept as (
-    select
-        site_id, unit, previous_unit,
-        date_trunc(unit, day::timestamp)::date as first_day,
-        date_trunc(previous_unit, previous_day::timestamp)::date as previous_first_day,
-        count(*) as users
+    select site_id, unit, previous_unit, first_day, previous_first_day, sum(users)::bigint as users
     from (
-        select site_id, day, lag(day) over (partition by site_id, user_id order by day) as previous_day
-        from page_user_days
-        join page_pruned_days using (site_id, day)
-    ) as visits
-    cross join page_return_units
-    where previous_day is not null
+        select
+            site_id, unit, previous_unit,
+            date_trunc(unit, day::timestamp)::date as first_day,
+            date_trunc(previous_unit, previous_day::timestamp)::date as previous_first_day,
+            count(*) as users
+        from (
+            select site_id, day, lag(day) over (partition by site_id, user_id order by day) as previous_day
+            from page_user_days
+            join page_pruned_days using (site_id, day)
+        ) as visits
+        cross join page_return_units
+        where previous_day is not null
+        group by site_id, unit, previous_unit, first_day, previous_first_day
+        union all
+        select site_id, unit, previous_unit, day, previous_day, users
+        from pruned_page_returns
+    ) as parts
     group by site_id, unit, previous_unit, first_day, previous_first_day
 ),
 returns as (
@@ -301,19 +308,26 @@ select
     'page_returns', row(site_id, unit, previous_unit, day, previous_day)::text, stored::text, counted::text
 from (select * from page_returns where $1::date is null and users <> 0) as stored
 full join (
-    select
-        site_id, unit, previous_unit,
-        date_trunc(unit, visit.day::timestamp)::date as day,
-        date_trunc(previous_unit, visit.previous_day::timestamp)::date as previous_day,
-        count(*) as users
+    select site_id, unit, previous_unit, day, previous_day, sum(users) as users
     from (
-        select site_id, day, lag(day) over (partition by site_id, user_id order by day) as previous_day
-        from page_user_days
+        select
+            site_id, unit, previous_unit,
+            date_trunc(unit, visit.day::timestamp)::date as day,
+            date_trunc(previous_unit, visit.previous_day::timestamp)::date as previous_day,
+            1 as users
+        from (
+            select site_id, day, lag(day) over (partition by site_id, user_id order by day) as previous_day
+            from page_user_days
+            where $1::date is null
+        ) as visit
+        cross join page_return_units
+        where visit.previous_day is not null
+        union all
+        select site_id, unit, previous_unit, day, previous_day, users
+        from pruned_page_returns
         where $1::date is null
-    ) as visit
-    cross join page_return_units
-    where visit.previous_day is not null
-    group by 1, 2, 3, 4, 5
+    ) as parts
+    group by site_id, unit, previous_unit, day, previous_day
 ) as counted using (site_id, unit, previous_unit, day, previous_day)
 where stored::text is distinct from counted::text
 order by "table", key
@@ -323,14 +337,15 @@ limit 1000
 select distinct day
 from page_days
 
--- One small step of retention: deletes rows that were received before $1, and marks their days as pruned.
+-- One small step of retention: deletes rows that were received before the day $1, and marks their days as pruned.
 -- name: prune
 with old as (
     select site_id, id
     from page_events
-    where created_at < $1 and folded
+    where created_at < $1::date::timestamp at time zone 'UTC'
+        and ($2::timestamptz is null or created_at >= $2)
+        and folded
     limit 5000
-    for update skip locked
 ),
 pruned as (
     delete from page_events
@@ -345,8 +360,213 @@ noted as (
     order by site_id, day
     on conflict do nothing
 )
-select count(*)
+select count(*) as deleted, null::timestamptz as reached
 from pruned
+
+-- One small step of retention: forgets up to 1,000 users on the days before $1. Their numbers stay: the returns from
+-- these days are kept apart, because nothing is left to count them from, and the days are marked as pruned. $2 is not
+-- used: a step finds its rows by itself.
+-- name: forget
+with old as materialized (
+    select site_id, day, user_id
+    from page_user_days
+    where day < $1::date and ($2::text is null or true)
+    limit 1000
+),
+users as materialized (
+    select site_id, user_id, days
+    from page_visitors
+    join (select distinct site_id, user_id from old) as old using (site_id, user_id)
+),
+user_days as materialized (
+    select site_id, user_id, day::date as day
+    from users
+    cross join unnest(days) as span
+    cross join generate_series(lower(span)::timestamp, upper(span)::timestamp - interval '1 day', interval '1 day') as day
+),
+kept_returns as (
+    insert into pruned_page_returns as total (site_id, unit, previous_unit, day, previous_day, users)
+    select
+        site_id, unit, previous_unit,
+        date_trunc(unit, day::timestamp)::date as first_day,
+        date_trunc(previous_unit, previous_day::timestamp)::date as previous_first_day,
+        count(*)
+    from (
+        select site_id, day, lag(day) over (partition by site_id, user_id order by day) as previous_day
+        from user_days
+    ) as visits
+    cross join page_return_units
+    where previous_day < $1::date
+    group by site_id, unit, previous_unit, first_day, previous_first_day
+    order by site_id, unit, previous_unit, first_day, previous_first_day
+    on conflict (site_id, unit, previous_unit, day, previous_day) do update
+    set users = total.users + excluded.users
+),
+gone_days as (
+    delete from page_user_days as total
+    using (
+        select site_id, day, user_id
+        from user_days
+        where day < $1::date
+        union
+        select site_id, day, user_id
+        from old
+    ) as gone
+    where (total.site_id, total.day, total.user_id) = (gone.site_id, gone.day, gone.user_id)
+    returning total.site_id, total.day
+),
+noted as (
+    insert into page_pruned_days (site_id, day)
+    select distinct site_id, day
+    from gone_days
+    order by site_id, day
+    on conflict do nothing
+),
+gone_users as (
+    delete from page_visitors as visitor
+    using users
+    where visitor.site_id = users.site_id
+        and visitor.user_id = users.user_id
+        and visitor.days <@ datemultirange(daterange(null, $1::date))
+    returning 1
+),
+shortened as (
+    update page_visitors as visitor
+    set days = visitor.days * datemultirange(daterange($1::date, null))
+    from users
+    where visitor.site_id = users.site_id
+        and visitor.user_id = users.user_id
+        and not visitor.days <@ datemultirange(daterange(null, $1::date))
+)
+select
+    case when (select count(*) from gone_days) > 0 then '' end as reached,
+    (select count(*) from gone_days) as page_user_days,
+    (select count(*) from gone_users) as page_visitors
+
+-- What retention would delete of rows from before the day $1.
+-- name: overdue
+select
+    (
+        select count(*)
+        from page_events
+        where created_at < $1::date::timestamp at time zone 'UTC' and folded
+    ) as page_events,
+    (select count(*) from page_user_days where day < $1::date) as page_user_days,
+    (
+        select count(*)
+        from page_visitors
+        where days <@ datemultirange(daterange(null, $1::date))
+    ) as page_visitors
+
+-- The events of user $1 that were received since $2.
+-- name: person
+select id
+from page_events
+where user_id = $1::text and created_at >= $2::timestamptz
+
+-- Deletes the rows with the ids $1, and subtracts their views. Those that were never folded are in no total.
+-- name: erase
+with gone as (
+    delete from page_events
+    where id = any($1::uuid[])
+    returning *
+),
+viewed as (
+    select site_id, ("timestamp" at time zone 'UTC')::date as day, path
+    from gone
+    where folded and event_type = 'page_view'
+),
+of_days as (
+    select site_id, day, count(*) as views
+    from viewed
+    group by site_id, day
+),
+of_paths as (
+    select site_id, day, path, count(*) as views
+    from viewed
+    group by site_id, day, path
+),
+days as (
+    update page_days as total
+    set views = total.views - of_days.views
+    from of_days
+    where (total.site_id, total.day) = (of_days.site_id, of_days.day)
+        and not (total.views = of_days.views and total.users = 0)
+),
+empty_days as (
+    delete from page_days as total
+    using of_days
+    where (total.site_id, total.day) = (of_days.site_id, of_days.day)
+        and total.views = of_days.views
+        and total.users = 0
+),
+paths as (
+    update page_paths as total
+    set views = total.views - of_paths.views
+    from of_paths
+    where (total.site_id, total.day, total.path) = (of_paths.site_id, of_paths.day, of_paths.path)
+        and total.views > of_paths.views
+),
+empty_paths as (
+    delete from page_paths as total
+    using of_paths
+    where (total.site_id, total.day, total.path) = (of_paths.site_id, of_paths.day, of_paths.path)
+        and total.views = of_paths.views
+)
+select count(*) as deleted, null::json as touched
+from gone
+
+-- After `erase`, with no events of user $1 left: takes the user out of the totals of all days. Rows of zero say nothing,
+-- and a rebuild would not make them.
+-- name: settle
+with visitors as (
+    delete from page_visitors
+    where user_id = $1::text
+    returning site_id, days
+),
+user_days as materialized (
+    select site_id, day::date as day, lag(day::date) over (partition by site_id order by day) as previous_day
+    from visitors
+    cross join unnest(days) as span
+    cross join generate_series(lower(span)::timestamp, upper(span)::timestamp - interval '1 day', interval '1 day') as day
+),
+gone_days as (
+    delete from page_user_days as total
+    using user_days
+    where (total.site_id, total.day) = (user_days.site_id, user_days.day) and total.user_id = $1
+    returning total.site_id, total.day
+),
+returns as (
+    update page_returns as total
+    set users = total.users - counted.users
+    from (
+        select
+            site_id, unit, previous_unit,
+            date_trunc(unit, user_days.day::timestamp)::date as first_day,
+            date_trunc(previous_unit, user_days.previous_day::timestamp)::date as previous_first_day,
+            count(*) as users
+        from user_days
+        cross join page_return_units
+        where user_days.previous_day is not null
+        group by site_id, unit, previous_unit, first_day, previous_first_day
+    ) as counted
+    where (total.site_id, total.unit, total.previous_unit, total.day, total.previous_day)
+        = (counted.site_id, counted.unit, counted.previous_unit, counted.first_day, counted.previous_first_day)
+),
+counts as (
+    update page_days as total
+    set users = total.users - 1
+    from gone_days
+    where (total.site_id, total.day) = (gone_days.site_id, gone_days.day) and not (total.views = 0 and total.users = 1)
+),
+empty_days as (
+    delete from page_days as total
+    using gone_days
+    where (total.site_id, total.day) = (gone_days.site_id, gone_days.day) and total.views = 0 and total.users = 1
+)
+select
+    (select count(*) from visitors) as page_visitors,
+    (select count(*) from gone_days) as page_user_days
 
 -- Returns the stored events with the ids of the given ones, and whether each pair is the same event.
 -- name: known

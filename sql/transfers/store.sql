@@ -164,10 +164,19 @@ with milliseconds as (
     group by millisecond
 ),
 counted as (
-    select unit, date_trunc(unit, millisecond, 'UTC') as bin, sum(events)::bigint as count
-    from milliseconds
-    join bin_units on millisecond >= kept_since
-    where stream = 'transfers'
+    select unit, bin, sum(events)::bigint as count
+    from (
+        select unit, date_trunc(unit, millisecond, 'UTC') as bin, events
+        from milliseconds
+        join bin_units on millisecond >= kept_since
+        where stream = 'transfers'
+        union all
+        select unit, bin, count
+        from pruned_bins
+        where stream = 'transfers'
+            and bin >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+            and bin < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+    ) as parts
     group by unit, bin
 ),
 stored as (
@@ -205,6 +214,78 @@ limit 1000
 select distinct (bin at time zone 'UTC')::date as day
 from bins
 where stream = 'transfers' and unit = 'day'
+
+-- Not the latest transfer of an item: it says who has the item now.
+-- part: aged
+with aged as (
+    select transfers.id, "timestamp"
+    from transfers
+    join items on items.id = item_id
+    where "timestamp" < $1::date::timestamp at time zone 'UTC'
+        and ($2::timestamptz is null or "timestamp" >= $2)
+        and transfers.folded
+        and transfer_id <> transfers.id
+    order by "timestamp"
+    limit 5000
+)
+
+-- part: pruned
+select
+    (select count(*) from fresh) as deleted,
+    (select max("timestamp") from aged) as reached
+
+-- What retention would delete of rows from before the day $1.
+-- name: overdue
+select count(*) as transfers
+from transfers
+join items on items.id = item_id
+where "timestamp" < $1::date::timestamp at time zone 'UTC' and transfers.folded and transfer_id <> transfers.id
+
+-- Puts the totals of pruned rows back, after `empty`.
+-- name: refill
+insert into bins
+select *
+from pruned_bins
+where stream = 'transfers'
+
+-- The transfers to owner $1 since $2.
+-- name: person
+select id
+from transfers
+where owner_id = $1::text::uuid and "timestamp" >= $2::timestamptz
+
+-- An item needs an owner, so transfers are not deleted: the erased owner takes the place of the person. Counts of
+-- transfers do not change.
+-- name: erase
+with erased_owner as (
+    insert into owners (id, name)
+    values ('00000000-0000-0000-0000-000000000000', 'erased')
+    on conflict do nothing
+),
+gone as (
+    update transfers
+    set owner_id = '00000000-0000-0000-0000-000000000000'
+    where id = any($1::uuid[])
+    returning 1
+)
+select count(*) as deleted, null::json as touched
+from gone
+
+-- name: settle
+with owned as (
+    update items
+    set owner_id = '00000000-0000-0000-0000-000000000000'
+    where owner_id = $1::text::uuid
+    returning 1
+),
+person as (
+    delete from owners
+    where id = $1::text::uuid
+    returning 1
+)
+select
+    (select count(*) from owned) as items,
+    (select count(*) from person) as owners
 
 -- Of the given transfers, those whose ids are stored, and whether they are the same. A null timestamp matches any.
 -- name: known

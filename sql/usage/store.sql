@@ -83,7 +83,7 @@ delete from usage_features
 
 -- The differences between the totals and a count of the folded rows, as in logins/store.sql.
 -- name: recount
-with counted_bins as (
+with counted_rows as (
     select
         feature_name,
         case when grouping(person.gender) = 1 then 'All' else person.gender end as gender,
@@ -101,6 +101,19 @@ with counted_bins as (
         and "timestamp" >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
         and "timestamp" < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
     group by feature_name, bin, cube (person.gender, person.age_group)
+),
+counted_bins as (
+    select feature_name, gender, age_group, bin, sum(clicks) as clicks, min(first_click) as first_click
+    from (
+        select *
+        from counted_rows
+        union all
+        select feature_name, gender, age_group, bin, clicks, first_click
+        from pruned_usage_bins
+        where bin >= coalesce($1::date::timestamp at time zone 'UTC', '-infinity')
+            and bin < coalesce(($1::date + 1)::timestamp at time zone 'UTC', 'infinity')
+    ) as parts
+    group by feature_name, gender, age_group, bin
 )
 select
     'usage_bins' as "table", row(feature_name, gender, age_group, bin)::text as key,
@@ -141,6 +154,123 @@ limit 1000
 select distinct day
 from usage_days
 where gender = 'All' and age_group = 'All'
+
+-- part: aged
+with aged as (
+    select id
+    from feature_clicks
+    where "timestamp" < $1::date::timestamp at time zone 'UTC'
+        and ($2::timestamptz is null or "timestamp" >= $2)
+        and folded
+    limit 5000
+)
+
+-- What retention would delete of rows from before the day $1.
+-- name: overdue
+select count(*) as feature_clicks
+from feature_clicks
+where "timestamp" < $1::date::timestamp at time zone 'UTC' and folded
+
+-- Puts the totals of pruned rows back, after `empty`.
+-- name: refill
+with bins as (insert into usage_bins select * from pruned_usage_bins),
+days as (insert into usage_days select * from pruned_usage_days)
+insert into usage_features
+select *
+from pruned_usage_features
+
+-- The clicks of account $1 since $2.
+-- name: person
+select id
+from feature_clicks
+where user_id = $1::text::integer and "timestamp" >= $2::timestamptz
+
+-- part: erased
+select
+    count(*) as deleted,
+    coalesce(
+        json_agg(distinct jsonb_build_object(
+            'feature_name', feature_name,
+            'bin', date_bin('15 minutes', "timestamp", '1970-01-01 00:00:00+00')
+        )),
+        '[]'
+    ) as touched
+from gone
+
+-- After `erase`: the first clicks of the bins $2 that it touched, which cannot be subtracted, are looked up in the rows
+-- and pruned totals that are left. $1 is the account. Rows of zero say nothing, and a rebuild would not make them.
+-- name: settle
+with touched as materialized (
+    select distinct feature_name, bin
+    from json_to_recordset($2::json) as touched (feature_name text, bin timestamptz)
+    where $1::text is not null
+),
+clicks as (
+    select
+        feature_name, bin, first_click, coalesce(gender, 'All') as gender, coalesce(age_group, 'All') as age_group
+    from (
+        select
+            touched.feature_name, touched.bin, person.gender, person.age_group, min("timestamp") as first_click
+        from touched
+        join feature_clicks as click
+            on click.feature_name = touched.feature_name
+            and "timestamp" >= touched.bin
+            and "timestamp" < touched.bin + interval '15 minutes'
+        cross join lateral (
+            select
+                coalesce(click.gender, 'unknown'),
+                case when age < 18 then '<18' when age <= 40 then '18-40' when age > 40 then '>40' else 'unknown' end
+        ) as person (gender, age_group)
+        where folded
+        group by touched.feature_name, touched.bin, cube (person.gender, person.age_group)
+    ) as counted
+    union all
+    select feature_name, bin, first_click, gender, age_group
+    from pruned_usage_bins
+    join touched using (feature_name, bin)
+),
+first_clicks as (
+    select feature_name, gender, age_group, bin, min(first_click) as first_click
+    from clicks
+    group by feature_name, gender, age_group, bin
+),
+bins as (
+    update usage_bins as total
+    set first_click = first_clicks.first_click
+    from first_clicks
+    where (total.feature_name, total.gender, total.age_group, total.bin)
+        = (first_clicks.feature_name, first_clicks.gender, first_clicks.age_group, first_clicks.bin)
+),
+days as (
+    update usage_days as total
+    set first_click = (
+        select min(coalesce(first_clicks.first_click, bins.first_click))
+        from usage_bins as bins
+        left join first_clicks using (feature_name, gender, age_group, bin)
+        where bins.clicks > 0
+            and (bins.feature_name, bins.gender, bins.age_group)
+                = (total.feature_name, total.gender, total.age_group)
+            and bins.bin >= total.day::timestamp at time zone 'UTC'
+            and bins.bin < (total.day + 1)::timestamp at time zone 'UTC'
+    )
+    where clicks > 0
+        and (feature_name, day) in (select feature_name, (bin at time zone 'UTC')::date from touched)
+),
+features as (
+    update usage_features as total
+    set first_click = (
+        select min(coalesce(first_clicks.first_click, bins.first_click))
+        from usage_bins as bins
+        left join first_clicks using (feature_name, gender, age_group, bin)
+        where bins.clicks > 0
+            and (bins.feature_name, bins.gender, bins.age_group) = (total.feature_name, 'All', 'All')
+    )
+    where clicks > 0 and feature_name in (select feature_name from touched)
+),
+empty_bins as (delete from usage_bins where clicks = 0),
+empty_days as (delete from usage_days where clicks = 0)
+delete from usage_features
+where clicks = 0
 
 -- Returns the stored clicks with the ids of the given ones, and whether each pair is the same click. Times may differ:
 -- the server sets them.

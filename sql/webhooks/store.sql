@@ -272,21 +272,23 @@ expired as (
 select count(*)
 from expired
 
--- One small step of retention: deletes rows received before $1, and marks their days as pruned.
+-- One small step of retention: deletes rows that were received since $2 and before the day $1, and marks their days as
+-- pruned.
 -- name: prune
 with old as (
     select id
     from webhook_events
-    where received_at < $1 and folded
+    where received_at < $1::date::timestamp at time zone 'UTC'
+        and ($2::timestamptz is null or received_at >= $2)
+        and folded
     order by received_at
     limit 5000
-    for update skip locked
 ),
 pruned as (
     delete from webhook_events
     using old
     where webhook_events.id = old.id
-    returning (received_at at time zone 'UTC')::date as day
+    returning received_at, (received_at at time zone 'UTC')::date as day
 ),
 noted as (
     insert into webhook_pruned_days (day)
@@ -295,8 +297,36 @@ noted as (
     order by day
     on conflict do nothing
 )
-select count(*)
+select count(*) as deleted, max(received_at) as reached
 from pruned
+
+-- What retention would delete of rows from before the day $1.
+-- name: overdue
+select count(*) as webhook_events
+from webhook_events
+where received_at < $1::date::timestamp at time zone 'UTC' and folded
+
+-- The events of user $1 that were received since $2, and those whose metadata names the user in one of its own fields.
+-- name: person
+select id
+from webhook_events
+where received_at >= $2::timestamptz
+    and (
+        user_id = $1::text
+        or exists (
+            select
+            from jsonb_each_text(metadata) as field
+            where field.value = $1 and lower(replace(field.key, '_', '')) in ('user', 'userid', 'username', 'subject')
+        )
+    )
+
+-- After `erase`: rows of zero say nothing, and a rebuild would not make them.
+-- name: settle
+with binned as (delete from bins where stream = 'webhooks' and count = 0 and $1::text is not null),
+type_bins as (delete from webhook_type_bins where events = 0),
+types as (delete from webhook_types where events = 0)
+select
+where false
 
 -- Of the given events, those whose ids are stored: when the stored event was received, and whether it is the same. A
 -- missing timestamp is stored as the time of receipt, so two deliveries without one are the same.

@@ -14,15 +14,26 @@ from statsd import HOME
 
 FOLDER = HOME / "sql"
 JOINED = {
-    "insert": ("insert", "fold", "stored"),
-    "sweep": ("waiting", "sweep", "fold", "swept"),
-    "rebuild": ("rebuild", "fold", "rebuilt"),
-    "append": ("append", "fold", "appended"),
-    "import": ("import", "fold", "stored"),
+    "insert": ("insert", "named", "people", "fold", "stored"),
+    "sweep": ("waiting", "sweep", "named", "people", "fold", "swept"),
+    "rebuild": ("rebuild", "named", "people", "fold", "rebuilt"),
+    "append": ("append", "named", "people", "fold", "appended"),
+    "import": ("import", "named", "people", "fold", "stored"),
+    "prune": ("aged", "prune", "named", "nobody", "fold", "pruned"),
+    "erase": ("erase", "named", "nobody", "fold", "erased"),
 }
-"""The statements made of parts, and their parts in order."""
+"""The statements made of parts, and their parts in order. A stream need not have `named`, `people` and `nobody`.
+
+`prune` folds the rows that it deletes into the totals of pruned rows, the tables `pruned_…`. `erase` subtracts what
+`fold` adds.
+"""
+NEEDS = {"import": "import", "prune": "aged", "erase": "person"}
+"""Joined statements that only those streams have that have this part or statement of their own."""
 
 _NOT_IN_APPEND = re.compile(r"^.* -- not in `append`\n", re.MULTILINE)
+
+_FOLDED_INTO = re.compile(r"insert into (\w+) as total")
+_ADDED = re.compile(r"= total\.(\w+) \+ excluded\.\1")
 
 _ABOUT_NEXT = re.compile(r"(?:^--.*\n)+\Z", re.MULTILINE)  # the comment above the next name
 _MARK = re.compile(r"^-- (name|part|table): (\w+)\n", re.MULTILINE)
@@ -43,10 +54,17 @@ def load(name: str) -> Mapping[str, str]:
     own, shared = _pieces(folder / "store.sql", folder / "read.sql"), _pieces(FOLDER / "streams.sql")
     parts = {"appended": own["part"]["stored"], **shared["part"], **own["part"]}
     parts["append"] = _NOT_IN_APPEND.sub("", parts["insert"])
-    heads = {statement: order for statement, order in JOINED.items() if order[0] in parts}
-    joined = {statement: "\n".join(parts[part] for part in order) for statement, order in heads.items()}
+    joined = {
+        statement: "\n".join(filter(None, (parts.get(part, "") for part in order)))
+        for statement, order in JOINED.items()
+        if NEEDS.get(statement, "insert") in {**own["part"], **own["name"]}
+    }
     if parts["append"] == parts["insert"]:
         del joined["append"]
+    if "prune" in joined:
+        joined["prune"] = _FOLDED_INTO.sub(r"insert into pruned_\1 as total", joined["prune"])
+    if "erase" in joined:
+        joined["erase"] = _ADDED.sub(r"= total.\1 - excluded.\1", joined["erase"])
     raw_table = table(name)
     statements = {**joined, **shared["name"], **own["name"]}
     return MappingProxyType({name: text.replace(":table", raw_table) for name, text in statements.items()})

@@ -1,14 +1,14 @@
-"""The aggregation: fold rows that other programs inserted, rebuild totals, delete what is too old."""
+"""The aggregation: fold rows that other programs inserted, rebuild totals, have deleted what is too old."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from statsd import metrics
 from statsd.database import sql
 from statsd.database.pool import Pool, again
+from statsd.ingest import retention
 from statsd.settings import Settings
 
 SWEEP_ROWS = 10_000  # the limit in every `sweep`
@@ -32,8 +32,11 @@ async def sweep(pool: Pool, stream: str) -> int:
 async def rebuild(pool: Pool, stream: str) -> int:
     """Rebuild the totals of a stream from its raw rows, in one transaction; return the number of rows.
 
+    What rows that the retention deleted had added stays.
+
     Writers wait meanwhile; readers see the old totals until the commit.
     """
+    await retention.finish(pool, stream)
     queries = sql.load(stream)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("set local statement_timeout = 0")
@@ -41,23 +44,11 @@ async def rebuild(pool: Pool, stream: str) -> int:
         while await connection.fetchval(queries["sweep"]) == SWEEP_ROWS:
             pass  # rows left unfolded would be folded again after the rebuild
         await connection.execute(queries["empty"], timeout=REBUILD_SECONDS)
+        if refill := queries.get("refill"):
+            await connection.execute(refill, timeout=REBUILD_SECONDS)
         rows: int = await connection.fetchval(queries["rebuild"], timeout=REBUILD_SECONDS)
     log.info("%s: totals rebuilt from %d rows", stream, rows)
     return rows
-
-
-async def prune(pool: Pool, stream: str, days: int) -> int:
-    """Delete the raw rows of a stream received over `days` days ago, in small steps; return their number.
-
-    A stream without the query `prune` keeps its rows, as `days` = 0 does. The totals stay, and a rebuild keeps them.
-    """
-    query = sql.load(stream).get("prune")
-    before = datetime.now(UTC) - timedelta(days=days)
-    total = 0
-    while query and days and (rows := await pool.fetchval(query, before)):
-        total += rows
-        metrics.PRUNED.labels(stream).inc(rows)
-    return total
 
 
 async def expire(pool: Pool, stream: str) -> int:
@@ -94,8 +85,7 @@ async def run(
                 if rows := await sweep(pool, stream):
                     log.info("%s: %d rows of other programs folded", stream, rows)
                     swept(stream)
-                if rows := await prune(pool, stream, settings.retention_days):
-                    log.info("%s: %d raw rows older than %d days deleted", stream, rows, settings.retention_days)
+                await retention.keep_to(pool, stream, settings)
                 await expire(pool, stream)
             except Exception as error:  # the next round may succeed, and the other streams this one
                 log.warning("%s: no aggregation, trying again: %s: %s", stream, type(error).__name__, error)

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from folders import ROOT
 
-from statsd.ingest import aggregate, ids
+from statsd.ingest import aggregate, ids, retention
 from statsd.ingest.writer import WRITERS
 from statsd.streams import pageviews
 
@@ -293,18 +293,23 @@ async def test_reports_equal_a_recount_of_the_raw_rows(client: Any, pool: Any) -
         assert [(row["path"], row["views"]) for row in found["top_paths"]] == top
 
 
+async def prune(pool: Any, days: int) -> int:
+    counts = await retention.prune(pool, "pageviews", retention.first_day(days))
+    return counts["page_events"]
+
+
 async def test_retention_deletes_raw_rows_and_keeps_totals(client: Any, pool: Any) -> None:
     """Also through a rebuild, which leaves days alone whose rows are gone."""
     await post(client, [{**EVENT, "path": f"/{number}"} for number in range(50)])
-    await post(client, {**EVENT, "timestamp": "2025-11-15T00:00:00Z"})
+    day = date.today() - timedelta(days=3)
+    await post(client, {**EVENT, "timestamp": f"{day}T00:00:00Z"})
     await pool.execute("update page_events set created_at = now() - interval '8 days' where path <> '/home'")
-    assert await aggregate.prune(pool, "pageviews", 0) == 0
-    assert await aggregate.prune(pool, "pageviews", 7) == 50
-    assert await aggregate.prune(pool, "pageviews", 7) == 0
-    before = [await stats(client), await stats(client, "site_id=demo-site&date=2025-11-15")]
+    assert await prune(pool, 7) == 50
+    assert await prune(pool, 7) == 0
+    before = [await stats(client), await stats(client, f"site_id=demo-site&date={day}")]
     assert [found["total_views"] for found in before] == [50, 1]
     assert await aggregate.rebuild(pool, "pageviews") == 1
-    assert before == [await stats(client), await stats(client, "site_id=demo-site&date=2025-11-15")]
+    assert before == [await stats(client), await stats(client, f"site_id=demo-site&date={day}")]
 
 
 def test_samples_pass_the_checks_clients_face() -> None:

@@ -18,7 +18,7 @@ from recounts import differences
 
 from statsd.database import migrations, sql
 from statsd.database.pool import open_pool
-from statsd.ingest import aggregate
+from statsd.ingest import aggregate, retention
 from statsd.ingest.ids import new_id
 
 FIRST = date(2025, 11, 20)
@@ -65,14 +65,26 @@ SPANS = st.lists(st.tuples(EDGES | st.integers(0, DAYS - 1), EDGES | st.integers
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(batches=BATCHES, spans=SPANS, pruned=st.sets(st.integers(0, DAYS - 1) | EDGES, max_size=3))
+@given(
+    batches=BATCHES,
+    spans=SPANS,
+    pruned=st.sets(st.integers(0, DAYS - 1) | EDGES, max_size=3),
+    forgotten=st.lists(st.integers(0, DAYS - 1) | EDGES, max_size=3),
+)
 async def test_any_span_equals_a_direct_count(
-    pool: Any, batches: list[tuple[bool, list[Visit]]], spans: list[tuple[int, int]], pruned: set[int]
+    pool: Any,
+    batches: list[tuple[bool, list[Visit]]],
+    spans: list[tuple[int, int]],
+    pruned: set[int],
+    forgotten: list[int],
 ) -> None:
-    """With days in any order, of our own events and of others, and through rebuilds after some days were pruned."""
-    await pool.execute(
-        "truncate page_events, page_days, page_paths, page_user_days, page_visitors, page_returns, page_pruned_days"
-    )
+    """With days in any order, of our own events and of others. Also through rebuilds after some days were pruned, and
+    after the users of all days before another were forgotten.
+    """
+    await pool.execute("""
+        truncate page_events, page_days, page_paths, page_user_days, page_visitors, page_returns, page_pruned_days,
+            pruned_page_returns, retention_marks
+    """)
     visits: set[Visit] = set()
 
     async def check() -> None:
@@ -93,14 +105,27 @@ async def test_any_span_equals_a_direct_count(
     assert await totals(pool) == before
     for day in pruned:
         await pool.execute(
-            """update page_events set created_at = now() - interval '9 days' where "timestamp"::date = $1""",
+            """update page_events set created_at = '2025-11-01T00:00:00Z' where "timestamp"::date = $1""",
             FIRST + timedelta(days=day),
         )
-    await aggregate.prune(pool, "pageviews", 7)
+    await retention.prune(pool, "pageviews", FIRST)
     await aggregate.rebuild(pool, "pageviews")
     assert await totals(pool) == before
     assert await differences(pool, "pageviews") == []
     await check()
+    await pool.execute("""update page_events set created_at = "timestamp" """)
+    numbers = before[0], before[3]
+    for day in forgotten:
+        kept_from = FIRST + timedelta(days=day)
+        await retention.prune(pool, "pageviews", kept_from)
+        for _ in range(2):
+            days, user_days, visitors, returns = await totals(pool)
+            assert (days, returns) == numbers
+            assert all(user_day >= kept_from for _, user_day, _ in user_days)
+            assert {user for _, _, user in user_days} == {user for _, user, _ in visitors}
+            assert await differences(pool, "pageviews") == []
+            await check()
+            await aggregate.rebuild(pool, "pageviews")
 
 
 async def test_writers_that_add_days_of_the_same_users_at_once_stay_exact(pool: Any, database_url: str) -> None:
