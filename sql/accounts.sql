@@ -63,6 +63,18 @@ delete from users
 where username_key = $1
 returning id
 
+-- The account with the id $1, or else with the name $2.
+-- name: id_of
+select id
+from users
+where id::text = $1 or username_key = $2
+order by id::text = $1 desc
+limit 1
+
+-- name: remove_by_id
+delete from users
+where id = $1
+
 -- name: samples
 select count(*)
 from users

@@ -5,13 +5,24 @@ has what all streams do alike.
 """
 
 import random
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 Row = tuple[Any, ...]
 """The values of one event, in the order of its stream's columns."""
+
+
+def is_integer(text: str) -> bool:
+    """Whether a text is an integer of 32 bits, as PostgreSQL writes it."""
+    return bool(re.fullmatch(r"-?[1-9]\d{0,9}|0", text, re.ASCII)) and -(2**31) <= int(text) < 2**31
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text is a UUID, as PostgreSQL writes it."""
+    return bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,10 @@ class Stream:
     """Further live topics, by name."""
     follows: frozenset[str] = frozenset()
     """Other streams whose events change its snapshot."""
+    people: Callable[[Row], Collection[str]] = lambda row: ()
+    """The ids of the people that a row names, as text; all that `erase` finds. A stream without people has none."""
+    is_person: Callable[[str], bool] = lambda text: True
+    """Whether a text may be the id of a person."""
     as_spooled: Callable[[Row], Row] = lambda row: row
     """The row as the spool keeps it: with the current time in place of one that PostgreSQL would choose."""
 

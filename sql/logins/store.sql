@@ -543,7 +543,7 @@ select
 -- name: person
 select id
 from user_logins
-where user_id = $1::text::integer and created_at >= $2::timestamptz
+where user_id = $1::text::integer and created_at >= $2::text::timestamptz
 
 -- After `erase`, with no logins of user $1 left: forgets the user, and makes right what cannot be subtracted. Rows of
 -- zero say nothing, and a rebuild would not make them.

@@ -462,7 +462,7 @@ select
 -- name: person
 select id
 from page_events
-where user_id = $1::text and created_at >= $2::timestamptz
+where user_id = $1::text and created_at >= $2::text::timestamptz
 
 -- Deletes the rows with the ids $1, and subtracts their views. Those that were never folded are in no total.
 -- name: erase

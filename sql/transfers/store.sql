@@ -252,7 +252,7 @@ where stream = 'transfers'
 -- name: person
 select id
 from transfers
-where owner_id = $1::text::uuid and "timestamp" >= $2::timestamptz
+where owner_id = $1::text::uuid and "timestamp" >= $2::text::timestamptz
 
 -- An item needs an owner, so transfers are not deleted: the erased owner takes the place of the person. Counts of
 -- transfers do not change.

@@ -183,7 +183,7 @@ from pruned_usage_features
 -- name: person
 select id
 from feature_clicks
-where user_id = $1::text::integer and "timestamp" >= $2::timestamptz
+where user_id = $1::text::integer and "timestamp" >= $2::text::timestamptz
 
 -- part: erased
 select

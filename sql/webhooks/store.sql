@@ -310,7 +310,7 @@ where received_at < $1::date::timestamp at time zone 'UTC' and folded
 -- name: person
 select id
 from webhook_events
-where received_at >= $2::timestamptz
+where received_at >= $2::text::timestamptz
     and (
         user_id = $1::text
         or exists (

@@ -181,13 +181,24 @@ class Accounts:
         """Return id, username, role, created_at, last_login and sample of every account, by name."""
         return await ask("accounts", self._pool.fetch(QUERIES["list"]))
 
-    async def remove(self, username: str) -> None:
-        """Remove an account; its clicks stay in the statistics. Raises AccountRefused."""
-        await self._change(username, self._pool.fetchval(QUERIES["remove"], key_of(username)))
+    async def remove(self, username: str) -> int:
+        """Remove an account and return its id, under which its clicks are stored. Raises AccountRefused."""
+        id: int = await self._change(username, self._pool.fetchval(QUERIES["remove"], key_of(username)))
+        return id
 
-    async def _change(self, username: str, change: Coroutine[Any, Any, Any]) -> None:
-        if await ask("accounts", change) is None:
+    async def id_of(self, text: str) -> int | None:
+        """Return the id of the account with this id, or else with this name; None if there is none."""
+        id: int | None = await ask("accounts", self._pool.fetchval(QUERIES["id_of"], text, key_of(text)))
+        return id
+
+    async def remove_by_id(self, id: int) -> None:
+        """Remove the account with this id, if there is one."""
+        await ask("accounts", self._pool.execute(QUERIES["remove_by_id"], id))
+
+    async def _change(self, username: str, change: Coroutine[Any, Any, Any]) -> Any:
+        if (result := await ask("accounts", change)) is None:
             raise AccountRefused(f"there is no user {username}")
+        return result
 
     async def samples(self) -> int:
         """Return how many sample accounts there are; their password is public."""

@@ -31,6 +31,7 @@ COMMANDS = {
     "import": "store the rows of a file, each once however often it is imported",
     "aggregate": "count rows that other programs inserted",
     "prune": "delete now what is older than the retention keeps it",
+    "erase": "remove one person from all that is stored",
     "dead-letters": "list, retry or drop accepted events that PostgreSQL refused",
     "backup": "write the database, the spool and the secrets into one file",
     "restore": "fill an empty database and data folder from a backup",

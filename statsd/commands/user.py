@@ -8,6 +8,7 @@ from statsd.accounts.access import ANNOUNCEMENT
 from statsd.accounts.users import GENDERS, ROLES, open_accounts, registration
 from statsd.commands import tables
 from statsd.commands.connection import connected
+from statsd.commands.erase import remove_account
 from statsd.errors import StatsError
 from statsd.settings import Settings
 
@@ -44,8 +45,9 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 await accounts.change_password(arguments.name, _new_password())
                 print("password changed; all sessions of the user have ended", file=sys.stderr)
             case _:
-                await accounts.remove(arguments.name)
-                print("user removed; their clicks stay in the statistics", file=sys.stderr)
+                clicks = await remove_account(pool, settings, accounts, arguments.name)
+                channel.announce("usage")
+                print(f"user removed, with {clicks} clicks", file=sys.stderr)
         if arguments.action != "list":
             channel.announce(ANNOUNCEMENT)
 

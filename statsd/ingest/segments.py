@@ -10,7 +10,7 @@ import contextlib
 import os
 import struct
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 MARK = b"\xa5\x5a"
@@ -57,6 +57,23 @@ def records(path: Path) -> Reader:
             yield None
     finally:
         close(file)
+
+
+def without(path: Path, matches: Callable[[bytes], bool]) -> tuple[bytes, int]:
+    """Return the bytes of a file without the records whose payload matches, and how many these are.
+
+    Everything else stays as it is, damaged parts too. Raises OSError.
+    """
+    window, kept, at, removed = path.read_bytes(), bytearray(), 0, 0
+    while at < len(window):
+        payload = _record(window, at)
+        end = at + FRAME.size + len(payload) if payload else _next_mark(window, at)
+        if payload and matches(payload):
+            removed += 1
+        else:
+            kept += window[at:end]
+        at = end
+    return bytes(kept), removed
 
 
 def sequence(path: Path) -> int:

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from statsd.database import durable
 from statsd.errors import Overloaded
@@ -280,6 +280,49 @@ class Spool:
         self._seal()
         while self._locks:
             segments.close(self._locks.popitem()[1])
+
+
+class Erased(NamedTuple):
+    """What `erase` did in a spool: the records it removed, and the files it could not clean."""
+
+    records: int
+    in_use: list[Path]
+    """Files of servers that run: they deliver them by themselves."""
+    damaged: list[Path]
+    """Files with parts that cannot be read."""
+
+
+def erase(folder: Path, matches: Callable[[bytes], bool], dry_run: bool = False) -> Erased:
+    """Remove the records whose payload matches from the files of all slots that no process holds.
+
+    Each file is there as it was or without these records, also after a crash. Raises OSError.
+    """
+    records, in_use = 0, []
+    for slot in sorted(folder.glob("room-*/")):
+        try:
+            lock = _lock(slot)
+        except BlockingIOError:
+            in_use += sorted(slot.glob("*.seg"))
+            continue
+        try:
+            records += sum(
+                _erase_from(path, matches, dry_run) for path in [*slot.glob("*.seg"), *slot.glob("*.corrupt")]
+            )
+        finally:
+            segments.close(lock)
+    return Erased(records, in_use, sorted(folder.glob("room-*/*.corrupt")))
+
+
+def _erase_from(path: Path, matches: Callable[[bytes], bool], dry_run: bool) -> int:
+    content, removed = segments.without(path, matches)
+    if not removed or dry_run:
+        return removed
+    if len(content) <= segments.HEADER_BYTES:
+        path.unlink()
+        durable.sync_folder(path.parent)
+    else:
+        durable.replace(path, content)
+    return removed
 
 
 def _read_batch(reader: segments.Reader, batch: int, path: Path) -> list[bytes | None] | None:

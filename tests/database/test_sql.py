@@ -71,6 +71,8 @@ LITERALS = {
     "keys.used": ["7"],
     "keys.list": ["true"],
     "keys.revoke": ["'ci'", "true"],
+    "accounts.id_of": ["'7'", "'anna'"],
+    "accounts.remove_by_id": ["7"],
     "throttle.attempt": ["'{}'", "'{}'", "'{}'"],
     "throttle.release": ["'{}'"],
     "throttle.forget": ["''"],

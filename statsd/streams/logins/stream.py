@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from statsd.stream import Stream
+from statsd.stream import Stream, is_integer
 from statsd.streams.logins.event import as_spooled, row
 from statsd.streams.logins.sample import sample
 
@@ -21,6 +21,8 @@ STREAM = Stream(
         "browser": str,
     },
     row=row,
+    people=lambda row: (str(row[1]),),
+    is_person=is_integer,
     as_spooled=as_spooled,
     sample=sample,
 )

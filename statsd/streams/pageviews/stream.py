@@ -12,5 +12,6 @@ STREAM = Stream(
     columns={"id": UUID, "site_id": str, "event_type": str, "path": str, "user_id": str | None, "timestamp": datetime},
     lanes_by="site_id",
     row=row,
+    people=lambda row: (row[4],) if row[4] is not None else (),
     sample=sample,
 )

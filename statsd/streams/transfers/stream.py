@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from statsd.stream import Stream
+from statsd.stream import Stream, is_uuid
 from statsd.streams.transfers import series
 from statsd.streams.transfers.event import item_row, transfer_as_spooled, transfer_row
 from statsd.streams.transfers.sample import sample_item, sample_transfer
@@ -20,6 +20,8 @@ TRANSFERS = Stream(
     name="transfers",
     columns={"id": UUID, "timestamp": datetime | None, "owner_id": UUID, "item_id": UUID},
     row=transfer_row,
+    people=lambda row: (str(row[2]),),
+    is_person=is_uuid,
     as_spooled=transfer_as_spooled,
     sample=sample_transfer,
     follows=frozenset({ITEMS.name}),

@@ -91,6 +91,17 @@ def row(event: WebhookEvent, id: UUID, received: datetime | None = None, ip_kept
     return (id, event.eventType, event.userId, utc(event.timestamp) if event.timestamp else now, encoded, now)
 
 
+USER_FIELDS = ("user", "userid", "username", "subject")
+"""Fields of metadata that name a person, in lower case and without underscores; `person` in the SQL has the same."""
+
+
+def people(row: Row) -> set[str]:
+    """Return the users that a row names: its own, and those in the fields of its metadata."""
+    data = msgspec.json.decode(row[4]) if row[4] else {}
+    named = {str(value) for name, value in data.items() if name.replace("_", "").lower() in USER_FIELDS}
+    return {row[2], *named}
+
+
 DECODER: web.AppKey[Decoder[WebhookEvent]] = web.AppKey("webhook_decoder")
 
 

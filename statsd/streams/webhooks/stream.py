@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from statsd.stream import Stream
-from statsd.streams.webhooks.event import row
+from statsd.streams.webhooks.event import people, row
 from statsd.streams.webhooks.sample import sample
 
 STREAM = Stream(
@@ -19,5 +19,6 @@ STREAM = Stream(
     },
     lanes_by="id",
     row=row,
+    people=people,
     sample=sample,
 )
