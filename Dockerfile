@@ -2,6 +2,7 @@
 # Two targets: `frontend`, nginx with the page's files, and `backend`, the program; the last one is what
 # `docker build -t statsd-live .` makes. It needs nothing beside it:
 #   docker run -p 127.0.0.1:8080:8080 -v statsd-live:/data statsd-live
+# `.ci/pin-images` adds the digests of the images below, and `.ci/pin-images --check` compares them with the registry.
 
 FROM python:3.11-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
@@ -21,7 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && pip --python /opt/statsd/bin/python install --no-deps --no-index /wheel/*.whl
 
 
-FROM nginx:alpine AS frontend
+FROM nginx:1.28-alpine AS frontend
 COPY static/nginx.conf /etc/nginx/nginx.conf
 COPY static/*.html static/*.svg /usr/share/nginx/html/
 COPY static/docs /usr/share/nginx/html/docs

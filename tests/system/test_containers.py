@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Callable
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -291,21 +292,49 @@ def test_what_is_kept_is_in_named_volumes(compose: dict[str, Any]) -> None:
     assert {*compose["volumes"]} == {"postgres", "data"}
 
 
-@pytest.mark.parametrize("name", ["backend", "frontend"])
-def test_our_containers_may_do_nothing_they_need_not(compose: dict[str, Any], name: str) -> None:
+@pytest.mark.parametrize("name", ["db", "backend", "frontend"])
+def test_containers_may_do_nothing_they_need_not(compose: dict[str, Any], name: str) -> None:
     service = compose["services"][name]
     assert service["read_only"] is True
-    assert service["tmpfs"] == ["/tmp"]
+    assert service["tmpfs"] == ["/tmp", *(["/var/run/postgresql"] if name == "db" else [])]
     assert service["cap_drop"] == ["ALL"]
     assert "privileged" not in service
     assert "cap_add" not in service
+    if name == "db":
+        assert service["user"] == "postgres"  # as root, its entry point would need capabilities
+        assert not {"setpriv", "gosu"} & {*json.dumps(service["command"]).split()}
+
+
+@pytest.mark.parametrize("name", ["db", "backend", "frontend"])
+def test_no_container_can_take_the_whole_machine(compose: dict[str, Any], name: str) -> None:
+    service = compose["services"][name]
+    cpus = re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(service["cpus"]))
+    memory = re.sub(r"\$\{\w+:-(.*)\}", r"\1", service["mem_limit"])
+    assert cpus == "1"  # more than a machine has would keep the container from starting
+    assert re.fullmatch(r"\d+[mg]", memory)
+    assert 50 <= service["pids_limit"] <= 200
+
+
+def test_each_hop_believes_only_the_one_before_it(compose: dict[str, Any]) -> None:
+    """The network's gateway, then nginx, then the backend; a neighbour in the network is believed by nobody."""
+    (network,) = compose["networks"]["web"]["ipam"]["config"]
+    nginx = compose["services"]["frontend"]["networks"]["web"]["ipv4_address"]
+    assert compose["services"]["backend"]["environment"]["TRUSTED_PROXIES"] == nginx
+    config = (ROOT / "static" / "nginx.conf").read_text()
+    assert re.findall(r"set_real_ip_from (.+);", config) == [network["gateway"]]
+    assert re.findall(r"^ +(\S+) +1;", config, re.MULTILINE) == [network["gateway"]]
+    subnet, backends = IPv4Network(network["subnet"]), IPv4Network(network["ip_range"])
+    assert ip_address(nginx) in subnet
+    assert ip_address(network["gateway"]) in subnet
+    assert backends.subnet_of(subnet)
+    assert ip_address(nginx) not in backends
 
 
 def test_services_come_back_gain_nothing_and_do_not_fill_the_disk(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         assert service["restart"] == "unless-stopped"
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert service["logging"] == {"driver": "local"}
+        assert service["logging"] == {"driver": "local", "options": {"max-size": "10m", "max-file": "5"}}
 
 
 def test_the_backend_has_time_to_stop_and_can_be_many(compose: dict[str, Any]) -> None:
@@ -334,3 +363,42 @@ def test_compose_passes_every_setting_on(compose: dict[str, Any]) -> None:
     environ = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(value)) for name, value in passed.items() if value}
     told = settings.load(environ=environ, dotenv_path=Path(""))
     assert re.fullmatch(r"postgresql://statsd:.+@db:5432/statsd", told.database_url or "")
+
+
+# .ci/pin-images
+
+
+def pin(folder: Path, answer: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run .ci/pin-images on copies, with a `docker` that answers with the digest in `answer`."""
+    docker = folder / "bin" / "docker"
+    docker.parent.mkdir(exist_ok=True)
+    docker.write_text(f"#!/bin/sh\n{answer}\n")
+    docker.chmod(0o755)
+    environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}", "PIN_IN": str(folder)}
+    return subprocess.run(
+        [ROOT / ".ci" / "pin-images", *words], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_images_are_pinned_by_the_digests_of_the_registry(tmp_path: Path) -> None:
+    files = ("Dockerfile", "docker-compose.yml")
+    for file in files:
+        text = (ROOT / file).read_text()
+        assert not re.search(r":latest|^FROM nginx:alpine", text, re.MULTILINE)
+        (tmp_path / file).write_text(re.sub(r"@sha256:[0-9a-f]{64}", "", text))
+    bare = [(tmp_path / file).read_text() for file in files]
+    first, second = (f"sha256:{digit * 64}" for digit in "ab")
+
+    away = pin(tmp_path, "exit 1")
+    assert (away.returncode, [(tmp_path / file).read_text() for file in files]) == (1, bare)
+    checked = pin(tmp_path, f"echo {first}", "--check")
+    assert checked.returncode == 1
+    images = ["nginx:1.28-alpine", "postgres:18", "python:3.11-slim"]
+    assert checked.stdout.splitlines() == [f"{image}: no digest, the registry has {first}" for image in images]
+    for digest in (first, second):
+        assert pin(tmp_path, f"echo {digest}").returncode == 0
+        pinned = [(tmp_path / file).read_text() for file in files]
+        assert [text.replace(f"@{digest}", "") for text in pinned] == bare
+        assert sum(text.count(f"@{digest}") for text in pinned) == 4  # python is there twice
+        assert pin(tmp_path, f"echo {digest}", "--check").returncode == 0
+    assert pin(tmp_path, f"echo {first}", "--check").returncode == 1

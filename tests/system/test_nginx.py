@@ -170,6 +170,15 @@ async def test_what_is_no_file_is_answered_by_the_program(client: aiohttp.Client
                 assert proxied.headers.get("Allow") == response.headers.get("Allow")
 
 
+@pytest.mark.parametrize("path", ["/logins", "/", "/assets/app.js", "/ws", "/nowhere"])
+async def test_trace_is_refused_by_nginx_itself(client: aiohttp.ClientSession, path: str) -> None:
+    async with client.request("TRACE", path) as response:
+        assert response.status == 405
+        assert await refusal(response) == "this method is not allowed here"
+        assert response.headers.getall("Allow") == ["GET, HEAD, POST, PUT"]
+        assert "X-Request-Id" not in response.headers  # the program was not bothered
+
+
 async def test_a_login_is_stored_and_pushed(client: aiohttp.ClientSession) -> None:
     async with client.get("/") as page:
         origin = str(page.url.origin())
@@ -418,3 +427,26 @@ async def test_the_program_is_told_who_asks_and_live_answers_are_not_held_back(f
     assert f"Host: {response.url.authority}" in lines
     assert "X-Forwarded-For: 198.51.100.1" in lines  # the last one a machine of ours did not write
     assert "X-Forwarded-Proto: https" in lines
+
+
+async def test_only_the_gateway_of_the_network_says_who_asks(front: Frontend) -> None:
+    """A neighbour in the network, here 127.0.0.2, speaks for itself alone."""
+    heads: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        client = await front(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with client.get("/livez") as response:
+            address = response.url
+        neighbour = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+        sent = {"X-Forwarded-For": "198.51.100.1", "X-Forwarded-Proto": "https"}
+        async with aiohttp.ClientSession(connector=neighbour) as other, other.get(address, headers=sent) as response:
+            assert response.status == 204
+    lines = heads[-1].split("\r\n")
+    assert "X-Forwarded-For: 127.0.0.2" in lines
+    assert "X-Forwarded-Proto: http" in lines
