@@ -6,6 +6,7 @@ keeps its owner and its permissions. `embedded.py` calls this module while it ho
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import logging
 import os
@@ -176,6 +177,28 @@ async def prepare(data_dir: Path) -> Cluster:
     return cluster
 
 
+def hand_over(cluster: Cluster) -> Cluster:
+    """Give a cluster that an earlier version made as `nobody` to our own account; return it with its new user.
+
+    Only after a clean stop: PostgreSQL could not see what an old backend of another user still does. The folder itself
+    comes last, so that a hand-over that was cut off is done again.
+    """
+    nobody, pgdata = unprivileged.named("nobody"), cluster.pgdata
+    if cluster.account is None or cluster.account != nobody or (pgdata / "postmaster.pid").exists():
+        return cluster
+    account = unprivileged.choose_account(cluster.data_dir)
+    if account == nobody or not unprivileged.can_enter(account, pgdata.parent):
+        return cluster
+    for folder, folders, files in os.walk(pgdata, topdown=False):
+        for name in (*folders, *files):
+            os.chown(Path(folder, name), *account, follow_symlinks=False)
+    if cluster.socket_dir != pgdata and cluster.socket_dir.exists():
+        os.chown(cluster.socket_dir, *account, follow_symlinks=False)
+    os.chown(pgdata, *account, follow_symlinks=False)
+    log.info("gave the database in %s, which belonged to nobody, to %s", pgdata, unprivileged.user_name(account.uid))
+    return dataclasses.replace(cluster, account=account)
+
+
 def open_private(path: str, flags: int) -> int:
     """Open a file that only its owner may read. A symbolic link is refused: a user could plant one for root."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
@@ -231,7 +254,8 @@ def _check(cluster: Cluster) -> None:
         )
     if cluster.account and cluster.account.uid == 0:
         raise EmbeddedServerError(
-            f"{pgdata} belongs to root, but PostgreSQL does not run as root: give it to another user (chown -R nobody)"
+            f"{pgdata} belongs to root, but PostgreSQL does not run as root: "
+            f"give it to another user (chown -R {unprivileged.NAME})"
         )
 
 

@@ -23,7 +23,16 @@ from types import MappingProxyType
 from typing import IO
 
 from statsd.database import unprivileged
-from statsd.database.cluster import POLL_SECONDS, PORT, Cluster, explain_os_errors, make_data_dir, open_private, prepare
+from statsd.database.cluster import (
+    POLL_SECONDS,
+    PORT,
+    Cluster,
+    explain_os_errors,
+    hand_over,
+    make_data_dir,
+    open_private,
+    prepare,
+)
 from statsd.errors import DatabaseError, EmbeddedServerError
 from statsd.settings import Settings
 
@@ -112,6 +121,8 @@ async def running(data_dir: Path, options: Mapping[str, str] = NO_OPTIONS) -> As
         async with _exclusive(data_dir):
             _lock(attached, fcntl.LOCK_SH)  # never refused: an exclusive lock is only taken inside _exclusive
             cluster = await prepare(data_dir)
+            if _postmaster(cluster) is None:
+                cluster = hand_over(cluster)
             server = Server(cluster, options, await _start_if_needed(cluster, options))
         watch = asyncio.create_task(server._watch(), name="postgres watch")
         try:

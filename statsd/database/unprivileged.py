@@ -1,7 +1,9 @@
 """Running the embedded PostgreSQL as another user when we are root, because PostgreSQL refuses root.
 
-No permissions are widened for that user. If it cannot enter the data folder, the cluster goes to /var/lib; if it
-cannot run the wheel's binaries, they are copied. Both are tested by running a program as that user.
+It is a system account of our own, `statsd-live`, unless another user owns the data folder: services that share `nobody`
+could read each other's files and memory. No permissions are widened for that user. If it cannot enter the data folder,
+the cluster goes to /var/lib; if it cannot run the wheel's binaries, they are copied. Both are tested by running a
+program as that user.
 """
 
 import contextlib
@@ -19,6 +21,13 @@ from statsd.database import durable
 from statsd.errors import EmbeddedServerError
 
 ELSEWHERE = Path("/var/lib/statsd-live")
+NAME = "statsd-live"
+"""The system account for PostgreSQL where the program runs as root and root owns the data folder."""
+USERADD_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+USERADD_OPTIONS = (
+    *("--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"),
+    *("--shell", "/usr/sbin/nologin", "--comment", "PostgreSQL of statsd-live"),
+)
 
 log = logging.getLogger("statsd.postgres")
 
@@ -29,13 +38,37 @@ class Account(NamedTuple):
 
 
 def choose_account(data_dir: Path) -> Account:
-    """Return the user for a new cluster: the owner of the data folder, or `nobody` if root owns it."""
+    """Return the user for a new cluster: the owner of the data folder, or our own account if root owns it."""
     owner = data_dir.stat().st_uid
     with contextlib.suppress(KeyError):  # the owner of a mounted volume may have no name, but initdb needs one
         if owner != 0:
             return Account(owner, pwd.getpwuid(owner).pw_gid)
-    nobody = pwd.getpwnam("nobody")
-    return Account(nobody.pw_uid, nobody.pw_gid)
+    return own_account()
+
+
+def own_account() -> Account:
+    """Return the system account that only our PostgreSQL has, made if it is missing; `nobody` where that fails."""
+    if account := named(NAME):
+        return account
+    program = shutil.which("useradd", path=USERADD_PATH)
+    if program:
+        subprocess.run([program, *USERADD_OPTIONS, NAME], check=False, stderr=subprocess.DEVNULL)
+    if account := named(NAME):  # perhaps another process was faster
+        log.info("made the system account %s for PostgreSQL, which does not run as root", NAME)
+        return account
+    log.warning("PostgreSQL runs as nobody, whom other services may share: make a system account named %s", NAME)
+    nobody = named("nobody")
+    assert nobody
+    return nobody
+
+
+def named(name: str) -> Account | None:
+    """Return the account of this name, or None."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return Account(entry.pw_uid, entry.pw_gid)
 
 
 def user_name(uid: int) -> str:

@@ -6,6 +6,7 @@ import logging
 import os
 import pwd
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,82 @@ async def test_disk_that_is_full_at_the_start_is_said_and_freed_space_heals_it(
 
 
 @only_as_root
-async def test_as_root_the_server_runs_as_nobody(data: Path) -> None:
+async def test_as_root_the_server_runs_as_an_account_of_its_own(data: Path) -> None:
     async with embedded.running(data):
+        assert Path(f"/proc/{postmaster(data)}").stat().st_uid == pwd.getpwnam("statsd-live").pw_uid
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of an account that is not there yet."""
+    name = f"statsd-test-{os.getpid()}"
+    monkeypatch.setattr(unprivileged, "NAME", name)
+    yield name
+    subprocess.run(["/usr/sbin/userdel", name], check=False, stderr=subprocess.DEVNULL)
+
+
+@only_as_root
+def test_account_is_made_once_and_cannot_log_in(account: str, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "statsd.postgres")
+    made = unprivileged.choose_account(folder)
+    entry = pwd.getpwnam(account)
+    assert (made.uid, entry.pw_dir, entry.pw_shell) == (entry.pw_uid, "/nonexistent", "/usr/sbin/nologin")
+    assert 0 < made.uid < 1000
+    assert unprivileged.choose_account(folder) == made
+    assert caplog.messages == [f"made the system account {account} for PostgreSQL, which does not run as root"]
+
+
+@only_as_root
+def test_where_no_account_can_be_made_it_is_nobody_and_that_is_said(
+    account: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(unprivileged, "USERADD_PATH", str(folder))
+    assert unprivileged.choose_account(folder).uid == NOBODY.pw_uid
+    assert f"whom other services may share: make a system account named {account}" in caplog.text
+
+
+def give_to_nobody(*paths: Path) -> None:
+    """As an earlier version made it."""
+    subprocess.run(["chown", "-R", f"{NOBODY.pw_uid}:{NOBODY.pw_gid}", *paths], check=True)
+
+
+@only_as_root
+async def test_database_of_nobody_is_handed_over_after_a_clean_stop(data: Path) -> None:
+    ours = pwd.getpwnam("statsd-live").pw_uid
+    give_to_nobody(data / "postgres")
+    (data / "postgres" / "postmaster.pid").write_text("999999\n")  # as after a crash
+    async with embedded.running(data) as server:
         assert Path(f"/proc/{postmaster(data)}").stat().st_uid == NOBODY.pw_uid
+        async with embedded.running(data):  # and none changes hands while it runs
+            assert await fetch(server.dsn, "select answer from kept") == 42
+    assert (data / "postgres").stat().st_uid == NOBODY.pw_uid
+    os.chown(data / "postgres" / "base", ours, -1)  # as after a hand-over that was cut off
+    async with embedded.running(data) as server:
+        assert Path(f"/proc/{postmaster(data)}").stat().st_uid == ours
+        assert await fetch(server.dsn, "select answer from kept") == 42
+    assert {path.lstat().st_uid for path in (data / "postgres", *(data / "postgres").rglob("*"))} == {ours}
+
+
+@only_as_root
+async def test_socket_folder_of_nobody_is_handed_over_with_its_database(folder: Path) -> None:
+    data = folder / ("long" * 30)
+    async with embedded.running(data):
+        pass
+    socket_dir = Path(f"/tmp/statsd-{unprivileged.digest(f'{data}/postgres')}")
+    give_to_nobody(data / "postgres", socket_dir)
+    try:
+        async with embedded.running(data) as server:
+            assert await fetch(server.dsn, "select 1") == 1
+    finally:
+        socket_dir.rmdir()
+
+
+@only_as_root
+async def test_database_of_another_user_keeps_its_owner(data: Path) -> None:
+    daemon = pwd.getpwnam("daemon")
+    subprocess.run(["chown", "-R", f"{daemon.pw_uid}:{daemon.pw_gid}", data / "postgres"], check=True)
+    async with embedded.running(data):
+        assert Path(f"/proc/{postmaster(data)}").stat().st_uid == daemon.pw_uid
 
 
 @only_as_root
@@ -63,7 +137,7 @@ async def test_as_root_the_server_runs_as_the_owner_of_the_data_folder(folder: P
 
 
 @only_as_root
-async def test_owner_without_a_name_is_replaced_by_nobody(folder: Path) -> None:
+async def test_owner_without_a_name_is_replaced_by_our_account(folder: Path) -> None:
     (folder / "data").mkdir()
     os.chown(folder / "data", 54321, 54321)
     async with embedded.running(folder / "data") as server:
