@@ -11,6 +11,7 @@ from typing import Any
 from statsd.database.pool import open_pool
 from statsd.exchange import exporting, forms, reading
 from statsd.exchange.importing import Import, Outcome
+from statsd.exchange.reading import Line
 from statsd.settings import Settings
 
 ALWAYS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -34,12 +35,18 @@ async def exported(url: str, stream: str, form: str = "ndjson", span: tuple[date
     return file.getvalue()
 
 
-async def imported(url: str, stream: str, file: Path) -> tuple[Outcome, list[tuple[int, str]]]:
+async def imported(
+    url: str, stream: str, file: Path, settings: Settings | None = None
+) -> tuple[Outcome, list[tuple[int, str]]]:
     """Import a file; return what became of its records, and the refused lines with their faults."""
     refused: list[tuple[int, str]] = []
     raws = forms.raws_of(stream)
     async with await open_pool(url) as pool:
-        work = Import(pool, raws, Settings(), lambda name: None, lambda line, why: refused.append((line.number, why)))
+
+        def refuse(line: Line, why: str) -> None:
+            refused.append((line.number, why))
+
+        work = Import(pool, raws, settings or Settings(), lambda name: None, refuse)
         with reading.opened(file) as opened:
             await work.run(reading.lines_of(opened, None, raws).records, lambda count: None)
     return work.outcome, refused

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from itertools import groupby, islice
 from typing import Any, NamedTuple
@@ -79,10 +80,12 @@ class Import:
         self._writing: list[asyncio.Task[None]] = []
         self._seen: OrderedDict[bytes, int] = OrderedDict()
         self._stopping = False
+        self._kept_from: dict[str, datetime] = {}
         self.outcome = Outcome()
 
     async def run(self, lines: Iterator[Line], progress: Callable[[int], None]) -> None:
         """Store all lines. Raises DatabaseAway, and what `refuse` raises; what was stored stays."""
+        await self._load_retention()
         running: deque[asyncio.Task[None]] = deque()
         latest: Raw | None = None
         try:
@@ -106,6 +109,11 @@ class Import:
                 writer.stop()
             await asyncio.gather(*self._writing)
 
+    async def _load_retention(self) -> None:
+        """Find from when on each stream has its rows: one from before was counted when it came, and was deleted."""
+        marks = await ask("the retention", self._pool.fetch(sql.load("retention")["kept_from"]), PATIENCE_SECONDS)
+        self._kept_from = {mark["stream"]: mark["kept_from"] for mark in marks}
+
     def _read(self, lines: Iterator[Line]) -> list[Item]:
         return [self._item(line) for line in islice(lines, BATCH_ROWS)]
 
@@ -116,7 +124,12 @@ class Import:
             raw = self._raw_of(line)
             record = raw.decode(line.json)
             id = raw.id_of(record) or self._made_id(raw, line)
-            return Item(line, raw, raw.row(record, id, self._settings))
+            row = raw.row(record, id, self._settings)
+            received = row[raw.received] if raw.received is not None else None
+            kept_from = self._kept_from.get(raw.stream.name)
+            if received and kept_from and received < kept_from:
+                return Item(line, fault=f"rows from before {kept_from:%Y-%m-%d} were deleted by the retention")
+            return Item(line, raw, row)
         except (InvalidEvent, BadRequest) as error:
             return Item(line, fault=_reasons(error))
 

@@ -42,6 +42,7 @@ class Raw:
         explain: Callable[[str, Any], Any] = lambda name, value: None,
         kind: str = "",
         id: str = "id",
+        received: str = "",
         export: str = "export",
         values: Callable[[asyncpg.Record], dict[str, Any]] = dict,
     ) -> None:
@@ -52,6 +53,8 @@ class Raw:
         self.values = values
         """Turns a row of the query into the values of a record by their names."""
         self.row = row
+        self.received = [*stream.columns].index(received) if received else None
+        """The index of the time that the retention goes by. None: rows are kept for ever."""
         self._id = id
         self._record = record
         self._decoder = Decoder(record, lambda event: [*faults(event), *check(event)], _known_only(explain))

@@ -22,7 +22,7 @@ class RawLogin(Login, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def raw_row(login: RawLogin, id: UUID, settings: Settings) -> Row:
     """Return the values of the columns of `import`."""
-    return (*row(login, id), time_or_none(login.created_at), time_or_none(login.updated_at))
+    return (*row(login, id, settings.ip), time_or_none(login.created_at), time_or_none(login.updated_at))
 
 
 IMPORTED = replace(
@@ -30,4 +30,4 @@ IMPORTED = replace(
     insert="import",
     columns={**STREAM.columns, "created_at": datetime | None, "updated_at": datetime | None},
 )
-RAW = (Raw(IMPORTED, RawLogin, check, raw_row),)
+RAW = (Raw(IMPORTED, RawLogin, check, raw_row, received="created_at"),)

@@ -28,4 +28,4 @@ def raw_row(event: RawPageEvent, id: UUID, settings: Settings) -> Row:
 
 
 IMPORTED = replace(STREAM, insert="import", columns={**STREAM.columns, "created_at": datetime | None})
-RAW = (Raw(IMPORTED, RawPageEvent, check, raw_row, explain=explain),)
+RAW = (Raw(IMPORTED, RawPageEvent, check, raw_row, explain=explain, received="created_at"),)

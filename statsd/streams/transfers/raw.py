@@ -82,6 +82,6 @@ OWNERS = replace(
 RAW = (
     Raw(BASE_ITEMS, RawBaseItem, lambda _: [], base_item_row, kind="base_item", export="export_base_items"),
     Raw(OWNERS, RawOwner, lambda _: [], owner_row, kind="owner", export="export_owners"),
-    Raw(ITEMS, RawItem, lambda _: [], item_row, kind="item"),
-    Raw(TRANSFERS, RawTransfer, lambda _: [], transfer_row, kind="transfer"),
+    Raw(ITEMS, RawItem, lambda _: [], item_row, kind="item", received="created_at"),
+    Raw(TRANSFERS, RawTransfer, lambda _: [], transfer_row, kind="transfer", received="timestamp"),
 )

@@ -46,4 +46,4 @@ def raw_row(click: RawClick, id: UUID, settings: Settings) -> Row:
     return (id, click.user_id, click.feature_name, when, click.age, click.gender)
 
 
-RAW = (Raw(STREAM, RawClick, check, raw_row),)
+RAW = (Raw(STREAM, RawClick, check, raw_row, received="timestamp"),)

@@ -55,8 +55,9 @@ class RawEvents(Raw):
 def raw_row(exact: ExactEvent, id: UUID, settings: Settings) -> Row:
     """Return the values of `STREAM.columns`."""
     received = exact.event.receivedAt
-    id, kind, user, when, _, now = row(exact.event, id, utc(received) if received else datetime.now(UTC))
-    return (id, kind, user, when, exact.metadata, now)
+    when = utc(received) if received else datetime.now(UTC)
+    *others, metadata, now = row(exact.event, id, when, settings.ip)
+    return (*others, exact.metadata if settings.ip == "full" else metadata, now)
 
 
 def values(stored: asyncpg.Record) -> dict[str, Any]:
@@ -72,4 +73,6 @@ def values(stored: asyncpg.Record) -> dict[str, Any]:
     return named if metadata is None else {**named, "metadata": msgspec.Raw(compact(metadata))}
 
 
-RAW = (RawEvents(STREAM, RawEvent, check, raw_row, explain=explain, id="eventId", values=values),)
+RAW = (
+    RawEvents(STREAM, RawEvent, check, raw_row, explain=explain, id="eventId", values=values, received="received_at"),
+)
