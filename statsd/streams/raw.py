@@ -22,7 +22,7 @@ from statsd.web.times import INSTANT_RULE, utc
 
 UUID_RULE = "a UUID with dashes, such as 01a2105e-a6a6-781b-95ab-5b9788c5ad59"
 Id = Annotated[str, msgspec.Meta(min_length=UUID_CHARACTERS, max_length=UUID_CHARACTERS, description=UUID_RULE)]
-"""An id in a record. As a text it takes the decoder's fast path; `faults` checks it."""
+"""An id in a record. As a text it takes the decoder's fast path; `Raw` checks it."""
 
 
 class Raw:
@@ -57,7 +57,8 @@ class Raw:
         """The index of the time that the retention goes by. None: rows are kept for ever."""
         self._id = id
         self._record = record
-        self._decoder = Decoder(record, lambda event: [*faults(event), *check(event)], _known_only(explain))
+        checked = _checked_fields(record)
+        self._decoder = Decoder(record, lambda event: [*_faults(event, checked), *check(event)], _known_only(explain))
 
     @cached_property
     def fields(self) -> dict[str, bool]:
@@ -91,28 +92,22 @@ def _known_only(explain: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]
     return lambda name, value: None if value is ... else explain(name, value)
 
 
-def faults(record: msgspec.Struct) -> list[str]:
-    """Return the faults of the ids and the times of a record, without those that the stream's own check finds."""
+def _checked_fields(record: type[msgspec.Struct]) -> list[tuple[str, type]]:
+    """Return the ids and the times that a struct adds to its event, each with UUID or datetime.
+
+    The event's own times are checked by its stream.
+    """
+    of_event = getattr(record.__bases__[0], "__struct_fields__", ())
     return [
-        fault
-        for name, kind in _checked_fields(type(record))
-        if (value := getattr(record, name)) is not None and (fault := _fault(name, value, kind))
+        (field.name, UUID if UUID_RULE in str(field.type) else datetime)
+        for field in msgspec.structs.fields(record)
+        if field.name not in of_event and (UUID_RULE in str(field.type) or datetime in _types(field.type))
     ]
 
 
-_CHECKED: dict[type, tuple[tuple[str, type], ...]] = {}
-
-
-def _checked_fields(record: type[msgspec.Struct]) -> tuple[tuple[str, type], ...]:
-    """Return the fields that a struct adds to its event and that are ids or times, each with UUID or datetime."""
-    if record not in _CHECKED:
-        of_event = getattr(record.__bases__[0], "__struct_fields__", ())
-        _CHECKED[record] = tuple(
-            (field.name, UUID if UUID_RULE in str(field.type) else datetime)
-            for field in msgspec.structs.fields(record)
-            if field.name not in of_event and (UUID_RULE in str(field.type) or datetime in _types(field.type))
-        )
-    return _CHECKED[record]
+def _faults(record: msgspec.Struct, checked: Sequence[tuple[str, type]]) -> list[str]:
+    values = [(name, getattr(record, name), kind) for name, kind in checked]
+    return [fault for name, value, kind in values if value is not None and (fault := _fault(name, value, kind))]
 
 
 def _fault(name: str, value: Any, kind: type) -> str | None:
