@@ -6,6 +6,47 @@ values ($1, $2, $3, $4, $5, $6)
 on conflict (username_key) do nothing
 returning id, username, age, gender, token_version, role
 
+-- Makes an account by the invitation $6 and uses it up: both or neither. Of two that use it at once, the second waits for
+-- the first, and then finds no invitation.
+-- name: add_invited
+with invitation as materialized (
+    select digest, role
+    from invitations
+    where digest = $6 and expires_at > now()
+    for update
+),
+added as (
+    insert into users (username, username_key, password, age, gender, role)
+    select $1, $2, $3, $4, $5, role
+    from invitation
+    on conflict (username_key) do nothing
+    returning id, username, age, gender, token_version, role
+),
+used as (
+    delete from invitations
+    using added
+    where digest = $6
+)
+select id, username, age, gender, token_version, role
+from added
+
+-- Keeps the invitation $1 for $3 days, and forgets those that have ended. Returns its end.
+-- name: invite
+with ended as (
+    delete from invitations
+    where expires_at < now()
+)
+insert into invitations (digest, role, expires_at)
+values ($1, $2, now() + interval '1 day' * $3::integer)
+returning expires_at
+
+-- name: is_invited
+select exists (
+    select
+    from invitations
+    where digest = $1 and expires_at > now()
+)
+
 -- name: find
 select id, username, age, gender, token_version, role, password, sample
 from users

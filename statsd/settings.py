@@ -298,6 +298,10 @@ class Settings:
         False, "STATS_REQUIRE_LOGIN", parse=_switch,
         about="true: reading needs a login, a token or a share link (page, API, sockets, streams, exports)",
     )  # fmt: skip
+    registration: str = _setting(
+        "", "STATS_REGISTRATION", parse=_choice("open", "closed"),
+        about="open: anybody may register; closed: invited people only; unset: open, closed with STATS_REQUIRE_LOGIN",
+    )  # fmt: skip
     metrics: str = _setting(
         "", "STATS_METRICS", parse=_choice("open", "login", "off"),
         about="who may read /metrics: open, login (admins, and tokens for it) or off; unset: as all other reading",
@@ -313,7 +317,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = _setting(
         (), "ALLOWED_HOSTS", parse=lambda text: _names(text.lower()),
         about="host names the server answers to, comma separated (protects against DNS rebinding), beside its own;"
-        " unset: any, but on a loopback address none",
+        " unset: any, but on a loopback address none of the public DNS",
     )  # fmt: skip
     public_url: str | None = _setting(
         None, "STATS_PUBLIC_URL", parse=_origin,
@@ -344,6 +348,11 @@ class Settings:
     )
     log_format: str = _setting("text", "LOG_FORMAT", parse=_choice("text", "json"), about="text or json")
     no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to any value: logs without colours")
+
+    @property
+    def is_registration_open(self) -> bool:
+        """Whether anybody may register without an invitation."""
+        return self.registration == "open" or not (self.registration or self.require_login)
 
     def retention(self, stream: str) -> int:
         """Return how many days a stream keeps its raw rows; 0: for ever, as for streams without such a setting."""

@@ -9,7 +9,8 @@ from statsd.accounts import session
 from statsd.accounts.access import HOLDS
 from statsd.accounts.checks import CHECKS
 from statsd.accounts.users import ACCOUNTS, Person, Registration, User, registration
-from statsd.errors import DatabaseAway, InvalidEvent
+from statsd.errors import BadRequest, DatabaseAway, InvalidEvent
+from statsd.web import SETTINGS
 from statsd.web.addresses import client_address
 from statsd.web.answers import PlainError, json_response, refusal
 from statsd.web.asked import read_body
@@ -18,6 +19,8 @@ from statsd.web.operation import Answer, Operation
 
 BODY_BYTES = 64 * 1024
 OTHER_SITE = "a page of another site may not do this"
+CLOSED = "registration is closed: ask for an invitation"
+UNINVITED = f"registration is closed, the invitation does not count, or {OTHER_SITE}"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -25,6 +28,12 @@ class Credentials(msgspec.Struct, frozen=True):
 
     username: Annotated[str, msgspec.Meta(min_length=1)]
     password: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class NewAccount(Registration, frozen=True):
+    """A registration. The invitation is the secret in its link; it lets one person register where that is closed."""
+
+    invitation: str | None = None
 
 
 class Session(msgspec.Struct):
@@ -45,7 +54,12 @@ KNOWN: dict[str, object] = {"username": "ada", "password": "correct horse"}
 
 
 def _begins_session(
-    body: type[Credentials | Registration], example: dict[str, object], *, status: int, about: str, refused: str
+    body: type[Credentials | Registration],
+    example: dict[str, object],
+    *,
+    status: int,
+    about: str,
+    refused: str,
 ) -> Operation:
     cookies = {"Set-Cookie": "`auth_token` (HttpOnly) and `user_data`, both for a day"}
     wait = {"Retry-After": "seconds until the next attempt is allowed"}
@@ -58,14 +72,14 @@ def _begins_session(
         example=example,
         answers={
             status: Answer(about, Session, headers=cookies),
-            403: OTHER_SITE,
+            403: UNINVITED if body is NewAccount else OTHER_SITE,
             429: Answer(refused, PlainError, headers=wait),
         },
     )
 
 
 @_begins_session(
-    Registration,
+    NewAccount,
     NEW,
     status=201,
     about="the new user, and a session",
@@ -74,9 +88,15 @@ def _begins_session(
 async def post_register(request: web.Request) -> web.Response:
     """Create an account and log in.
 
-    400 if the name is taken.
+    400 if the name is taken. Where registration is closed, an invitation is needed.
     """
-    user = await request.app[ACCOUNTS].register(registration(await _read(request)), client_address(request))
+    body = await _read(request)
+    invitation = body.get("invitation")
+    if not isinstance(invitation, str | None):
+        raise InvalidEvent(["invitation must be a string if provided"])
+    if not (invitation or request.app[SETTINGS].is_registration_open):
+        raise BadRequest(403, CLOSED)
+    user = await request.app[ACCOUNTS].register(registration(body), client_address(request), invitation or None)
     return _begin(request, user, 201)
 
 

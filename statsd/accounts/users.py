@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from statsd.accounts import passwords
+from statsd.accounts import invitations, passwords
 from statsd.accounts.passwords import Passwords
 from statsd.accounts.throttle import Throttle
 from statsd.database import sql
@@ -99,17 +99,20 @@ class Accounts:
         self._passwords = passwords
         self._throttle = throttle
 
-    async def register(self, registration: Registration, address: str) -> User:
-        """Make an account, and remember its owner at this address.
+    async def register(self, registration: Registration, address: str, invitation: str | None = None) -> User:
+        """Make an account, and remember its owner at this address. An invitation is used up.
 
-        Raises AccountRefused for a name that is taken, TooManyAttempts and Overloaded.
+        Raises AccountRefused for a name that is taken, BadRequest (403) for an invitation that does not count,
+        TooManyAttempts and Overloaded.
         """
         await self._throttle.enter_new(address)
+        if invitation is not None:
+            await invitations.require(self._pool, invitation)
         key = key_of(registration.username)
         if await self._find(key) is not None:
             raise AccountRefused(TAKEN)  # before the expensive hash
         async with self._passwords.slot(client_network(address)):
-            user = await self.add(registration)
+            user = await (self.add(registration) if invitation is None else self._add_invited(registration, invitation))
         with suppress(DatabaseAway):  # the account exists: after an error a second try would find the name taken
             await self._throttle.remember(key, address)
         await self._logged_in(user)
@@ -117,11 +120,23 @@ class Accounts:
 
     async def add(self, registration: Registration, role: str = "viewer") -> User:
         """Make an account. Raises AccountRefused for a name that is taken."""
-        hashed = await self._passwords.hash(registration.password)
-        name = registration.username
-        values = (name, key_of(name), hashed, registration.age, registration.gender, role)
+        values = (*await self._columns(registration), role)
         row = await ask("accounts", self._pool.fetchrow(QUERIES["add"], *values))
         if row is None:
+            raise AccountRefused(TAKEN)
+        return User(**row)
+
+    async def _columns(self, registration: Registration) -> tuple[Any, ...]:
+        hashed = await self._passwords.hash(registration.password)
+        name = registration.username
+        return (name, key_of(name), hashed, registration.age, registration.gender)
+
+    async def _add_invited(self, registration: Registration, secret: str) -> User:
+        """Make an account of the role in the invitation, and use it up; both or neither."""
+        values = (*await self._columns(registration), invitations.digest(secret))
+        row = await ask("accounts", self._pool.fetchrow(QUERIES["add_invited"], *values))
+        if row is None:
+            await invitations.require(self._pool, secret)
             raise AccountRefused(TAKEN)
         return User(**row)
 

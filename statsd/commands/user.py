@@ -1,9 +1,10 @@
-"""`user`: add, list or remove accounts, change a role or a password."""
+"""`user`: add, invite, list or remove accounts, change a role or a password."""
 
 import argparse
 import getpass
 import sys
 
+from statsd.accounts import invitations
 from statsd.accounts.access import ANNOUNCEMENT
 from statsd.accounts.users import GENDERS, ROLES, open_accounts, registration
 from statsd.commands import tables
@@ -17,13 +18,17 @@ ARTICLES = {"admin": "an admin", "viewer": "a viewer"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    actions = ["add", "list", "role", "passwd", "remove"]
-    parser.add_argument("action", choices=actions, help="passwd logs the user out everywhere")
-    parser.add_argument("name", nargs="?", help="name of the user; not for list")
+    actions = ["add", "invite", "list", "role", "passwd", "remove"]
+    about = "passwd logs the user out everywhere; invite prints a link with which one person may register"
+    parser.add_argument("action", choices=actions, help=about)
+    parser.add_argument("name", nargs="?", help="name of the user; not for list and invite")
     parser.add_argument("new_role", nargs="?", choices=ROLES, help="for role")
     parser.add_argument("--age", metavar="N", help="for add: 0 to 150")
     parser.add_argument("--gender", choices=GENDERS, help="for add")
-    parser.add_argument("--role", choices=ROLES, default="viewer", help="for add: an admin may do all, default viewer")
+    parser.add_argument(
+        "--role", choices=ROLES, default="viewer", help="for add, invite: an admin may do all, default viewer"
+    )
+    parser.add_argument("--days", metavar="N", default="7", help="for invite: until the link ends, default 7")
     parser.add_argument("--json", action="store_true", help="for list: one JSON object per line")
 
 
@@ -35,6 +40,10 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 fields = {"username": arguments.name, "age": arguments.age, "gender": arguments.gender}
                 user = await accounts.add(registration({**fields, "password": _new_password()}), arguments.role)
                 print(f"user {user.id} added as {ARTICLES[user.role]}", file=sys.stderr)
+            case "invite":
+                secret, end = await invitations.make(pool, arguments.role, _days(arguments.days))
+                print(f"{_address(settings)}/#usage/register/{secret}")
+                print(f"for one account, {ARTICLES[arguments.role]}, until {end:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
             case "list":
                 tables.show([dict(row) for row in await accounts.list()], as_json=arguments.json)
             case "role":
@@ -48,16 +57,30 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 clicks = await remove_account(pool, settings, accounts, arguments.name)
                 channel.announce("usage")
                 print(f"user removed, with {clicks} clicks", file=sys.stderr)
-        if arguments.action != "list":
+        if arguments.action not in ("list", "invite"):
             channel.announce(ANNOUNCEMENT)
 
 
 def _require(arguments: argparse.Namespace) -> None:
     """Raise StatsError for an action without what it needs."""
-    needs = {"list": [], "add": ["name", "age", "gender"], "role": ["name", "new_role"]}.get(arguments.action, ["name"])
+    needs = {"list": [], "invite": [], "add": ["name", "age", "gender"], "role": ["name", "new_role"]}.get(
+        arguments.action, ["name"]
+    )
     words = {"name": "a name", "new_role": f"a role: {' or '.join(ROLES)}", "age": "--age", "gender": "--gender"}
     if missing := [words[field] for field in needs if getattr(arguments, field) is None]:
         raise StatsError(f"user {arguments.action} needs {' and '.join(missing)}")
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= invitations.MOST_DAYS):
+        raise StatsError(f'--days must be a whole number from 1 to {invitations.MOST_DAYS} (got "{text}")')
+    return int(text)
+
+
+def _address(settings: Settings) -> str:
+    """Return the address of the server, as far as the settings know it."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return settings.public_url or f"http://{host}:{settings.port}"
 
 
 def _new_password() -> str:

@@ -34,7 +34,10 @@ def _file(name: str) -> web.FileResponse:
 @FILE
 async def dashboard(request: web.Request) -> web.StreamResponse:
     """The dashboard."""
-    return _page('data-locked=""', REVALIDATE) if request.app[SETTINGS].require_login else _file("index.html")
+    settings = request.app[SETTINGS]
+    locked = 'data-locked=""' if settings.require_login else ""
+    closed = "" if settings.is_registration_open else 'data-registration="closed"'
+    return _page(f"{locked} {closed}", REVALIDATE) if locked or closed else _file("index.html")
 
 
 def _page(mark: str, headers: dict[str, str], status: int = 200) -> web.Response:

@@ -58,6 +58,9 @@ async def test_import_takes_the_columns_of_its_records(pool: asyncpg.Pool[asyncp
 UUID = "01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f"
 LITERALS = {
     "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'", "'viewer'"],
+    "accounts.add_invited": ["'anna'", "'anna'", "'hash'", "34", "'Female'", "''"],
+    "accounts.invite": ["''", "'viewer'", "7"],
+    "accounts.is_invited": ["''"],
     "accounts.find": ["'anna'"],
     "accounts.of_tokens": ["array[7]", "array[1]", f"array['{UUID}']"],
     "accounts.revoke": ["'01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f'", "now()"],

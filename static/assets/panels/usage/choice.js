@@ -1,6 +1,7 @@
 /**
  * The filters and the feature that the reader picked. The address holds the feature (`#usage/trend/date_filter`), a cookie the
- * filters. Who is not logged in is sent to `#usage/login`, and afterwards to where they wanted to go.
+ * filters. Who is not logged in is sent to `#usage/login`, and afterwards to where they wanted to go. An invitation is the
+ * address `#usage/register/…` with its secret.
  */
 
 import { makeAddress } from "../../widgets/address.js";
@@ -18,6 +19,8 @@ export class Choice {
   #address = makeAddress("usage");
   /** Where the reader wants to go. @type {string[]} */
   #path = [];
+  /** The secret of the invitation in the address; empty without one. */
+  invitation = "";
   filters = keptFilters(session.user);
   /** The feature whose days were pointed at last. */
   #hovered = "";
@@ -67,7 +70,9 @@ export class Choice {
     if (!parts) return undefined;
     const view = VIEWS.find((name) => name === parts[0]);
     if (!view) this.#path = parts;
-    this.#address.replace(...(session.user ? this.#path : [view ?? "login"]));
+    this.invitation = (view === "register" && parts[1]) || "";
+    const invitation = this.invitation ? [this.invitation] : [];
+    this.#address.replace(...(session.user ? this.#path : [view ?? "login", ...invitation]));
     return view ?? "login";
   }
 

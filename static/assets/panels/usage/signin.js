@@ -16,15 +16,19 @@ import { GENDERS } from "./filters.js";
  */
 
 const TOO_MANY = 429;
+/** Whether people need an invitation; the server marks the page. */
+const isClosed = document.documentElement.dataset.registration === "closed";
 
-/** @returns {{node: HTMLElement, show: (view: View) => void, focus: () => void}} */
+/** @returns {{node: HTMLElement, show: (view: View, invitation: string) => void, focus: () => void}} */
 export function makeSignin() {
   const login = makeSigninForm({
     view: "login",
     title: "Log in",
     busy: "Logging in…",
     fields: [makeUsername("login"), makePassword("login", "current-password")],
-    other: ["No account yet? ", element("a", { href: "#usage/register" }, "Create one")],
+    other: isClosed
+      ? ["No account yet? Registration is closed: ask an admin of this server for an invitation."]
+      : ["No account yet? ", element("a", { href: "#usage/register" }, "Create one")],
   });
   const register = makeSigninForm({
     view: "register",
@@ -36,10 +40,10 @@ export function makeSignin() {
   let shown = login;
   return {
     node: element("div", { class: "gate" }, login.node, register.node),
-    show(view) {
-      shown = view === "login" ? login : register;
+    show(view, invitation) {
+      shown = view === "login" || (isClosed && !invitation) ? login : register;
       for (const form of [login, register]) form.node.hidden = form !== shown;
-      shown.show();
+      shown.show(invitation);
     },
     focus: () => shown.focus(),
   };
@@ -54,6 +58,7 @@ function makeSigninForm({ view, title, busy, fields, other }) {
   const note = element("p", { class: "hint" });
   const fault = element("p", { class: "fault", role: "alert", "data-fault": "" });
   const submit = element("button", { class: "action primary", "data-submit": "" }, title);
+  let invitation = "";
   const node = element(
     "form",
     { class: "signin", "aria-labelledby": heading.id, "data-view": view },
@@ -81,7 +86,7 @@ function makeSigninForm({ view, title, busy, fields, other }) {
     clear();
     for (const field of fields) field.cover?.();
     setText(submit, busy);
-    const answer = await session.begin(`/${view}`, Object.fromEntries(new FormData(node)));
+    const answer = await session.begin(`/${view}`, { ...Object.fromEntries(new FormData(node)), ...(invitation && { invitation }) });
     setText(submit, title);
     if (!answer.payload) refuse(answer);
   });
@@ -94,7 +99,9 @@ function makeSigninForm({ view, title, busy, fields, other }) {
   return {
     node,
     focus: () => fields[0]?.input.focus(),
-    show() {
+    /** @param {string} secret of an invitation; empty without one */
+    show(secret) {
+      invitation = secret;
       setText(note, session.ended || "While you are logged in, what you use on this page is counted here.");
       note.toggleAttribute("data-ended", session.ended !== "");
     },

@@ -118,7 +118,7 @@ function makeGate(choice) {
   }
 
   window.addEventListener("hashchange", ({ oldURL }) => {
-    if (!session.user && VIEWS.some((view) => oldURL.endsWith(`#usage/${view}`))) focus();
+    if (!session.user && VIEWS.some((view) => oldURL.includes(`#usage/${view}`))) focus();
   });
   return {
     node: signin.node,
@@ -127,7 +127,7 @@ function makeGate(choice) {
     focus,
     read() {
       const view = choice.read();
-      if (view) signin.show(view);
+      if (view) signin.show(view, choice.invitation);
     },
   };
 }
