@@ -72,7 +72,7 @@ class Reading:
     def reason(self) -> str:
         """Why not all is well, for people; empty if it is."""
         away = "" if self.is_up else "the database does not answer"
-        return "; ".join(filter(None, (self.refused, self.unstored or away)))
+        return self.refused or self.unstored or away
 
 
 class Readings:
@@ -111,7 +111,7 @@ class Readings:
             stored_at[stream] = max(moment, stored_at.get(stream, 0.0))
         return Reading(
             durability="unknown" if own is None else "full" if own["durable"] else "degraded",
-            refused=f"events are refused: {outage.refusal}" if outage.refusal else "",
+            refused=self._refused(),
             unstored=self._unstored() or writing,
             dead_letters=letters,
             database_bytes=own and own["bytes"],
@@ -125,6 +125,11 @@ class Readings:
         except Exception as error:  # every error means that the value cannot be had now
             log.debug("%s", error)
             return None
+
+    def _refused(self) -> str:
+        outage = self._outage
+        database = f"the database {outage.reason}; " if outage.away else ""
+        return f"events are refused: {database}{outage.refusal}" if outage.refusal else ""
 
     def _unstored(self) -> str:
         outage = self._outage

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from databases import make_read_only
 from playwright.async_api import Locator, Page, expect
 from visits import Visits
 from waiting import until
@@ -56,6 +57,18 @@ async def test_numbers_of_a_site_move_while_one_looks(start: Start, visit: Visit
     await shows(panel, "views", 4)
     await expect(panel.locator("[data-card=storage]")).to_contain_text("Every accepted event is stored")
     await expect(panel.locator("[data-card=tracker]")).to_contain_text('t.js" data-site="shop"')
+
+
+async def test_card_of_storage_says_why_events_wait(start: Start, visit: Visits, pool: Any) -> None:
+    client = await start(spool_min_free=0)
+    page = await visit(client.make_url("/"))
+    await post(page, event())
+    card = (await opened(page)).locator("[data-card=storage]")
+    await expect(card).to_contain_text("Every accepted event is stored")
+    await make_read_only(pool)
+    await post(page, event())
+    await expect(card).to_contain_text("Events wait on disk: the database is read-only")
+    await expect(card).to_contain_text("1 accepted event waits on disk")
 
 
 async def test_another_site_and_another_day_can_be_picked_and_shared(start: Start, visit: Visits) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from data_folders import only_as_root
+from databases import make_read_only
 from disks import fill_disk, small_disk
 from folders import ROOT
 from prometheus_client import Metric
@@ -20,7 +21,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from waiting import until
 
 from statsd import __version__
-from statsd.database.pool import POOL
 from statsd.ingest.outage import OUTAGE
 from statsd.live.channel import CHANNEL
 from statsd.site.readings import READINGS
@@ -202,24 +202,11 @@ def holds(expression: str, before: Samples, after: Samples) -> bool:
     return {"==": number == float(limit), "<": number < float(limit), ">": number > float(limit)}[comparison]
 
 
-async def read_only(client: Any, pool: Any) -> None:
-    """Make the database read-only for sessions that begin now, and end the others."""
-    name = await pool.fetchval("select current_database()")
-    await pool.execute(f"alter database {name} set default_transaction_read_only = on")
-    async with pool.acquire() as admin:
-        await admin.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()"
-            " and application_name = 'statsd-live'",
-            name,
-        )
-    await client.app[POOL].expire_connections()
-
-
 async def does_not_store(start: Start, folder: Path, pool: Any) -> tuple[Any, Callable[[], Awaitable[Any]]]:
     client = await start(spool_min_free=0)
 
     async def cause() -> None:
-        await read_only(client, pool)
+        await make_read_only(pool)
 
     return client, cause
 
@@ -228,7 +215,7 @@ async def refuses_events(start: Start, folder: Path, pool: Any) -> tuple[Any, Ca
     client = await start(spool_min_free=1 << 50)
 
     async def cause() -> None:
-        await read_only(client, pool)
+        await make_read_only(pool)
         assert (await client.post("/event", json=EVENT)).status == 503
 
     return client, cause
@@ -238,7 +225,7 @@ async def spool_half_full(start: Start, folder: Path, pool: Any) -> tuple[Any, C
     client = await start(spool_min_free=0, spool_max_bytes=1 << 20)
 
     async def cause() -> None:
-        await read_only(client, pool)
+        await make_read_only(pool)
         while client.app[OUTAGE].spool.size <= 1 << 19:
             assert (await client.post("/event", json=[EVENT] * 500)).status == 202
 

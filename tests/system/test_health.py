@@ -117,8 +117,7 @@ async def test_disk_and_spool_that_are_full_are_unhealthy_and_logged_once(
         assert await post(client, LONG) == 503
         status, body = await health(client)
         assert (status, body["status"], body["success"], body["database"]) == (503, "unhealthy", False, True)
-        assert body["reason"].startswith("events are refused: spool: ")
-        assert body["reason"].endswith("events wait on disk: the database has a full disk")
+        assert body["reason"].startswith("events are refused: the database has a full disk; spool: ")
     assert await ready(client) == (503, {"status": "not storing", "reason": body["reason"]})
     assert len(lines(caplog, "not stored")) <= 1
     assert [len(lines(caplog, words)) for words in ("is away", "wait on disk \\(", "is back")] == [1, 0, 0]

@@ -19,6 +19,7 @@ export const storage = {
   rows: ({ health }) => {
     const checks = health?.checks;
     return [
+      { what: "Server", now: health?.status ?? null },
       { what: "Database", now: checks?.database ?? null },
       { what: "Disk queue", now: checks?.spool.state ?? null },
       { what: "Waiting events", now: count(checks?.spool.rows ?? null) },
@@ -35,13 +36,16 @@ function storageLead({ health }) {
   const { rows: waiting, oldest_seconds: oldest } = spool;
   /** @type {Lead[]} */
   const leads = [];
-  if (waiting === 0) leads.push({ words: "Every accepted event is stored", tone: "good" });
+  if (health.reason) leads.push({ words: sentence(health.reason), tone: health.status === "degraded" ? "warn" : "bad" });
+  if (waiting === 0) leads.push({ words: "Every accepted event is stored", tone: health.reason ? "none" : "good" });
   else {
     const wait = waiting === 1 ? "accepted event waits" : "accepted events wait";
     leads.push({ words: `${count(waiting)} ${wait} on disk for the database (oldest ${about(oldest)})`, tone: "warn" });
   }
-  if (spool.state === "full") leads.push({ words: "The disk queue is full: new events are refused", tone: "bad" });
   if (dead)
     leads.push({ words: `${count(dead)} ${dead === 1 ? "event was" : "events were"} refused by the database`, tone: "warn" });
   return leads;
 }
+
+/** @param {string} words @returns {string} */
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
