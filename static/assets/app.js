@@ -6,10 +6,13 @@ import { makeLogins } from "./panels/logins.js";
 import { makePageviews } from "./panels/pageviews/pageviews.js";
 import { makeTransfers } from "./panels/transfers/transfers.js";
 import { makeUsage } from "./panels/usage/usage.js";
+import { makeWho } from "./panels/usage/who.js";
 import { makeWebhooks } from "./panels/webhooks.js";
 import { makeAnnouncer } from "./widgets/announcer.js";
 import { hooked, setText } from "./widgets/element.js";
 import { makeTabs } from "./widgets/tabs.js";
+import { mayRead, showWall } from "./wall.js";
+import { sharedView } from "./wire/access.js";
 import { Feed } from "./wire/feed.js";
 import { session } from "./wire/session.js";
 import { Store } from "./wire/store.js";
@@ -27,13 +30,16 @@ const store = new Store();
 const announcer = makeAnnouncer(hooked("data-announcer"));
 /** @type {Feed | undefined} */
 let feed;
-const panels = PANELS.map((make) => makePanel(make, store, renderSoon, () => feed?.wake()));
+const panels = PANELS.map((make) => makePanel(make, store, renderSoon, () => feed?.wake())).filter(
+  ({ id }) => sharedView === undefined || id === sharedView,
+);
 /** @type {(typeof panels)[number] | undefined} */
 let current;
 let nextFrame = 0;
 
 function render() {
   nextFrame = 0;
+  if (!mayRead()) return;
   const now = Date.now();
   if (current) feed?.follow(current.sources());
   const view = current?.show(now);
@@ -46,7 +52,8 @@ function renderSoon() {
   nextFrame ||= requestAnimationFrame(render);
 }
 
-makeTabs(hooked("data-tabs"), panels, (panel) => {
+/** @param {(typeof panels)[number]} panel */
+function show(panel) {
   current?.section.remove();
   current = panel;
   hooked("data-panels").append(panel.section);
@@ -54,9 +61,29 @@ makeTabs(hooked("data-tabs"), panels, (panel) => {
   panel.enter();
   feed ??= new Feed(store, panel.sources(), (sentence) => showNotice(`The server says: ${sentence}`));
   render();
-});
+}
 
-session.addEventListener("change", announcer.clear); // what it said may not be for the next user
+function close() {
+  feed?.stop();
+  current?.section.remove();
+  showWall();
+}
+
+if (mayRead()) makeTabs(hooked("data-tabs"), panels, show);
+else showWall();
+if (session.locked && session.user) showAccount();
+
+function showAccount() {
+  const who = makeWho();
+  who.show();
+  hooked("data-status").prepend(who.node);
+}
+
+session.addEventListener("change", () => {
+  announcer.clear(); // what it said may not be for the next user
+  if (!mayRead()) close();
+  else if (session.locked) location.reload();
+});
 store.addEventListener("change", renderSoon);
 window.setInterval(renderSoon, 1_000);
 

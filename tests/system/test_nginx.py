@@ -450,3 +450,10 @@ async def test_only_the_gateway_of_the_network_says_who_asks(front: Frontend) ->
     lines = heads[-1].split("\r\n")
     assert "X-Forwarded-For: 127.0.0.2" in lines
     assert "X-Forwarded-Proto: http" in lines
+
+
+async def test_address_of_a_share_link_is_told_to_nobody(client: aiohttp.ClientSession) -> None:
+    async with client.get("/share/shl_none") as response:
+        assert response.status == 404
+        assert response.headers.getall("Referrer-Policy") == ["no-referrer"]
+        assert "noindex" in response.headers["X-Robots-Tag"]

@@ -12,6 +12,7 @@ import { element } from "../widgets/element.js";
 import { curl, synthetic } from "../widgets/guide.js";
 import { makeMenu } from "../widgets/menu.js";
 import { makeSwitch } from "../widgets/switch.js";
+import { addressed } from "../wire/access.js";
 import { ask } from "../wire/ask.js";
 import { makeMemo, Query } from "../wire/query.js";
 
@@ -185,7 +186,7 @@ export function makeWebhooks(store, changed) {
 
   function showMenu() {
     const { id, words } = picker.chosen();
-    menu.show(`All events of ${words}`, FORMATS.map((format) => `/export/${format.id}?filter=${id}`));
+    menu.show(`All events of ${words}`, FORMATS.map((format) => addressed(`/export/${format.id}?filter=${id}`)));
   }
 
   return {

@@ -1,5 +1,6 @@
 /** Requests to the server over HTTP. None of these functions throws: what went wrong is in the answer. */
 
+import { addressed } from "./access.js";
 import { isPayload, parse, text } from "./json.js";
 
 /** @import { Json } from "./json.js" */
@@ -49,7 +50,7 @@ async function answered(address, request, body, more) {
   try {
     const headers = { accept: "application/json", ...(body && { "content-type": "application/json" }), ...more };
     const signal = AbortSignal.timeout(ASK_MS);
-    const response = await fetch(address, { ...request, headers, body: body && JSON.stringify(body), signal });
+    const response = await fetch(addressed(address), { ...request, headers, body: body && JSON.stringify(body), signal });
     if (!response.ok) return await errorAnswer(response);
     const { status } = response;
     const payload = status === 204 ? {} : await response.json();

@@ -1,5 +1,6 @@
 /** A WebSocket with a heartbeat. Whatever ends it, it ends once, and is not used again. */
 
+import { addressed } from "./access.js";
 import { parse } from "./json.js";
 
 /** @import { Json } from "./json.js" */
@@ -11,10 +12,11 @@ const PING_MS = 20_000;
 const PONG_MS = 5_000;
 
 /** @typedef {{opened: () => void, received: (frame: Json) => void, ended: () => void}} Listener `ended` once */
+/** @typedef {{send: (message: Json) => void, ping: () => void, close: () => void}} Channel to send after `opened` */
 
-/** @param {Listener} listener @returns {{send: (message: Json) => void, ping: () => void}} for after `opened` */
+/** @param {Listener} listener @returns {Channel} */
 export function openChannel(listener) {
-  const address = new URL("/ws", location.href);
+  const address = new URL(addressed("/ws"), location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = new WebSocket(address);
   const listening = new AbortController();
@@ -50,5 +52,5 @@ export function openChannel(listener) {
     if (frame) listener.received(frame);
   }, { signal });
   socket.addEventListener("close", end, { signal });
-  return { send, ping };
+  return { send, ping, close: end };
 }

@@ -6,6 +6,7 @@
 import { ask } from "./ask.js";
 import { openChannel } from "./channel.js";
 import { isPayload, text } from "./json.js";
+import { session } from "./session.js";
 
 /** @import { Json } from "./json.js" */
 /** @import { Store } from "./store.js" */
@@ -18,6 +19,7 @@ const POLL_MS = 5_000;
 const FIRST_NUMBERS_MS = 1_000;
 /** The server pushes at least every 10 s: two pushes are missing. */
 const QUIET_MS = 20_000;
+const UNAUTHENTICATED = 401;
 
 export class Feed {
   #store;
@@ -31,6 +33,7 @@ export class Feed {
   #failures = 0;
   #retryTimer = 0;
   #pollTimer = 0;
+  #stopped = false;
 
   /**
    * @param {Store} store @param {Source[]} sources what is on screen
@@ -59,8 +62,17 @@ export class Feed {
     else this.#expect(0);
   }
 
+  /** Nobody may read any more. */
+  stop() {
+    this.#stopped = true;
+    this.#channel?.close();
+    window.clearTimeout(this.#retryTimer);
+    window.clearTimeout(this.#pollTimer);
+  }
+
   /** The network or the reader is back: try now instead of at the next retry. */
   wake() {
+    if (this.#stopped) return;
     if (!this.#live) return this.#connect();
     this.#channel?.ping();
     this.#subscribe();
@@ -84,6 +96,7 @@ export class Feed {
 
   #ended() {
     this.#channel = null;
+    if (this.#stopped) return;
     const longest = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
     const wait = longest * (0.5 + Math.random() / 2);
     this.#retryTimer = window.setTimeout(() => this.#connect(), wait);
@@ -130,7 +143,9 @@ export class Feed {
     const quiet = sources.filter(({ topic }) => this.#awaited.has(topic));
     const started = Date.now();
     const answers = await Promise.all(quiet.map(({ snapshot }) => ask(snapshot)));
-    if (sources !== this.#sources) return;
+    const refusal = answers.find(({ status }) => status === UNAUTHENTICATED);
+    if (refusal) session.refuse(refusal);
+    if (sources !== this.#sources || this.#stopped) return;
     quiet.forEach(({ topic }, at) => {
       const pushed = (this.#store.snapshot(topic)?.receivedAt ?? 0) >= started;
       if (!pushed) this.#put(topic, answers[at]?.payload);

@@ -3,6 +3,7 @@
  * says whose session it is, and a response with status 401 that the session is over.
  */
 
+import { isLocked, sharedView } from "./access.js";
 import { post } from "./ask.js";
 import { cookieNames, dropCookie, readCookie } from "./cookies.js";
 import { text } from "./json.js";
@@ -23,6 +24,8 @@ export const FILTERS = "vigility_filters_";
 /** Sends `change` when somebody else, or nobody, is logged in. */
 class Session extends EventTarget {
   user = knownUser();
+  /** Whether the page shows nothing to a reader who is not logged in. */
+  locked = isLocked;
   /** Why the user has to log in again, a sentence; empty if nobody was logged in, or the user logged out. */
   ended = "";
 
@@ -51,6 +54,13 @@ class Session extends EventTarget {
     this.#become(null, `Your session has ended${words}. Log in again to go on.`);
   }
 
+  /** The server shows its numbers to nobody without a session. @param {Answer} answer */
+  refuse(answer) {
+    this.locked = true;
+    if (this.user) this.expire(this.user, answer);
+    else this.#become(null, this.ended);
+  }
+
   /** Somebody may have logged in or out in another tab. */
   look() {
     const user = knownUser();
@@ -65,8 +75,9 @@ class Session extends EventTarget {
   }
 }
 
-/** @returns {User | null} the first that the cookies name */
+/** @returns {User | null} the first that the cookies name; a share link shows the same to everybody */
 function knownUser() {
+  if (sharedView !== undefined) return null;
   for (const name of USERS) {
     const user = userOf(readCookie(name));
     if (user) return user;

@@ -5,6 +5,7 @@
  */
 
 import { makeAddress } from "../../widgets/address.js";
+import { sharedView } from "../../wire/access.js";
 import { session } from "../../wire/session.js";
 import { keepFilters, keptFilters } from "./filters.js";
 
@@ -35,6 +36,7 @@ export class Choice {
 
   /** All that the numbers depend on; empty while nobody is logged in. */
   get key() {
+    if (sharedView) return JSON.stringify([sharedView, this.filters, this.feature]);
     return session.user ? JSON.stringify([session.user.id, this.filters, this.feature]) : "";
   }
 
@@ -70,9 +72,7 @@ export class Choice {
     if (!parts) return undefined;
     const view = VIEWS.find((name) => name === parts[0]);
     if (!view) this.#path = parts;
-    this.invitation = (view === "register" && parts[1]) || "";
-    const invitation = this.invitation ? [this.invitation] : [];
-    this.#address.replace(...(session.user ? this.#path : [view ?? "login", ...invitation]));
+    this.#address.replace(...(session.user || sharedView ? this.#path : [view ?? "login"]));
     return view ?? "login";
   }
 

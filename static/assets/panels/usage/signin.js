@@ -16,22 +16,14 @@ import { GENDERS } from "./filters.js";
  */
 
 const TOO_MANY = 429;
-/** Whether people need an invitation; the server marks the page. */
-const isClosed = document.documentElement.dataset.registration === "closed";
+const COUNTED = "While you are logged in, what you use on this page is counted here.";
 
 /** @returns {{node: HTMLElement, show: (view: View, invitation: string) => void, focus: () => void}} */
 export function makeSignin() {
-  const login = makeSigninForm({
-    view: "login",
-    title: "Log in",
-    busy: "Logging in…",
-    fields: [makeUsername("login"), makePassword("login", "current-password")],
-    other: isClosed
-      ? ["No account yet? Registration is closed: ask an admin of this server for an invitation."]
-      : ["No account yet? ", element("a", { href: "#usage/register" }, "Create one")],
-  });
+  const login = makeLogin(COUNTED, ["No account yet? ", element("a", { href: "#usage/register" }, "Create one")]);
   const register = makeSigninForm({
     view: "register",
+    words: COUNTED,
     title: "Create an account",
     busy: "Creating it…",
     fields: [makeUsername("register"), makePassword("register", "new-password"), makeAge(), makeGender()],
@@ -49,11 +41,22 @@ export function makeSignin() {
   };
 }
 
+/** The form for logging in alone. @param {string} words why @param {(Node | string)[]} other stands below it */
+export const makeLogin = (words, other) =>
+  makeSigninForm({
+    view: "login",
+    words,
+    title: "Log in",
+    busy: "Logging in…",
+    fields: [makeUsername("login"), makePassword("login", "current-password")],
+    other,
+  });
+
 /**
  * Its button is labelled `busy` while it is sent.
- * @param {{view: View, title: string, busy: string, fields: Field[], other: (Node | string)[]}} parts
+ * @param {{view: View, words: string, title: string, busy: string, fields: Field[], other: (Node | string)[]}} parts
  */
-function makeSigninForm({ view, title, busy, fields, other }) {
+function makeSigninForm({ view, words, title, busy, fields, other }) {
   const heading = element("h2", { id: `${view}-title` }, title);
   const note = element("p", { class: "hint" });
   const fault = element("p", { class: "fault", role: "alert", "data-fault": "" });
@@ -99,10 +102,8 @@ function makeSigninForm({ view, title, busy, fields, other }) {
   return {
     node,
     focus: () => fields[0]?.input.focus(),
-    /** @param {string} secret of an invitation; empty without one */
-    show(secret) {
-      invitation = secret;
-      setText(note, session.ended || "While you are logged in, what you use on this page is counted here.");
+    show() {
+      setText(note, session.ended || words);
       note.toggleAttribute("data-ended", session.ended !== "");
     },
   };

@@ -5,6 +5,7 @@
 
 import { button, hooked } from "../../widgets/element.js";
 import { curl, synthetic } from "../../widgets/guide.js";
+import { sharedView } from "../../wire/access.js";
 import { session } from "../../wire/session.js";
 import { makeAnalytics } from "./analytics.js";
 import { Choice, VIEWS } from "./choice.js";
@@ -39,6 +40,8 @@ const ABOUT = {
     ],
   },
 };
+
+const hasReader = () => session.user !== null || sharedView !== undefined;
 
 /** @type {MakePanel<Shown, Topic>} */
 export function makeUsage(store, changed, clear) {
@@ -85,18 +88,18 @@ export function makeUsage(store, changed, clear) {
       featuresCard({ choose: pick, chosen: () => choice.feature }),
       trendCard(() => choice.hover() && tracker.track("line_chart_hover")),
     ],
-    corner: who.node,
+    corner: sharedView || session.locked ? undefined : who.node,
     bar: filterBar.bar,
     gate,
     read: gate.read,
     enter() {
       session.look();
       analytics.enter();
-      if (!session.user && document.activeElement === document.body) gate.focus();
+      if (!hasReader() && document.activeElement === document.body) gate.focus();
     },
     complete(known, now) {
       showReader();
-      return session.user ? analytics.complete(known, now) : { link: known.link, snapshot: undefined };
+      return hasReader() ? analytics.complete(known, now) : { link: known.link, snapshot: undefined };
     },
   };
 }
@@ -122,7 +125,7 @@ function makeGate(choice) {
   });
   return {
     node: signin.node,
-    isClosed: () => session.user === null,
+    isClosed: () => !hasReader(),
     sentence: () => session.ended || "Log in to see the usage.",
     focus,
     read() {
