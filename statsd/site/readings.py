@@ -26,6 +26,7 @@ from statsd.web import SETTINGS
 
 CHECK_SECONDS = 2.0  # for an answer of the database, and for one of the disk
 FRESH_SECONDS = 5.0  # a batch stored so recently proves that the database can be written to
+PROBE_SECONDS = 1.0  # between two writes of a probe: anybody may ask for the health, at any rate
 MOMENTS_SECONDS = 10.0  # between two writes of the times at which streams last stored events
 QUERIES = sql.load("health")
 
@@ -84,6 +85,7 @@ class Readings:
         self._settings, self._pool, self._outage = settings, pool, outage
         self._writers, self._channel = writers, channel
         self._swept: dict[str, float] = {}
+        self._probed: tuple[float, Exception | None] = (-math.inf, None)  # when, and its error
         self._reading: asyncio.Task[Reading] | None = None
         metrics.BUILD.info({"version": __version__})
 
@@ -145,7 +147,10 @@ class Readings:
         latest = max((writer.tally.stored_at for writer in self._writers.values()), default=0.0)
         if self._outage.away or time.time() - latest < FRESH_SECONDS:
             return ""
-        error = await self._outage.probe()
+        probed, error = self._probed
+        if time.monotonic() - probed >= PROBE_SECONDS:
+            error = await self._outage.probe()
+            self._probed = time.monotonic(), error
         return f"events would wait on disk: the database {cause(error)}" if error else ""
 
     def _moments(self) -> dict[str, float]:
