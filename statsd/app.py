@@ -26,6 +26,7 @@ from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
 from statsd.errors import DatabaseAway, StatsError
 from statsd.ingest import aggregate, lean
 from statsd.ingest.generator import Generator
+from statsd.ingest.order import key_of_record
 from statsd.ingest.outage import OUTAGE, Outage
 from statsd.ingest.refusals import REFUSALS, Refusals
 from statsd.ingest.spool import Spool
@@ -133,7 +134,8 @@ async def the_database(app: web.Application) -> AsyncIterator[None]:
 async def the_spool(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     folder = settings.data_dir / "spool"
-    spool = Spool(folder, max_bytes=settings.spool_max_bytes, min_free=settings.spool_min_free)
+    key = key_of_record(STREAMS)
+    spool = Spool(folder, max_bytes=settings.spool_max_bytes, min_free=settings.spool_min_free, key=key)
     try:
         await spool.open()
     except OSError as error:

@@ -55,6 +55,12 @@ class Stream:
     """The statement that stores rows. Another one has other columns, such as `import` for rows of files."""
     lanes_by: str = ""
     """The column that chooses the lane of a row: rows with the same value are stored in order. Empty: one lane."""
+    ordered_by: str = ""
+    """The column that orders rows: while one waits in the spool, later ones with the same value, also of other streams,
+    go behind it. Empty: each row has its own time. A stream with an order has one lane, or its lanes by this column.
+    """
+    sent: Callable[[int], Row] = lambda rows: ()
+    """Makes the further parameters of `insert`, when it is sent with so many rows."""
     part_of: str = ""
     """The stream whose folder, topic and panel this one shares; empty: it has its own."""
     views: Mapping[str, View] = field(default_factory=dict)

@@ -35,7 +35,7 @@ def give(monkeypatch: pytest.MonkeyPatch, disk: Any) -> None:
         monkeypatch.setattr(module, "os", disk)
 
 
-async def opened(folder: Path, **options: int) -> spool.Spool:
+async def opened(folder: Path, **options: Any) -> spool.Spool:
     waiting = spool.Spool(folder, **{"min_free": 0} | options)
     await waiting.open()
     return waiting

@@ -7,6 +7,10 @@
 -- is stored. The item's row holds the latest transfer that is folded; a newer one of another program is looked up in
 -- the table.
 --
+-- `now` is $5, when the server sent the statement, by its own clock: rows in its spool have their times from that, too.
+-- A statement that a lock or a frozen PostgreSQL delays may commit long after its rows went to the spool, and newer
+-- transfers of the same items behind them. These must stay the later ones.
+--
 -- Each step finds its rows by an index. PostgreSQL has one plan for batches of any size: a join of two steps, which
 -- have no index, would be planned for ten rows and take seconds for 5,000.
 --
@@ -57,7 +61,7 @@ moves as (
     select
         id,
         coalesce(
-            "timestamp", greatest(clock_timestamp(), owned_since) + number * interval '1 microsecond'
+            "timestamp", greatest($5::timestamptz, owned_since) + number * interval '1 microsecond'
         ) as "timestamp",
         owner_id, item_id, item_is_seen,
         "timestamp" is not null

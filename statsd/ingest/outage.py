@@ -2,7 +2,8 @@
 
 An outage begins when a batch cannot be committed in time. It ends when the first batch of the spool was stored, or, if
 nothing waits there, when a probe could write. Then the rest of the spool is replayed in order while new events go
-straight to the database. A row that was committed before has a known id and counts once.
+straight to the database, except those that must not overtake a row in the spool (`order.py`). A row that was committed
+before has a known id and counts once.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -23,11 +25,14 @@ from statsd.database import sql
 from statsd.database.pool import Pool, ask, cause, is_late
 from statsd.errors import SchemaTooNew
 from statsd.ingest.dead_letters import Deliver, keep_dead, retry_orphans, type_of
+from statsd.ingest.order import key_of
 from statsd.ingest.spool import Spool, SpoolFull
 from statsd.stream import Row, Stream
 
 PROBE_SECONDS = 1.0
 PAUSE_SECONDS = 0.25  # between replays that left something in the spool
+FEW_ROWS = 500  # in the spool: they are replayed soon
+NEAR_END_SECONDS = 0.5  # to wait for that, instead of adding to the spool
 UNREADABLE = UUID("b0b7a4fd-7a5e-4f35-8ac6-4e7ea9d3c4a5")  # namespace of ids for records that cannot be decoded
 WARNING_SECONDS = 60.0  # between two lines about an outage; its end is always logged if its beginning was
 QUERIES = sql.load("health")
@@ -50,6 +55,9 @@ class Outage:
         self._pool = pool
         self._streams = streams
         self._rows = {stream.name: type_of(stream) for stream in streams}
+        self._keys = {stream.name: key_of(stream) for stream in streams}
+        self._replayed = asyncio.Condition()  # notified after each replay
+        self._is_locked = False  # whether the latest replay left rows that wait for a lock
         self._began = 0.0
         self._warned = -WARNING_SECONDS
         self._is_logged = False  # whether the outage under way is in the log
@@ -109,6 +117,17 @@ class Outage:
         self.refusal = ""
         self._wake.set()
 
+    async def near_end(self) -> None:
+        """If few rows are left to replay, wait until they are stored, at most half a second.
+
+        Otherwise a client that moves one item again and again would never let it leave the spool.
+        """
+        if self.away or self._is_locked or self.spool.rows > FEW_ROWS:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NEAR_END_SECONDS), self._replayed:
+                await self._replayed.wait_for(lambda: not self.spool.keys.records)
+
     async def run(self, deliver: Mapping[str, Deliver]) -> None:
         """Probe while the database is away, and replay the spool with the `deliver` of each stream, until cancelled."""
         try:
@@ -152,6 +171,7 @@ class Outage:
     async def _replay(self, deliver: Mapping[str, Deliver]) -> bool:
         """Replay the spool; return whether it is empty now."""
         requeued = 0
+        locked: set[str] = set()  # keys of requeued rows: later rows must not overtake these
 
         async def batch(payloads: list[bytes]) -> None:
             nonlocal requeued
@@ -159,10 +179,9 @@ class Outage:
             is_stored = not by_stream
             for stream in self._rows:  # in the order of STREAMS: a stream comes before those that refer to it
                 if stream in by_stream:
-                    if await self._deliver(stream, by_stream[stream], deliver[stream]):
-                        is_stored = True
-                    else:
-                        requeued += len(by_stream[stream])
+                    late = await self._deliver(stream, by_stream[stream], deliver[stream], locked)
+                    is_stored |= late < len(by_stream[stream])
+                    requeued += late
             if is_stored:
                 self._end()  # after the first batch: new events need not wait behind the rest
 
@@ -173,21 +192,33 @@ class Outage:
             self.begin(error)
             self._warn(error)
             return False
+        finally:
+            self._is_locked = requeued > 0
+            async with self._replayed:
+                self._replayed.notify_all()
         if count > requeued:
             log.warning("%d events were replayed from disk into the database", count - requeued)
         return not self.spool.rows
 
-    async def _deliver(self, stream: str, rows: Sequence[Row], deliver: Deliver) -> bool:
-        """Deliver rows and return True. If they wait for a lock, append them to the spool again and return False."""
+    async def _deliver(self, stream: str, rows: Sequence[Row], deliver: Deliver, locked: set[str]) -> int:
+        """Deliver rows. Append those that wait for a lock, or whose key is `locked`, to the spool again.
+
+        Returns the number of the appended rows, and adds their keys to `locked`.
+        """
+        key = self._keys[stream]
+        behind = [row for row in rows if key(row) in locked] if key and locked else []
+        ahead = [row for row in rows if key is None or key(row) not in locked] if behind else rows
         try:
-            await deliver(rows)
+            await deliver(ahead)
         except Exception as error:
             if not is_late(error) or await self.probe():
                 raise
-            await self.spool_rows(stream, rows)
+            behind = list(rows)
+            locked.update(map(key, rows) if key else ())
             self._warn(error)
-            return False
-        return True
+        if behind:
+            await self.spool_rows(stream, behind)
+        return len(behind)
 
     def _end(self) -> None:
         self.refusal = ""

@@ -16,9 +16,10 @@ import logging
 import os
 import re
 import time
+from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -26,6 +27,7 @@ from typing import NamedTuple, TypeVar
 from statsd.database import durable
 from statsd.errors import Overloaded
 from statsd.ingest import segments
+from statsd.ingest.order import Keys
 
 SEGMENT_BYTES = 16 << 20
 
@@ -50,17 +52,29 @@ class _Segment:
     path: Path
     size: int = 0
     rows: int = 0
+    counters: "array[int]" = field(default_factory=lambda: array("I"))
+    """Of the keys of its records, in `Spool.keys`."""
 
 
 class Spool:
     """The spool of this process in `folder`, which any number of processes may share.
 
-    `max_bytes` limits the size of the slots it holds, `min_free` is the disk space it leaves free, both in bytes. One
-    thread does all work on files, in order: this needs no locks, and a cancelled caller leaves nothing half done.
+    `max_bytes` limits the size of the slots it holds, `min_free` is the disk space it leaves free, both in bytes. `key`
+    gives the key of a record that others must not overtake, or None. One thread does all work on files, in order: this
+    needs no locks, and a cancelled caller leaves nothing half done.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int = 1 << 30, min_free: int = 256 << 20) -> None:
-        self._folder, self.max_bytes, self._min_free = folder, max_bytes, min_free
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int = 1 << 30,
+        min_free: int = 256 << 20,
+        key: Callable[[bytes], str | None] = lambda payload: None,
+    ) -> None:
+        self._folder, self.max_bytes, self._min_free, self._key = folder, max_bytes, min_free, key
+        self.keys = Keys()
+        """The keys of its records. Those of a file count until all its records are delivered."""
         self._thread = ThreadPoolExecutor(1, "spool")  # its own: password hashing may fill the shared one
         self._replaying = asyncio.Lock()
         self._own = folder
@@ -161,7 +175,8 @@ class Spool:
         with os.scandir(slot) as entries:
             names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
         gone = [s for s in self._segments if s.path.parent == slot and s.path.name not in names]
-        self._segments = [segment for segment in self._segments if segment not in gone]
+        for segment in gone:
+            self._forget(segment)
         known = {segment.path for segment in self._segments}
         for path in (slot / name for name in sorted(names) if name.endswith(".seg")):
             if path not in known:
@@ -173,13 +188,24 @@ class Spool:
         try:
             segment.size = os.stat(segment.path).st_size
             for payload in segments.records(segment.path):
-                segment.rows += payload is not None
-                damaged |= payload is None
+                if payload is None:
+                    damaged = True
+                else:
+                    self._count(segment, payload)
         except OSError as error:
             log.warning("%s cannot be read, it stays for the next replay: %s", segment.path, error)
             return
         if not segment.rows:
             self._finish(segment, damaged)
+
+    def _count(self, segment: _Segment, payload: bytes) -> None:
+        segment.rows += 1
+        if (key := self._key(payload)) is not None:
+            segment.counters.append(self.keys.add(key))
+
+    def _forget(self, segment: _Segment) -> None:
+        self._segments.remove(segment)
+        self.keys.remove(segment.counters)
 
     def _leave_empty_slots(self) -> None:
         used = {segment.path.parent for segment in self._segments} | {self._own}
@@ -199,7 +225,8 @@ class Spool:
             self._abandon()
             raise SpoolFull(f"spool: the disk failed ({error.strerror}); try again later") from error
         segment.size += len(data)
-        segment.rows += len(payloads)
+        for payload in payloads:
+            self._count(segment, payload)
 
     def _check_bounds(self, size: int) -> None:
         if self.size + size > self.max_bytes:
@@ -264,7 +291,7 @@ class Spool:
                 self._quarantine(segment.path)
             else:
                 os.unlink(segment.path)
-            self._segments.remove(segment)
+            self._forget(segment)
             os.fsync(self._locks[segment.path.parent])
         except OSError as error:
             log.warning("%s is delivered but cannot be deleted, and may be delivered again: %s", segment.path, error)

@@ -23,6 +23,7 @@ from statsd.errors import DatabaseAway, InvalidEvent, Overloaded, StatsError
 from statsd.ingest.dead_letters import keep_dead, reason
 from statsd.ingest.ids import is_new
 from statsd.ingest.lanes import Queue, Submission, Waiter
+from statsd.ingest.order import key_of
 from statsd.ingest.outage import Outage
 from statsd.ingest.tally import Tally
 from statsd.ingest.verdict import Verdict
@@ -56,6 +57,7 @@ class Writer:
         self._committed = committed
         self._outage = outage
         self._queue = Queue(lanes, itemgetter([*stream.columns].index(stream.lanes_by)) if stream.lanes_by else None)
+        self._key = key_of(stream)
         self.turn = asyncio.Lock()
         """Held by the request that decodes a large batch for this writer."""
         self.stored = 0  # rows so far, with or without a caller still waiting for them
@@ -116,9 +118,22 @@ class Writer:
                 waiter.set_result(own)
 
     async def _write(self, statements: set[asyncio.Task[Any]], rows: Sequence[Row]) -> list[Verdict]:
-        """Store the rows in one statement, or spool them. Raises only if PostgreSQL refuses the values."""
-        if self._outage is not None and (self._outage.away or len(statements) >= MOST_LATE):
-            return await self._spool(rows, self._outage)
+        """Store the rows, or spool them. Raises only if PostgreSQL refuses the values, with nothing spooled."""
+        outage = self._outage
+        if outage is not None and (outage.away or len(statements) >= MOST_LATE):
+            return await self._spool(rows, outage)
+        if outage is None or self._key is None or not outage.spool.keys.records:
+            return await self._write_all(statements, rows)
+        if not self._queue.closed and any(self._key(row) in outage.spool.keys for row in rows):
+            await outage.near_end()
+        behind = [self._key(row) in outage.spool.keys for row in rows]
+        ahead = [row for row, waits in zip(rows, behind, strict=True) if not waits]
+        written = iter(await self._write_all(statements, ahead) if ahead else ())
+        spooled = iter(await self._spool([row for row, waits in zip(rows, behind, strict=True) if waits], outage))
+        return [next(spooled if waits else written) for waits in behind]
+
+    async def _write_all(self, statements: set[asyncio.Task[Any]], rows: Sequence[Row]) -> list[Verdict]:
+        """Store the rows in one statement; if that fails or is late, spool them."""
         execution = self._store(rows)
         if self._outage is not None:  # a late statement may still commit: the replay skips known ids
             execution = in_time(execution, AWAY_SECONDS + SECONDS_PER_ROW * len(rows), statements)
@@ -213,14 +228,14 @@ class Writer:
 
     async def _execute(self, statement: str, rows: Sequence[Row]) -> list[asyncpg.Record]:
         """Run `insert` or `append`."""
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        stored = await again(partial(self._fetch, statement, columns))
+        arguments = [*map(list, zip(*rows, strict=True)), *self.stream.sent(len(rows))]
+        stored = await again(partial(self._fetch, statement, arguments))
         self._batch_rows.observe(len(rows))
         return stored
 
-    async def _fetch(self, statement: str, columns: list[list[Any]]) -> list[asyncpg.Record]:
+    async def _fetch(self, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         with self._commit_seconds.time():
-            return await self._pool.fetch(statement, *columns, timeout=COMMIT_SECONDS)
+            return await self._pool.fetch(statement, *arguments, timeout=COMMIT_SECONDS)
 
 
 WRITERS: web.AppKey[Mapping[str, Writer]] = web.AppKey("writers")

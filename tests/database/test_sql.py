@@ -44,7 +44,7 @@ async def test_insert_takes_the_columns_the_stream_declares(pool: asyncpg.Pool[a
     async with pool.acquire() as connection:
         for head in {"insert", "append"} & sql.load(stream.name).keys():
             prepared = await connection.prepare(sql.load(stream.name)[head])
-            assert len(prepared.get_parameters()) == len(stream.columns)
+            assert len(prepared.get_parameters()) == len(stream.columns) + len(stream.sent(1))
 
 
 @pytest.mark.parametrize("stream", [stream.name for stream in STREAMS if not stream.part_of])
@@ -120,7 +120,12 @@ async def test_no_read_scans_a_raw_table(pool: asyncpg.Pool[asyncpg.Record]) -> 
         await generator.store_fixtures(pool, stream)
         for _ in range(4):
             rows = [stream.row(stream.sample(rng), new_id()) for _ in range(5_000)]
-            await pool.execute(sql.load(stream.name)["insert"], *map(list, zip(*rows, strict=True)), timeout=60)
+            await pool.execute(
+                sql.load(stream.name)["insert"],
+                *map(list, zip(*rows, strict=True)),
+                *stream.sent(len(rows)),
+                timeout=60,
+            )
     await pool.execute("analyze")
     whole = ("rebuild", "recount", "overdue", "person", "settle")  # what commands ask for, and wait for
     reads = [

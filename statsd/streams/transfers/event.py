@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from statsd.ingest.order import CLOCK
 from statsd.stream import Row
 from statsd.streams.transfers.read import UUID_RULE
 from statsd.web.decode import Single, text
@@ -40,7 +41,7 @@ def transfer_row(transfer: Transfer, id: UUID) -> Row:
 def transfer_as_spooled(row: Row) -> Row:
     """Return the row with the current time if it has none: PostgreSQL would choose a later one after the outage."""
     id, when, *rest = row
-    return (id, when or datetime.now(UTC), *rest)
+    return (id, when or CLOCK.now(), *rest)
 
 
 Id = msgspec.Meta(description=UUID_RULE)
