@@ -35,7 +35,8 @@ from statsd.streams import STREAMS
 EXAMPLE = "restore /var/backups/statsd-2026-11-28.tar"
 
 QUERIES = sql.load("restore")
-KEPT = ("users", "owners", "base_items", "dead_letters")  # tables with something to lose, beside the raw rows
+KEPT = ("users", "access_keys", "invitations", "owners", "base_items", "dead_letters")
+"""Tables with something to lose, beside the raw rows of the streams."""
 MADE = re.compile(
     r"^(?:create (?:or replace )?(?:unlogged )?(?:materialized )?(?:table|view|function|sequence) (?:if not exists )?"
     r"|alter table .* rename to )(\w+)",
