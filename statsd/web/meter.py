@@ -24,11 +24,12 @@ REASONS = {
     421: "unknown_host",
     422: "key_reused",
     429: "throttled",
+    503: "overloaded",
 }
-"""Why a request was refused, by status, where no error says so; others with 4xx are `invalid`."""
+"""Why a request was refused, by status, if its error does not say; others are `invalid`."""
 
 REASON: web.RequestKey[str] = web.RequestKey("reason", str)
-"""The `reason` of the error that refused a request."""
+"""The `reason` of the error that refused a request, which may be empty."""
 _BEGAN: web.RequestKey[float] = web.RequestKey("began", float)
 
 
@@ -47,6 +48,5 @@ async def count(request: web.Request, response: web.StreamResponse) -> None:
     resource = request.match_info.route.resource
     method = request.method if request.method in hdrs.METH_ALL else OTHER
     metrics.REQUESTS.of(resource.canonical if resource else NO_ROUTE, method).observe(response.status, seconds)
-    reason = request.get(REASON) or (REASONS.get(response.status, "invalid") if 400 <= response.status < 500 else "")
-    if reason:
-        metrics.REFUSALS.labels(reason).inc()
+    if REASON in request or 400 <= response.status < 500:  # not the 503 of a probe such as /readyz
+        metrics.REFUSALS.labels(request.get(REASON) or REASONS.get(response.status, "invalid")).inc()

@@ -23,6 +23,7 @@ from waiting import until
 from statsd import __version__
 from statsd.ingest.outage import OUTAGE
 from statsd.live.channel import CHANNEL
+from statsd.site.health import STATE
 from statsd.site.readings import READINGS
 
 EVENT = {"site_id": "s", "event_type": "page_view", "path": "/", "user_id": "u", "timestamp": "2026-01-01T00:00:00Z"}
@@ -117,6 +118,27 @@ async def test_latency_is_a_histogram(client: Any) -> None:
     assert buckets == sorted(buckets)
     assert buckets[-1] == total(found, "statsd_request_seconds_count", **own) >= 5
     assert total(found, "statsd_request_seconds_sum", **own) > 0
+
+
+async def test_socket_without_a_place_is_a_refusal_and_a_probe_that_says_no_is_none(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("statsd.live.places.MOST", 0)
+    before = total(await samples(client), "statsd_refusals_total", reason="overloaded")
+    assert (
+        await client.get(
+            "/ws",
+            headers={
+                "Connection": "Upgrade",
+                "Upgrade": "websocket",
+                "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            },
+        )
+    ).status == 503
+    client.app[STATE].phase = "stopping"
+    assert (await client.get("/readyz")).status == 503
+    assert total(await samples(client), "statsd_refusals_total", reason="overloaded") == before + 1
 
 
 async def test_throttled_logins_are_counted(client: Any) -> None:
