@@ -199,6 +199,7 @@ from gone
 
 -- After `erase`: the first clicks of the bins $2 that it touched, which cannot be subtracted, are looked up in the rows
 -- and pruned totals that are left. $1 is the account. Rows of zero say nothing, and a rebuild would not make them.
+-- What the account named today is forgotten.
 -- name: settle
 with touched as materialized (
     select distinct feature_name, bin
@@ -267,6 +268,7 @@ features as (
     )
     where clicks > 0 and feature_name in (select feature_name from touched)
 ),
+shares as (delete from feature_shares where user_id = $1::text::integer),
 empty_bins as (delete from usage_bins where clicks = 0),
 empty_days as (delete from usage_days where clicks = 0)
 delete from usage_features
@@ -282,17 +284,23 @@ from unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::smalli
     with ordinality as given (id, user_id, feature_name, "timestamp", age, gender, number)
 join feature_clicks as stored using (id)
 
--- Which of the features $1 were clicked before, how many more there may be of $3 in all, and how many of the new ones are
--- granted to user $2: at most $4 on a UTC day.
+-- Which of the features $1 have a place, how many more there may be of $3 in all, and how many of the new ones are granted to
+-- user $2: at most $4 on a UTC day. A feature has a place while one of its clicks is stored: not all were pruned.
 -- name: grant_features
-with known as (
+with placed as (
     select feature_name
-    from usage_features
+    from usage_features as total
+    left join pruned_usage_features as pruned using (feature_name)
+    where total.clicks > coalesce(pruned.clicks, 0)
+),
+known as (
+    select feature_name
+    from placed
     where feature_name = any($1::text[])
 ),
 room as (
     select
-        greatest(0, $3::integer - (select count(*) from usage_features))::integer as free,
+        greatest(0, $3::integer - (select count(*) from placed))::integer as free,
         cardinality($1::text[]) - (select count(*) from known)::integer as wanted
 ),
 share as (
@@ -328,6 +336,9 @@ order by clicks desc, feature_name
 with bins as (delete from usage_bins where feature_name = any($1::text[])),
 days as (delete from usage_days where feature_name = any($1::text[])),
 features as (delete from usage_features where feature_name = any($1::text[])),
+pruned_bins as (delete from pruned_usage_bins where feature_name = any($1::text[])),
+pruned_days as (delete from pruned_usage_days where feature_name = any($1::text[])),
+pruned_features as (delete from pruned_usage_features where feature_name = any($1::text[])),
 clicks as (
     delete from feature_clicks
     where feature_name = any($1::text[])

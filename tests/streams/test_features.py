@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from program import Program
+from recounts import differences
 
 from statsd.database.pool import POOL
-from statsd.ingest import aggregate
-from statsd.streams.usage import features
+from statsd.ingest import aggregate, erase, retention
+from statsd.streams.usage import STREAM, features
 from statsd.streams.usage.features import FEATURES, FULL, SHARE, USED_UP
 
 Start = Callable[..., Awaitable[Any]]
@@ -71,12 +73,47 @@ async def test_last_free_places_are_filled(client: Any, pool: Any, monkeypatch: 
     assert await pool.fetchval("select names from feature_shares") == 3
 
 
+async def test_feature_whose_clicks_were_all_pruned_frees_its_place(
+    client: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its totals stay, and it may come back as a new one."""
+    monkeypatch.setattr(features, "MOST", 2)
+    monkeypatch.setattr(features, "KNOWN_SECONDS", 0.0)
+    anna = await register(client, "anna")
+    old = datetime.now(UTC) - timedelta(days=40)
+    clicks = 'insert into feature_clicks (feature_name, "timestamp") values ($1, $2)'
+    await pool.executemany(clicks, [("old", old), ("both", old), ("both", datetime.now(UTC))])
+    await aggregate.sweep(pool, "usage")
+    assert await click(client, anna, "new") == [FULL]
+    await retention.prune(pool, "usage", retention.first_day(30))
+    assert await click(client, anna, "new", "old", "both") == [None, FULL, None]
+    assert [tuple(row) for row in await pool.fetch("select feature_name, clicks from usage_features order by 1")] == [
+        ("both", 3),
+        ("new", 1),
+        ("old", 1),
+    ]
+    assert not await differences(pool, "usage")
+    await features.drop(pool, ["old", "new"])
+    assert not await differences(pool, "usage")
+    assert await pool.fetchval("select array_agg(feature_name) from pruned_usage_features") == ["both"]
+    assert await click(client, anna, "old") == [None]
+
+
 async def test_share_counts_while_the_database_is_away(client: Any) -> None:
     anna = await register(client, "anna")
     assert await click(client, anna, "known") == [None]
     client.app[POOL].terminate()
     assert await click(client, anna, *new(SHARE + 5), "known") == [None] * SHARE + [USED_UP] * 5 + [None]
     assert await click(client, anna, "another", "f0") == [USED_UP, None]
+
+
+async def test_share_of_an_erased_person_is_forgotten(client: Any, pool: Any) -> None:
+    await click(client, await register(client, "anna"), "a")
+    await click(client, await register(client, "bob"), "b")
+    person = await pool.fetchval("select id from users where username = 'anna'")
+    await erase.from_stream(pool, STREAM, str(person))
+    assert await pool.fetchval("select array_agg(user_id) from feature_shares where user_id = $1", person) is None
+    assert await pool.fetchval("select count(*)::int from feature_shares") == 1
 
 
 async def test_features_are_listed_and_dropped(

@@ -41,7 +41,8 @@ class Features:
         """Return why names are refused to a user: new ones beyond the limits. While the database is away, a user may
         name as many as on a day.
         """
-        new = [name for name in names if name not in self.names]
+        known = self.names
+        new = [name for name in names if name not in known]
         if not new:
             return {}
         try:
@@ -51,10 +52,10 @@ class Features:
             self._away[user_id] += min(granted, len(new))
         else:
             self._away.clear()
-            self.names.update(record["known"])
+            known.update(record["known"])
             granted, reason = record["granted"], USED_UP if record["free"] > record["granted"] else FULL
-        new = [name for name in new if name not in self.names]
-        self.names.update(new[:granted])
+        new = [name for name in new if name not in known]
+        known.update(new[:granted])
         return dict.fromkeys(new[granted:], reason)
 
     async def _grant(self, pool: Pool, user_id: int, names: Sequence[str]) -> asyncpg.Record:
