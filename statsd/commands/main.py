@@ -42,9 +42,11 @@ COMMANDS = {
     "openapi": "print the OpenAPI 3.1 document of the HTTP API",
 }
 """What each is about, by name, in the order of the help. Only the module of the command that runs is imported."""
+ENDLESS = ("serve", "generate")
+"""Commands that SIGTERM ends as it should; another one that it cut off has not done its work."""
 EXIT_CODES = """exit codes:
-  0 success, or stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
-  4 database unavailable             5 database newer than the program   130 Ctrl-C"""
+  0 success, or serve or generate stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
+  4 database unavailable   5 database newer than the program   130 Ctrl-C   143 cut off by SIGTERM"""
 
 log = logging.getLogger("statsd")
 
@@ -62,7 +64,8 @@ def main(words: list[str] | None = None) -> int:
     for sentence in settings.unknown():
         log.warning("%s", sentence)
     try:
-        return _run(_module(arguments.command).run(arguments, loaded_settings))
+        terminated = 0 if arguments.command in ENDLESS else 143
+        return _run(_module(arguments.command).run(arguments, loaded_settings), terminated)
     except (StatsError, OSError) as error:
         print(f"statsd: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, StatsError) else 1
@@ -110,8 +113,11 @@ def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(field.metadata["flag"], dest=name, metavar=name.upper().split("_")[-1], help=about)
 
 
-def _run(command: Coroutine[Any, Any, None]) -> int:
-    """Run until the command ends. A first signal cancels it; a second one ends the process at once."""
+def _run(command: Coroutine[Any, Any, None], terminated: int) -> int:
+    """Run until the command ends. A first signal cancels it; a second one ends the process at once.
+
+    `terminated` is the exit code after SIGTERM.
+    """
     exit_codes: list[int] = []
 
     async def until_signal() -> None:
@@ -125,7 +131,7 @@ def _run(command: Coroutine[Any, Any, None]) -> int:
             task.cancel()
 
         loop.add_signal_handler(signal.SIGINT, stop, 130)
-        loop.add_signal_handler(signal.SIGTERM, stop, 0)
+        loop.add_signal_handler(signal.SIGTERM, stop, terminated)
         with suppress(asyncio.CancelledError):
             await task
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import signal
 import tarfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
@@ -191,6 +192,19 @@ async def test_killed_backup_leaves_nothing_that_looks_finished(run: Run, databa
     assert not (folder / ".b.tar.part").exists()
     with archive.reading(folder / "b.tar") as backup:
         assert backup.manifest.rows["users"] == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_stopped_backup_is_no_success_and_leaves_nothing(
+    run: Run, database_url: str, folder: Path, number: signal.Signals, code: int
+) -> None:
+    async with connected(database_url) as holder, holder.transaction():
+        await holder.execute("lock table users")
+        program = run("backup", "b.tar", DATABASE_URL=database_url)
+        await until(partial(holder.fetchval, WAITING))
+        program.process.send_signal(number)
+        await done(program, code)
+    assert not list(folder.glob("*b.tar*"))
 
 
 async def test_killed_restore_is_said_and_runs_again(run: Run, database_url: str, folder: Path) -> None:
