@@ -13,6 +13,7 @@
     ├── TooManyAttempts          too many wrong logins                    HTTP 429
     ├── KeyReused                same idempotency key, another event      HTTP 422
     ├── BadRequest               the request itself is wrong              HTTP `status`
+    ├── SomethingWrong           `doctor` found faults                    exit 6
     └── Overloaded               full or stopping: nothing was stored     HTTP 503
 
 A message says what is wrong, then what would be right. The HTTP statuses are assigned in `web/errors.py`; a command
@@ -113,3 +114,9 @@ class Overloaded(StatsError):
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class SomethingWrong(StatsError):
+    """`doctor` found faults."""
+
+    exit_code = 6

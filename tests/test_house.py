@@ -20,7 +20,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("database", "web"),
     ("ingest", "live", "accounts"),
     ("streams",),
-    ("site", "exchange"),
+    ("site", "exchange", "doctor"),
     ("app",),
     ("commands",),
     ("__main__",),

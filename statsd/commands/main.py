@@ -33,6 +33,7 @@ COMMANDS = {
     "prune": "delete now what is older than the retention keeps it",
     "erase": "remove one person from all that is stored",
     "dead-letters": "list, retry or drop accepted events that PostgreSQL refused",
+    "doctor": "look for what is wrong, and say what mends it",
     "backup": "write the database, the spool and the secrets into one file",
     "restore": "fill an empty database and data folder from a backup",
     "upgrade-db": "move the embedded database to the PostgreSQL that this program brings",
@@ -45,8 +46,9 @@ COMMANDS = {
 ENDLESS = ("serve", "generate")
 """Commands that SIGTERM ends as it should; another one that it cut off has not done its work."""
 EXIT_CODES = """exit codes:
-  0 success, or serve or generate stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
-  4 database unavailable   5 database newer than the program   130 Ctrl-C   143 cut off by SIGTERM"""
+  0 success, or stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
+  4 database unavailable             5 database newer than the program
+  6 `doctor` found faults          130 Ctrl-C"""
 
 log = logging.getLogger("statsd")
 

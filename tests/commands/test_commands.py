@@ -44,7 +44,7 @@ async def stats(address: str, path: str = "/logins/stats") -> dict[str, Any]:
     "command",
     [
         [], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"], ["user"], ["sql"],
-        ["openapi"], ["export"], ["import"],
+        ["openapi"], ["backup"], ["restore"], ["psql"], ["upgrade-db"], ["export"], ["import"], ["doctor"],
     ],
 )  # fmt: skip
 async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[str]) -> None:

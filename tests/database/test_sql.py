@@ -21,6 +21,7 @@ from statsd.streams import STREAMS
 def statements() -> list[tuple[str, str]]:
     """Every statement as the program runs it."""
     files = (
+        "doctor",
         "dead_letters",
         "accounts",
         "keys",
@@ -57,6 +58,8 @@ async def test_import_takes_the_columns_of_its_records(pool: asyncpg.Pool[asyncp
 
 UUID = "01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f"
 LITERALS = {
+    "doctor.transactions": ["300"],
+    "doctor.prepared": ["300"],
     "accounts.add": ["'anna'", "'anna'", "'hash'", "34", "'Female'", "'viewer'"],
     "accounts.add_invited": ["'anna'", "'anna'", "'hash'", "34", "'Female'", "''"],
     "accounts.invite": ["''", "'viewer'", "7"],
