@@ -34,6 +34,19 @@ async def test_invitation_opens_the_form_once(start: Start, visit: Visits, pool:
     await expect(view.locator("[data-fault]")).to_contain_text("this invitation was used")
 
 
+async def test_invitation_lets_in_where_reading_needs_a_login(start: Start, visit: Visits, pool: Pool) -> None:
+    visit.expected = CUT_OFF
+    url = (await start(require_login=True)).make_url("/")
+    secret, _ = await invitations.make(pool, "viewer", 7)
+    page = await visit(url, path="/#logins")
+    await expect(form(page, "login")).to_contain_text("Registration is closed")
+    await page.goto(f"{url}#usage/register/{secret}")
+    await fill(form(page, "register"), username="anna", password=PASSWORD, age="34", gender="Female")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "live")
+    assert secret not in page.url
+
+
 async def test_session_behind_tls_is_known_by_its_other_cookie(start: Start, visit: Visits) -> None:
     """Browsers take Secure cookies from this machine also without TLS."""
     visit.expected = CUT_OFF
