@@ -18,6 +18,7 @@ from waiting import until
 from statsd import settings
 from statsd.database.pool import POOL
 from statsd.errors import SettingsError
+from statsd.ingest import outage
 from statsd.ingest.outage import OUTAGE
 from statsd.site import alerts, readings
 
@@ -67,7 +68,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checks and pauses of milliseconds, in place of seconds."""
+    """Checks and pauses of milliseconds, in place of seconds; and patience with a busy machine."""
+    monkeypatch.setattr(outage, "PROBE_SECONDS", 10.0)
+    monkeypatch.setattr(readings, "CHECK_SECONDS", 10.0)
     monkeypatch.setattr(alerts, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(alerts, "CALM_SECONDS", 0.05)
     monkeypatch.setattr(alerts, "FIRST_PAUSE_SECONDS", 0.01)

@@ -40,6 +40,13 @@ Start = Callable[..., Awaitable[Any]]
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
+@pytest.fixture(autouse=True)
+def patient_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe that a busy machine delays is waited for."""
+    monkeypatch.setattr("statsd.ingest.outage.PROBE_SECONDS", 10.0)
+    monkeypatch.setattr("statsd.site.readings.CHECK_SECONDS", 10.0)
+
+
 async def families(client: Any) -> list[Metric]:
     async with client.get("/metrics") as response:
         assert response.status == 200
