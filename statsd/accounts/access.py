@@ -82,7 +82,7 @@ def needed(operation: Operation, view: str, settings: Settings, *, is_socket: bo
     """
     reading = "read" if settings.require_login else None
     match operation.access:
-        case "open":
+        case "open" | "user":
             return reading if is_socket else None
         case "ingest":
             return f"ingest:{view}" if view in settings.require_ingest_token else None

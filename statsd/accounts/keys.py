@@ -21,7 +21,7 @@ from statsd.accounts.checks import BatchedChecks
 from statsd.accounts.tokens import INVALID
 from statsd.database import sql
 from statsd.database.pool import Pool, ask
-from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Unauthenticated
+from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, Unauthenticated
 from statsd.settings import WAYS_IN
 from statsd.web.decode import PRINTABLE
 
@@ -111,7 +111,7 @@ class Keys:
     async def add(self, name: str, scopes: Sequence[str], days: int | None) -> tuple[str, asyncpg.Record]:
         """Return the secret of a new key, which cannot be read again, and its row.
 
-        Raises InvalidEvent with all that is wrong, and AccountRefused for a name that is taken.
+        Raises InvalidEvent with all that is wrong, and BadRequest (409) for a name that is taken.
         """
         if faults := self._faults(name, scopes, days):
             raise InvalidEvent(faults)
@@ -120,7 +120,7 @@ class Keys:
         values = (name, digest(secret), list(dict.fromkeys(scopes)), ends)
         row = await ask("keys", self._pool.fetchrow(QUERIES["add"], *values))
         if row is None:
-            raise AccountRefused(f"there is a token or a share link named {name} already")
+            raise BadRequest(409, f"there is a token or a share link named {name} already")
         return secret, row
 
     def _faults(self, name: str, scopes: Sequence[str], days: int | None) -> list[str]:
@@ -140,9 +140,9 @@ class Keys:
         return await ask("keys", self._pool.fetch(QUERIES["list"], self._is_link))
 
     async def revoke(self, name: str) -> None:
-        """Revoke a key: it is worthless from now on. Raises AccountRefused if there is none of this name."""
+        """Revoke a key: it is worthless from now on. Raises BadRequest (404) if there is none of this name."""
         if await ask("keys", self._pool.fetchval(QUERIES["revoke"], name, self._is_link)) is None:
-            raise AccountRefused(f"there is no {self._kind} named {name}")
+            raise BadRequest(404, f"there is no {self._kind} named {name}")
 
 
 KEY_CHECKS: web.AppKey[KeyChecks] = web.AppKey("key checks")

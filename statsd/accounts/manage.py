@@ -13,14 +13,16 @@ from statsd.database.pool import POOL
 from statsd.errors import BadRequest, InvalidEvent
 from statsd.web.answers import Instant, PlainError, Refusal, json_response
 from statsd.web.asked import read_body
-from statsd.web.decode import parse
+from statsd.web.decode import PRINTABLE, parse
 from statsd.web.operation import Answer, Operation, Parameter
 from statsd.web.times import iso
 
 BODY_BYTES = 16 * 1024
 LINK_DAYS = 30
 # Checked by Keys, which names all faults at once.
-Name = Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1, "maxLength": NAME_CHARACTERS})]
+Name = Annotated[
+    str, msgspec.Meta(extra_json_schema={"minLength": 1, "maxLength": NAME_CHARACTERS, "pattern": PRINTABLE})
+]
 Days = Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 1, "maximum": MOST_DAYS})]
 Scope = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(SCOPES)})]
 View = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(VIEWS)})]
@@ -79,8 +81,9 @@ WHEN, ENDS = "2026-11-21T10:30:00.000Z", "2026-12-21T10:30:00.000Z"
 OPEN_END = {"created_at": WHEN, "expires_at": None, "last_used": None}
 TOKEN_ROW: dict[str, Any] = {"name": "grafana", "scopes": ["read"], **OPEN_END}
 LINK_ROW: dict[str, Any] = {"name": "board", "view": "pageviews", **OPEN_END, "expires_at": ENDS}
-TAKEN = Answer("invalid, or the name is taken", PlainError, Refusal)
-OTHER_SITE = "not an admin, or a page of another site"
+OTHER_SITE = Answer("not an admin, or a page of another site", PlainError, Refusal)
+TAKEN = "the name is taken"
+NONE = "none has this name"
 IN_PATH = {"name": Parameter(str, "the name of a token or link", example="grafana")}
 
 
@@ -100,7 +103,7 @@ async def get_tokens(request: web.Request) -> web.Response:
     example={"name": "grafana", "scopes": ["read"], "days": 90},
     answers={
         201: Answer("the token, shown once", AddedToken, token=AddedToken(**TOKEN_ROW, token=TOKEN + SECRET)),
-        400: TAKEN,
+        409: TAKEN,
         403: OTHER_SITE,
     },
 )
@@ -114,7 +117,12 @@ async def post_token(request: web.Request) -> web.Response:
     return json_response(AddedToken(**msgspec.structs.asdict(_token(row)), token=secret), 201)
 
 
-@Operation(access="admin", envelope=PlainError, path=IN_PATH, answers={204: "revoked", 400: TAKEN, 403: OTHER_SITE})
+@Operation(
+    access="admin",
+    envelope=PlainError,
+    path=IN_PATH,
+    answers={204: "revoked", 400: "the request has a body", 403: OTHER_SITE, 404: NONE},
+)
 async def delete_token(request: web.Request) -> web.Response:
     """Revoke an API token: requests with it are 401 from now on."""
     return await _revoke(request, is_link=False)
@@ -136,7 +144,7 @@ async def get_links(request: web.Request) -> web.Response:
     example={"view": "pageviews", "name": "board", "days": 30},
     answers={
         201: Answer("the link, shown once", AddedLink, link=AddedLink(**LINK_ROW, path=f"/share/{LINK}{SECRET}")),
-        400: TAKEN,
+        409: TAKEN,
         403: OTHER_SITE,
     },
 )
@@ -146,12 +154,17 @@ async def post_link(request: web.Request) -> web.Response:
     Whoever has the address sees this view, and nothing else, until the link ends or is revoked.
     """
     new = await _read(request, NewLink)
-    name = new.name or link_name(new.view)
+    name = link_name(new.view) if new.name is None else new.name
     secret, row = await _keys(request, is_link=True).add(name, [f"{VIEW}{new.view}"], new.days)
     return json_response(AddedLink(**msgspec.structs.asdict(_share_link(row)), path=f"/share/{secret}"), 201)
 
 
-@Operation(access="admin", envelope=PlainError, path=IN_PATH, answers={204: "revoked", 400: TAKEN, 403: OTHER_SITE})
+@Operation(
+    access="admin",
+    envelope=PlainError,
+    path=IN_PATH,
+    answers={204: "revoked", 400: "the request has a body", 403: OTHER_SITE, 404: NONE},
+)
 async def delete_link(request: web.Request) -> web.Response:
     """Revoke a share link: its readers see nothing from now on."""
     return await _revoke(request, is_link=True)
@@ -164,9 +177,11 @@ def _keys(request: web.Request, *, is_link: bool) -> Keys:
 async def _read(request: web.Request, kind: type[Any]) -> Any:
     session.require_json(request)
     value = parse(await read_body(request, BODY_BYTES))
+    if isinstance(value, dict) and isinstance(days := value.get("days"), float) and days.is_integer():
+        value["days"] = int(days)  # 30.0 is an integer in JSON
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
+    except msgspec.MsgspecError as error:
         raise InvalidEvent([str(error)]) from None
 
 

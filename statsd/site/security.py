@@ -26,19 +26,21 @@ ALTERNATIVES = (*session.GUARDS, TOKEN, LINK)
 
 def may_refuse(operation: Operation, view: str) -> bool:
     """Whether the check in front of the handler refuses some requests, at least with some settings."""
-    return operation.access not in ("open", "ingest") or (operation.access == "ingest" and view in WAYS_IN)
+    return operation.access not in ("open", "user", "ingest") or (operation.access == "ingest" and view in WAYS_IN)
 
 
 def security(operation: Operation, view: str) -> list[Schema]:
     """Return the alternatives, as Security Requirement Objects. An empty one: with some settings, nothing is needed."""
+    names: list[tuple[str, ...]] = []
     match operation.access:
         case "open":
-            return []
+            pass
+        case "user":
+            names = [(guard.name,) for guard in operation.guards]
         case "ingest":
             token = [(TOKEN.name,)] if view in WAYS_IN else []
-            always = [(guard.name,) for guard in operation.guards if not guard.optional]
             *sets, none = _sets(operation.guards)
-            names = [*always, *sets, *token] if always else [*sets, *token, none]
+            names = [*sets, *token, none]
         case access:
             names = [(guard.name,) for guard in (*session.GUARDS, TOKEN)]
             names += [(LINK.name,)] * (operation.shared != "no") + [()] * (access in ("read", "metrics"))
@@ -47,5 +49,5 @@ def security(operation: Operation, view: str) -> list[Schema]:
 
 def _sets(guards: Sequence[Guard]) -> list[tuple[str, ...]]:
     """Return each set of the guards that settings may require, from all to none."""
-    optional = [guard.name for guard in guards if guard.optional]
-    return [names for size in range(len(optional), -1, -1) for names in combinations(optional, size)]
+    names = [guard.name for guard in guards]
+    return [chosen for size in range(len(names), -1, -1) for chosen in combinations(names, size)]

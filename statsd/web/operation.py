@@ -29,10 +29,10 @@ browser's own machine (`http://localhost`, any port); `any`, pages of any origin
 FRONTEND_URL.
 """
 
-Access = Literal["open", "ingest", "read", "login", "metrics", "admin"]
-"""Who may use a route. `open`: anybody. `ingest`: anybody, unless a setting guards the stream's ways in. `read`:
-anybody, unless STATS_REQUIRE_LOGIN is on. `login`: who may read, with or without that setting. `metrics`: as
-STATS_METRICS says. `admin`: admins.
+Access = Literal["open", "ingest", "user", "read", "login", "metrics", "admin"]
+"""Who may use a route. `open`: anybody. `ingest`: anybody, unless a setting guards the stream's ways in. `user`: a user
+with a session, whom the handler finds. `read`: anybody, unless STATS_REQUIRE_LOGIN is on. `login`: who may read, with
+or without that setting. `metrics`: as STATS_METRICS says. `admin`: admins.
 """
 
 Shared = Literal["no", "own", "every"]
@@ -62,11 +62,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A security scheme of OpenAPI; `optional` if only some settings require it."""
+    """A security scheme of OpenAPI."""
 
     name: str
     scheme: Mapping[str, Any]
-    optional: bool = False
 
 
 class Answer:
@@ -117,7 +116,7 @@ class Operation:
     """What `asked.parameters` reads."""
     headers: Mapping[str, Parameter] = field(default_factory=dict)
     guards: Sequence[Guard] = ()
-    """One of them is enough; of the optional ones, all that the settings require."""
+    """Of the ways in, all that the settings require; for a user, one of them."""
     tagged: bool = False
     """Whether answers have an ETag; 304 if the client has that version."""
     answers: Mapping[int, Answer | str] = field(default_factory=dict)

@@ -194,10 +194,10 @@ async def test_admin_manages_tokens_and_links_over_http(start: Any, pool: Any) -
     assert timedelta(days=89) < ends <= timedelta(days=90)
     assert "token" not in listed
     assert added["token"] not in json.dumps(listed)
-    assert (await client.post("/access/tokens", json=new, headers=headers)).status == 400
+    assert (await client.post("/access/tokens", json=new, headers=headers)).status == 409
     assert (await client.delete("/access/tokens/grafana", headers=headers)).status == 204
     assert (await client.get("/logins", headers=token)).status == 401
-    assert (await client.delete("/access/tokens/grafana", headers=headers)).status == 400
+    assert (await client.delete("/access/tokens/grafana", headers=headers)).status == 404
     async with client.post("/access/links", json={"view": "logins"}, headers=headers) as response:
         link = await response.json()
     assert (await client.get(link["path"])).status == 200

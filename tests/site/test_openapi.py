@@ -339,7 +339,7 @@ async def undeclared(_: web.Request) -> web.Response:
 
 @Operation(
     access="ingest",
-    guards=[Guard("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"}, optional=True)],
+    guards=[Guard("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"})],
     query={"unit": Parameter(str, "which unit", default="day")},
     answers={
         200: Answer("the things", Thing, list[Thing], texts={"text/event-stream": "data: []"}, one=Thing("lamp")),

@@ -33,7 +33,7 @@ UNKNOWN = Verdict("refused", error=Unauthenticated(INVALID))
 
 @Operation(
     origins="session",
-    access="ingest",
+    access="user",
     envelope=PlainError,
     body=NewClick,
     batch=True,

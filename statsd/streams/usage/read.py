@@ -42,7 +42,6 @@ QUERIES = sql.load("usage")
         "feature": Parameter(Annotated[str, Name], "the feature of the line chart", default=ALL),
         "tz": Parameter(str, "the IANA name of the time zone in which days begin and end", default="UTC"),
     },
-    guards=session.GUARDS,
     answers={**session.ANSWERS, 200: Answer("both charts", Analytics)},
 )
 async def get_analytics(request: web.Request) -> web.Response:

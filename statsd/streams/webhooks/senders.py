@@ -32,7 +32,7 @@ SIGNATURE = (
     " (`v1,` and base64) of webhook-id, webhook-timestamp and the body."
 )
 GUARDS = [
-    Guard(name, {"type": "apiKey", "in": "header", "name": header, "description": about}, optional=True)
+    Guard(name, {"type": "apiKey", "in": "header", "name": header, "description": about})
     for name, header, about in (("key", "X-API-Key", KEY), ("signature", "webhook-signature", SIGNATURE))
 ]
 HEADERS = {"webhook-timestamp": Parameter(str, "the time of the signature, in seconds since 1970")}
