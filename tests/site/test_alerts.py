@@ -35,6 +35,7 @@ class Receiver:
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[int | asyncio.Event] = []
+        self.endless: asyncio.Event | None = None  # the end of a body that never ends before
         self.elsewhere = 0
         self.url = ""
 
@@ -42,8 +43,14 @@ class Receiver:
     def messages(self) -> list[tuple[str, str]]:
         return [(message["alert"], message["state"]) for _, body in self.requests for message in (json.loads(body),)]
 
-    async def take(self, request: web.Request) -> web.Response:
+    async def take(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((dict(request.headers), await request.read()))
+        if self.endless:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"x")
+            await self.endless.wait()
+            return response
         answer = self.answers.pop(0) if self.answers else 200
         if isinstance(answer, asyncio.Event):
             await answer.wait()
@@ -141,6 +148,17 @@ async def test_receiver_that_hangs_delays_no_other_alert_and_no_stop(
     async with asyncio.timeout(5):
         await client.close()
     forever.set()
+
+
+async def test_answer_without_an_end_is_an_answer(start: Start, receiver: Receiver, pool: Any) -> None:
+    receiver.endless = asyncio.Event()
+    await start(alert_url=receiver.url, spool_min_free=0)
+    await pool.execute(LETTER)
+    await until(arrived(receiver, ("dead_letters", "began")))
+    await pool.execute("delete from dead_letters")
+    await until(arrived(receiver, ("dead_letters", "ended")))
+    assert len(receiver.requests) == 2
+    receiver.endless.set()
 
 
 async def test_restart_repeats_nothing(start: Start, receiver: Receiver, pool: Any, folder: Any) -> None:
