@@ -46,9 +46,9 @@ COMMANDS = {
 ENDLESS = ("serve", "generate")
 """Commands that SIGTERM ends as it should; another one that it cut off has not done its work."""
 EXIT_CODES = """exit codes:
-  0 success, or stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
-  4 database unavailable             5 database newer than the program
-  6 `doctor` found faults          130 Ctrl-C"""
+  0 success, or serve or generate stopped by SIGTERM   1 failure   2 wrong usage   3 wrong setting
+  4 database unavailable   5 database newer than the program   6 doctor found faults
+  130 Ctrl-C   143 cut off by SIGTERM"""
 
 log = logging.getLogger("statsd")
 
