@@ -1,6 +1,7 @@
 /** What stands in place of everything: the login, where reading needs one, or that a share link has ended. */
 
-import { makeLogin } from "./panels/usage/signin.js";
+import { makeSignin } from "./panels/usage/signin.js";
+import { makeAddress } from "./widgets/address.js";
 import { element, hooked } from "./widgets/element.js";
 import { sharedView } from "./wire/access.js";
 import { session } from "./wire/session.js";
@@ -18,9 +19,18 @@ export function showWall() {
     hooked("data-panels").append(element("div", { class: "gate" }, ended));
     return;
   }
-  const login = makeLogin("Log in to see the statistics.", ["No account yet? Ask an admin of this server for one."]);
-  login.show();
-  hooked("data-panels").append(element("div", { class: "gate", "data-wall": "" }, login.node));
+  const signin = makeSignin("Log in to see the statistics.");
+  const address = makeAddress("usage");
+
+  function follow() {
+    const [view, invitation = ""] = address.read() ?? [];
+    signin.show(view === "register" ? "register" : "login", invitation);
+    signin.focus();
+  }
+
+  signin.node.dataset.wall = "";
+  hooked("data-panels").append(signin.node);
   document.title = "Log in · statsd-live";
-  login.focus();
+  window.addEventListener("hashchange", follow);
+  follow();
 }

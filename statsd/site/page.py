@@ -35,9 +35,10 @@ def _file(name: str) -> web.FileResponse:
 async def dashboard(request: web.Request) -> web.StreamResponse:
     """The dashboard."""
     settings = request.app[SETTINGS]
-    locked = 'data-locked=""' if settings.require_login else ""
-    closed = "" if settings.is_registration_open else 'data-registration="closed"'
-    return _page(f"{locked} {closed}", REVALIDATE) if locked or closed else _file("index.html")
+    registration = f'data-registration="{"open" if settings.is_registration_open else "closed"}"'
+    if settings.require_login:
+        return _page(f'data-locked="" {registration}', REVALIDATE)
+    return _file("index.html") if settings.is_registration_open else _page(registration, REVALIDATE)
 
 
 def _page(mark: str, headers: dict[str, str], status: int = 200) -> web.Response:

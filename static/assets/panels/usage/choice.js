@@ -72,7 +72,9 @@ export class Choice {
     if (!parts) return undefined;
     const view = VIEWS.find((name) => name === parts[0]);
     if (!view) this.#path = parts;
-    this.#address.replace(...(session.user || sharedView ? this.#path : [view ?? "login"]));
+    this.invitation = (view === "register" && parts[1]) || "";
+    const invitation = this.invitation ? [this.invitation] : [];
+    this.#address.replace(...(session.user || sharedView ? this.#path : [view ?? "login", ...invitation]));
     return view ?? "login";
   }
 

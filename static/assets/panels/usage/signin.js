@@ -4,6 +4,7 @@ import { about } from "../../figures/format.js";
 import { button, element, setText } from "../../widgets/element.js";
 import { onSubmit } from "../../widgets/form.js";
 import { makeOptions } from "../../widgets/select.js";
+import { needsInvitation } from "../../wire/access.js";
 import { session } from "../../wire/session.js";
 import { GENDERS } from "./filters.js";
 
@@ -16,14 +17,26 @@ import { GENDERS } from "./filters.js";
  */
 
 const TOO_MANY = 429;
-const COUNTED = "While you are logged in, what you use on this page is counted here.";
 
-/** @returns {{node: HTMLElement, show: (view: View, invitation: string) => void, focus: () => void}} */
-export function makeSignin() {
-  const login = makeLogin(COUNTED, ["No account yet? ", element("a", { href: "#usage/register" }, "Create one")]);
+/**
+ * @param {string} words why one should log in
+ * @returns {{node: HTMLElement, show: (view: View, invitation: string) => void, focus: () => void}}
+ */
+export function makeSignin(words) {
+  const isClosed = needsInvitation(session.locked);
+  const login = makeSigninForm({
+    view: "login",
+    words,
+    title: "Log in",
+    busy: "Logging in…",
+    fields: [makeUsername("login"), makePassword("login", "current-password")],
+    other: isClosed
+      ? ["No account yet? Registration is closed: ask an admin of this server for an invitation."]
+      : ["No account yet? ", element("a", { href: "#usage/register" }, "Create one")],
+  });
   const register = makeSigninForm({
     view: "register",
-    words: COUNTED,
+    words,
     title: "Create an account",
     busy: "Creating it…",
     fields: [makeUsername("register"), makePassword("register", "new-password"), makeAge(), makeGender()],
@@ -40,17 +53,6 @@ export function makeSignin() {
     focus: () => shown.focus(),
   };
 }
-
-/** The form for logging in alone. @param {string} words why @param {(Node | string)[]} other stands below it */
-export const makeLogin = (words, other) =>
-  makeSigninForm({
-    view: "login",
-    words,
-    title: "Log in",
-    busy: "Logging in…",
-    fields: [makeUsername("login"), makePassword("login", "current-password")],
-    other,
-  });
 
 /**
  * Its button is labelled `busy` while it is sent.
@@ -102,7 +104,9 @@ function makeSigninForm({ view, words, title, busy, fields, other }) {
   return {
     node,
     focus: () => fields[0]?.input.focus(),
-    show() {
+    /** @param {string} secret of an invitation; empty without one */
+    show(secret) {
+      invitation = secret;
       setText(note, session.ended || words);
       note.toggleAttribute("data-ended", session.ended !== "");
     },

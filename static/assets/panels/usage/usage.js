@@ -112,7 +112,7 @@ const makeButtons = (analytics) => [
 
 /** The forms for logging in, in place of the numbers. @param {Choice} choice */
 function makeGate(choice) {
-  const signin = makeSignin();
+  const signin = makeSignin("While you are logged in, what you use on this page is counted here.");
 
   /** Moves the focus to where the keyboard goes on, once that is drawn. */
   function focus() {
