@@ -251,6 +251,16 @@ minutes as (
     on conflict (minute, device_type) do update
     set sessions = total.sessions + excluded.sessions
 ),
+spans as (
+    insert into login_spans as total (span, device_type, sessions)
+    select session_duration_seconds / 864000 as span, device_type, count(*)
+    from seen
+    where session_duration_seconds is not null
+    group by span, device_type
+    order by span, device_type
+    on conflict (span, device_type) do update
+    set sessions = total.sessions + excluded.sessions
+),
 user_count as (
     insert into login_user_count as total (users)
     select count(*)
@@ -277,6 +287,7 @@ hours as (delete from login_hours),
 days as (delete from login_days),
 durations as (delete from login_durations),
 minutes as (delete from login_minutes),
+spans as (delete from login_spans),
 device_users as (delete from login_device_users),
 users as (delete from login_users)
 delete from login_user_count
@@ -420,6 +431,20 @@ full join (
     where minute is not null
     group by minute, device_type
 ) as counted using (minute, device_type)
+where stored::text is distinct from counted::text
+union all
+select 'login_spans', row(span, device_type)::text, stored::text, counted::text
+from (select * from login_spans where $1::date is null) as stored
+full join (
+    select span, device_type, sum(sessions) as sessions
+    from (
+        select session_duration_seconds / 864000 as span, device_type, 1 as sessions from every_event
+        union all
+        select * from pruned_login_spans where $1::date is null
+    ) as parts
+    where span is not null
+    group by span, device_type
+) as counted using (span, device_type)
 where stored::text is distinct from counted::text
 union all
 select 'login_device_users', row(device_type, user_id)::text, stored::text, counted::text
@@ -581,7 +606,8 @@ browsers as (delete from login_browsers where logins = 0),
 hours as (delete from login_hours where logins = 0),
 days as (delete from login_days where logins = 0),
 durations as (delete from login_durations where sessions = 0),
-minutes as (delete from login_minutes where sessions = 0)
+minutes as (delete from login_minutes where sessions = 0),
+spans as (delete from login_spans where sessions = 0)
 select
     (select count(*) from users) as login_users,
     (select count(*) from device_users) as login_device_users
@@ -594,7 +620,8 @@ browsers as (insert into login_browsers select * from pruned_login_browsers),
 hours as (insert into login_hours select * from pruned_login_hours),
 days as (insert into login_days select * from pruned_login_days),
 durations as (insert into login_durations select * from pruned_login_durations),
-minutes as (insert into login_minutes select * from pruned_login_minutes)
+minutes as (insert into login_minutes select * from pruned_login_minutes),
+spans as (insert into login_spans select * from pruned_login_spans)
 insert into login_user_count
 select *
 from pruned_login_user_count

@@ -8,6 +8,15 @@ create table retention_marks (
     finished boolean not null default false
 );
 
+-- Sessions by spans of ten days of their length: clients may send any length up to ten years, and the median must be found
+-- without reading all minutes that occur.
+create table login_spans (
+    span integer,
+    device_type text,
+    sessions bigint not null,
+    primary key (span, device_type)
+) with (fillfactor = 50);
+
 -- What rows that the retention deleted had added to the totals. The totals themselves do not change when raw rows go: a
 -- total is its pruned part and the count of the rows that are left.
 create table pruned_login_devices (like login_devices including all);
@@ -23,6 +32,8 @@ create table pruned_login_days (like login_days including all);
 create table pruned_login_durations (like login_durations including all);
 
 create table pruned_login_minutes (like login_minutes including all);
+
+create table pruned_login_spans (like login_spans including all);
 
 create table pruned_login_user_count (like login_user_count including all);
 
@@ -79,8 +90,8 @@ create table login_names (
 
 create view login_kinds (kind, most) as
 values
-    ('region', 1000),
-    ('browser', 1000),
+    ('region', 500),
+    ('browser', 500),
     ('device_type', 100);
 
 create table login_rooms (
@@ -234,3 +245,74 @@ where login_name('device_type', device_type) <> device_type;
 update login_devices
 set users = (select count(*) from login_device_users where device_type = '(other)')
 where device_type = '(other)';
+
+insert into login_spans (span, device_type, sessions)
+select minute / 14400 as span, device_type, sum(sessions)
+from login_minutes
+group by span, device_type;
+
+-- The median length of finished sessions, for each type of device and over all of them (null), as before: the mean of the
+-- lengths at the two middle positions. The span of ten days of each position is found first, then its minute within the
+-- span, and then its second within the minute.
+create or replace view login_medians as
+with spans as (
+    select
+        device_type,
+        span,
+        sum(sessions) as sessions,
+        sum(sum(sessions)) over (partition by device_type order by span) as last_position,
+        sum(sum(sessions)) over (partition by device_type) as all_sessions
+    from login_spans
+    group by grouping sets ((device_type, span), (span))
+),
+middle_spans as (
+    select distinct device_type, span, position, last_position - sessions as before
+    from spans
+    cross join lateral (values (div(all_sessions + 1, 2)), (div(all_sessions + 2, 2))) as middle (position)
+    where position > last_position - sessions and position <= last_position
+),
+minutes as (
+    select
+        middle_spans.device_type,
+        position,
+        minute,
+        sum(login_minutes.sessions) as sessions,
+        before + sum(sum(login_minutes.sessions)) over (
+            partition by middle_spans.device_type, position order by minute
+        ) as last_position
+    from middle_spans
+    join login_minutes
+        on minute >= span * 14400
+        and minute < span * 14400 + 14400
+        and (middle_spans.device_type is null or login_minutes.device_type = middle_spans.device_type)
+    group by middle_spans.device_type, position, before, minute
+),
+middles as (
+    select device_type, minute, position, last_position - sessions as before
+    from minutes
+    where position > last_position - sessions and position <= last_position
+),
+middle_lengths as (
+    select
+        middles.device_type,
+        position,
+        seconds,
+        before + sum(sum(login_durations.sessions)) over (
+            partition by middles.device_type, position order by seconds
+        ) as last_position
+    from middles
+    join login_durations
+        on seconds >= minute * 60
+        and seconds < minute * 60 + 60
+        and (middles.device_type is null or login_durations.device_type = middles.device_type)
+    group by middles.device_type, position, before, seconds
+)
+select
+    device_type,
+    (min(seconds) + min(seconds) filter (where position = last_middle)) / 2.0 as median
+from (
+    select *, max(position) over (partition by device_type) as last_middle
+    from middle_lengths
+    where last_position >= position
+) as reached
+group by device_type;

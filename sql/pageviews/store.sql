@@ -364,8 +364,8 @@ select count(*) as deleted, null::timestamptz as reached
 from pruned
 
 -- One small step of retention: forgets up to 1,000 users on the days before $1. Their numbers stay: the returns from
--- these days are kept apart, because nothing is left to count them from, and the days are marked as pruned. $2 is not
--- used: a step finds its rows by itself.
+-- these days are kept apart, because nothing is left to count them from, and the days are marked as pruned. A user who
+-- gets a day meanwhile is left for the next step. $2 is not used: a step finds its rows by itself.
 -- name: forget
 with old as materialized (
     select site_id, day, user_id
@@ -378,9 +378,31 @@ users as materialized (
     from page_visitors
     join (select distinct site_id, user_id from old) as old using (site_id, user_id)
 ),
+gone_users as (
+    delete from page_visitors as visitor
+    using users
+    where (visitor.site_id, visitor.user_id, visitor.days) = (users.site_id, users.user_id, users.days)
+        and visitor.days <@ datemultirange(daterange(null, $1::date))
+    returning visitor.site_id, visitor.user_id
+),
+shortened as (
+    update page_visitors as visitor
+    set days = visitor.days * datemultirange(daterange($1::date, null))
+    from users
+    where (visitor.site_id, visitor.user_id, visitor.days) = (users.site_id, users.user_id, users.days)
+        and not visitor.days <@ datemultirange(daterange(null, $1::date))
+    returning visitor.site_id, visitor.user_id
+),
 user_days as materialized (
     select site_id, user_id, day::date as day
     from users
+    join (
+        select site_id, user_id
+        from gone_users
+        union all
+        select site_id, user_id
+        from shortened
+    ) as changed using (site_id, user_id)
     cross join unnest(days) as span
     cross join generate_series(lower(span)::timestamp, upper(span)::timestamp - interval '1 day', interval '1 day') as day
 ),
@@ -404,15 +426,9 @@ kept_returns as (
 ),
 gone_days as (
     delete from page_user_days as total
-    using (
-        select site_id, day, user_id
-        from user_days
-        where day < $1::date
-        union
-        select site_id, day, user_id
-        from old
-    ) as gone
-    where (total.site_id, total.day, total.user_id) = (gone.site_id, gone.day, gone.user_id)
+    using user_days
+    where (total.site_id, total.day, total.user_id) = (user_days.site_id, user_days.day, user_days.user_id)
+        and user_days.day < $1::date
     returning total.site_id, total.day
 ),
 noted as (
@@ -421,22 +437,6 @@ noted as (
     from gone_days
     order by site_id, day
     on conflict do nothing
-),
-gone_users as (
-    delete from page_visitors as visitor
-    using users
-    where visitor.site_id = users.site_id
-        and visitor.user_id = users.user_id
-        and visitor.days <@ datemultirange(daterange(null, $1::date))
-    returning 1
-),
-shortened as (
-    update page_visitors as visitor
-    set days = visitor.days * datemultirange(daterange($1::date, null))
-    from users
-    where visitor.site_id = users.site_id
-        and visitor.user_id = users.user_id
-        and not visitor.days <@ datemultirange(daterange(null, $1::date))
 )
 select
     case when (select count(*) from gone_days) > 0 then '' end as reached,

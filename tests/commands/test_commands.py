@@ -25,6 +25,7 @@ import pytest
 from folders import ROOT
 from ports import free_port
 from program import Program
+from recounts import differences
 from waiting import PATIENCE_SECONDS, until
 
 from statsd.database.pool import POOL
@@ -234,7 +235,7 @@ def user(database_url: str, *arguments: str, password: str = "") -> tuple[int, s
     return ended.returncode, ended.stderr
 
 
-async def test_users_are_added_changed_and_removed(run: Run, database_url: str, client: Any) -> None:
+async def test_users_are_added_changed_and_removed(run: Run, database_url: str, pool: Any, client: Any) -> None:
     async def login(password: str) -> int:
         response = await client.post("/login", json={"username": "anna", "password": password})
         return response.status
@@ -255,7 +256,10 @@ async def test_users_are_added_changed_and_removed(run: Run, database_url: str, 
     assert (await asyncio.to_thread(user, database_url, "passwd", "ANNA", password="another horse"))[0] == 0
     assert (await client.get("/analytics")).status == 401  # the cookie is of before
     assert [await login("correct horse"), await login("another horse")] == [400, 200]
-    assert (await asyncio.to_thread(user, database_url, "remove", "anna"))[0] == 0
+    assert (await client.post("/track", json={"feature_name": "export"})).status == 201
+    assert await asyncio.to_thread(user, database_url, "remove", "anna") == (0, "user removed, with 1 clicks\n")
+    assert await pool.fetchval("select count(*) from feature_clicks") == 0
+    assert await differences(pool, "usage") == []
     assert await login("another horse") == 400
     assert await asyncio.to_thread(user, database_url, "remove", "anna") == (1, "statsd: there is no user anna\n")
     assert (await asyncio.to_thread(user, database_url, "passwd", "anna", password="another horse"))[0] == 1

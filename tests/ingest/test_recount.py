@@ -25,6 +25,7 @@ TOTALS = {
         "login_hours",
         "login_durations",
         "login_minutes",
+        "login_spans",
         "login_device_users",
         "login_users",
         "login_user_count",
