@@ -45,6 +45,7 @@ from statsd.streams import STREAMS, logins, webhooks
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_loopback
 from statsd.web.asked import BATCH_BYTES
+from statsd.web.backlog import backlog
 from statsd.web.errors import errors_to_bodies
 from statsd.web.exposure import exposure
 from statsd.web.meter import count, timed
@@ -168,7 +169,11 @@ async def the_accounts(app: web.Application) -> AsyncIterator[None]:
     if settings.database_url and not settings.jwt_secret:
         log.info("JWT_SECRET is not set: servers on one database need the same one, unless they share a data folder")
     app[TOKENS] = Tokens(*filter(None, secrets))
-    app[CHECKS], app[KEY_CHECKS] = Checks(app[POOL]), KeyChecks(app[POOL])
+
+    def is_away() -> bool:
+        return app[OUTAGE].away
+
+    app[CHECKS], app[KEY_CHECKS] = Checks(app[POOL], is_away), KeyChecks(app[POOL], is_away)
     checking = [watch(app, "token checks", app[CHECKS].run()), watch(app, "key checks", app[KEY_CHECKS].run())]
     app[HOLDS] = Holds(app, partial(app[CHANNEL].announce, access.ANNOUNCEMENT))
     async with open_accounts(app[POOL], settings.throttle_exempt) as accounts:
@@ -311,7 +316,7 @@ async def serve(settings: Settings, dsn: str, ready: Callable[[str], None]) -> N
     runner = lean.Runner(app, access_log=None, keepalive_timeout=15, lingering_time=2, shutdown_timeout=3)
     try:
         await runner.setup()
-        listener = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
+        listener = web.TCPSite(runner, settings.host, settings.port, backlog=backlog())
         try:
             await listener.start()
         except OSError as error:

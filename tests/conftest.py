@@ -24,7 +24,7 @@ from statsd import app
 from statsd.accounts import checks
 from statsd.database import embedded, migrations
 from statsd.database.pool import open_pool
-from statsd.ingest import lean, writer
+from statsd.ingest import accept, lean, writer
 from statsd.settings import Settings
 
 _numbers = count(1)
@@ -60,6 +60,7 @@ def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     seconds = AWAY_SECONDS if "outside" in request.fixturenames else PATIENT_SECONDS
     monkeypatch.setattr(writer, "AWAY_SECONDS", seconds)
     monkeypatch.setattr(checks, "AWAY_SECONDS", seconds)
+    monkeypatch.setattr(accept, "AWAY_SECONDS", seconds)
 
 
 @pytest.fixture

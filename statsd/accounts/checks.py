@@ -9,7 +9,7 @@ before its request arrived, so a revoked one is worthless at once.
 import asyncio
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -42,8 +42,9 @@ class Waiter(Protocol[T_contra]):
 class BatchedChecks(ABC, Generic[K, T]):
     """Finds what tokens stand for. `run` is its task."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, is_away: Callable[[], bool] = lambda: False) -> None:
         self._pool = pool
+        self._is_away = is_away
         self._waiting: dict[K, list[Waiter[T]]] = {}
         self._wake = asyncio.Event()
         self._closing = False
@@ -61,6 +62,9 @@ class BatchedChecks(ABC, Generic[K, T]):
         """
         if self._closing:
             return False
+        if self._is_away() and token in self._seen:
+            asyncio.get_running_loop().call_soon(_tell, waiter, self._seen[token])  # not before `offer` returns
+            return True
         self._waiting.setdefault(token, []).append(waiter)
         self._wake.set()
         return True
@@ -89,8 +93,7 @@ class BatchedChecks(ABC, Generic[K, T]):
             outcomes = await self._outcomes(list(batch))
             for waiters, outcome in zip(batch.values(), outcomes, strict=True):
                 for waiter in waiters:
-                    if not waiter.done():
-                        waiter.set_result(outcome)
+                    _tell(waiter, outcome)
 
     def stop(self) -> None:
         """Refuse further tokens; `run` ends once nobody waits."""
@@ -124,6 +127,11 @@ def _raised(outcome: T | Exception) -> T:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+def _tell(waiter: Waiter[T], outcome: T | Exception) -> None:
+    if not waiter.done():
+        waiter.set_result(outcome)
 
 
 class Checks(BatchedChecks[Claims, User]):

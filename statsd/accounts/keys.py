@@ -9,7 +9,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -52,8 +52,8 @@ class Key(msgspec.Struct, frozen=True):
 class KeyChecks(BatchedChecks[bytes, Key]):
     """Finds the keys of digests, and notes their last use at most once a minute."""
 
-    def __init__(self, pool: Pool) -> None:
-        super().__init__(pool)
+    def __init__(self, pool: Pool, is_away: Callable[[], bool] = lambda: False) -> None:
+        super().__init__(pool, is_away)
         self._used: dict[int, float] = {}
         self._notes: set[asyncio.Task[None]] = set()
 

@@ -23,4 +23,5 @@ async def connected(settings: Settings) -> AsyncIterator[tuple[Pool, Channel]]:
                 yield pool, channel
             finally:
                 announcing.cancel()
+                await asyncio.wait((announcing,))  # so that it keeps what it has not sent
                 await channel.flush()

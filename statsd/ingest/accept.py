@@ -6,7 +6,7 @@ the stored row.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Protocol, TypeVar
 
 import asyncpg
@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.database import sql
-from statsd.database.pool import PATIENCE_SECONDS, POOL, SECONDS_PER_ROW, ask
+from statsd.database.pool import AWAY_SECONDS, PATIENCE_SECONDS, POOL, SECONDS_PER_ROW, ask
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, KeyReused
 from statsd.ingest.outage import OUTAGE
 from statsd.ingest.verdict import Verdict
@@ -82,9 +82,11 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     event = raised((await admit([decoded]))[0]) if admit else decoded
     values = [row(event, key, None)]
     if ask_first and key:
-        (verdict,) = await _known(request, stream, values)
-        if verdict.error:
-            raise verdict.error
+        # If a lock or an outage delays the answer, the replay decides.
+        with suppress(DatabaseAway):
+            (verdict,) = await _known(request, stream, values, AWAY_SECONDS)
+            if verdict.error:
+                raise verdict.error
     (verdict,) = await _store(request, stream, values)
     if verdict.error:
         raise verdict.error
@@ -140,7 +142,9 @@ async def _store(request: web.Request, stream: Stream, rows: Sequence[Row]) -> l
     return [next(known) if verdict.state == "known" else verdict for verdict in verdicts]
 
 
-async def _known(request: web.Request, stream: Stream, rows: Sequence[Row]) -> list[Verdict]:
+async def _known(
+    request: web.Request, stream: Stream, rows: Sequence[Row], patience: float = PATIENCE_SECONDS
+) -> list[Verdict]:
     """Return for each row whether it repeats the stored row or is another event under its id (KeyReused).
 
     During an outage every row counts as a repeat. Raises DatabaseAway if the query fails otherwise.
@@ -150,7 +154,7 @@ async def _known(request: web.Request, stream: Stream, rows: Sequence[Row]) -> l
         columns = [list(column) for column in zip(*rows, strict=True)]
         try:
             query = request.app[POOL].fetch(sql.load(stream.name)["known"], *columns)
-            matches = await ask("the event", query, PATIENCE_SECONDS + SECONDS_PER_ROW * len(rows))
+            matches = await ask("the event", query, patience + SECONDS_PER_ROW * len(rows))
         except DatabaseAway:
             if not request.app[OUTAGE].away:
                 raise

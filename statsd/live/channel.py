@@ -68,10 +68,12 @@ class Channel:
         self._wake.clear()
         try:
             await self._pool.execute(NOTIFY, NAME, sorted(changed))
-        except Exception as error:
-            log.debug("NOTIFY failed: %s", error)
+        except BaseException as error:  # also when it is cancelled: `flush` sends them
             self._changed |= changed
             self._wake.set()
+            if not isinstance(error, Exception):
+                raise
+            log.debug("NOTIFY failed: %s", error)
             return False
         if not self.listening.is_set():
             for stream in changed:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import zlib
 from collections.abc import Collection, Mapping
 from datetime import date
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from statsd.errors import BadRequest
+from statsd.web.inflate import WINDOWS, TooLarge, inflate
 from statsd.web.operation import declared
 
 BATCH_BYTES = 8 << 20  # of a batch, decompressed
@@ -79,7 +81,8 @@ async def read_body(
 
     Raises BadRequest: 408 too slow, 413 too large, 415 another type or encoding, 400 broken.
     """
-    if request.headers.get("Content-Encoding", "").lower() not in ENCODINGS:
+    encoding = request.headers.get("Content-Encoding", "").lower()
+    if encoding not in ENCODINGS:
         raise BadRequest(415, "Content-Encoding: must be gzip, deflate or absent")
     media = media_type(request)
     if types and media is not None and media not in types:
@@ -88,12 +91,14 @@ async def read_body(
         raise BadRequest(413, f"the body must not be larger than {limit} bytes")
     try:
         if request.content.is_eof():  # already here, as most bodies are: no timer needed
-            return await request.read()
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
+            body = await request.read()
+        else:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
+        return await inflate(body, encoding, limit) if encoding in WINDOWS else body
     except TimeoutError as error:
         raise BadRequest(408, f"the body did not arrive within {BODY_SECONDS:g} s") from error
-    except web.HTTPRequestEntityTooLarge as error:
+    except (web.HTTPRequestEntityTooLarge, TooLarge) as error:
         raise BadRequest(413, f"the body must not be larger than {limit} bytes") from error
-    except (HttpProcessingError, web.RequestPayloadError) as error:
+    except (HttpProcessingError, web.RequestPayloadError, zlib.error) as error:
         raise BadRequest(400, "the body is broken: its length or its compression is wrong") from error

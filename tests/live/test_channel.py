@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from outside import Outside
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from statsd.app import cancel
 from statsd.database.pool import open_pool
@@ -152,3 +152,20 @@ async def test_listening_connection_is_known_by_its_name(listening: Listening, o
     names = await connection.fetch("select query from pg_stat_activity where application_name = $1", APPLICATION_NAME)
     assert [row["query"] for row in names] == ['LISTEN "statsd"']
     await connection.close()
+
+
+async def test_announcement_under_way_when_it_is_cancelled_is_sent_by_flush(pool: Any, database_url: str) -> None:
+    """As at the end of a command: its NOTIFY waits for a connection, and the task is cancelled."""
+    sender, heard = Channel(database_url, pool), asyncio.Event()
+    listener = await asyncpg.connect(database_url)
+    await listener.add_listener(channel.NAME, lambda *told: heard.set() if told[-1] == "logins" else None)
+    async with AsyncExitStack() as taken:
+        for _ in range(pool.get_max_size()):
+            await taken.enter_async_context(pool.acquire())
+        announcing = asyncio.create_task(sender.run())
+        sender.announce("logins")
+        await until(lambda: not sender._changed)
+        await cancel(announcing)
+    await sender.flush()
+    await asyncio.wait_for(heard.wait(), PATIENCE_SECONDS)
+    await listener.close()

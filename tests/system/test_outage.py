@@ -16,6 +16,7 @@ from program import Program
 from recounts import differences
 from waiting import POLL_SECONDS, until
 
+from statsd.accounts.checks import CHECKS
 from statsd.database import sql
 from statsd.database.pool import COMMAND_SECONDS, POOL, POOL_SIZE, open_pool
 from statsd.ingest.outage import OUTAGE
@@ -223,6 +224,19 @@ async def test_record_of_another_version_of_the_program_is_kept_and_blocks_nobod
     assert [row["payload"] for row in kept] == [b"5", b'["no-such-stream",1]', b'["pageviews","x"]', b"nonsense"]
 
 
+async def test_event_with_a_key_waits_behind_a_lock_as_others_do(served: tuple[Any, Outside]) -> None:
+    client, outside = served
+    admin = await outside.ready()
+    async with admin.transaction():
+        await admin.execute("lock table page_events")
+        status, answer = await post(client, {**EVENT, "event_id": "once"})
+        assert (status, await state(client, answer["jobId"])) == (202, "spooled")
+    await admin.close()
+    await drained(client)
+    assert (await post(client, {**EVENT, "event_id": "once"}))[1]["jobId"] == answer["jobId"]
+    assert await state(client, answer["jobId"]) == "stored"
+
+
 async def test_commit_that_comes_late_is_not_counted_twice(served: tuple[Any, Outside]) -> None:
     """The statement waits behind a lock for longer than a caller does: it is spooled, and commits after all."""
     client, outside = served
@@ -416,6 +430,12 @@ async def test_reads_are_answered_while_the_database_is_frozen(served: tuple[Any
         assert await statuses() == {503}
     async with asyncio.timeout(9), client.post("/track", json={"feature_name": "a"}, headers=headers) as response:
         assert response.status == 202
+    await until(lambda: client.app[OUTAGE].away)
+    before = len(client.app[CHECKS]._queries)
+    for clicks in ({"feature_name": "b"}, [{"feature_name": f"f{n % 9}"} for n in range(3_000)]):
+        async with client.post("/track", json=clicks, headers=headers) as response:
+            assert response.status == 202
+    assert len(client.app[CHECKS]._queries) == before  # the database is not asked while it is known to be away
     thawed(outside)
     await drained(client)
 

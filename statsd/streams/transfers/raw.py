@@ -72,11 +72,15 @@ def transfer_row(transfer: RawTransfer, id: UUID, settings: Settings) -> Row:
 BASE_ITEMS = replace(
     TRANSFERS,
     insert="import_base_items",
+    ordered_by="",
+    sent=lambda rows: (),
     columns={"id": UUID, "description": str, "created_at": datetime | None},
 )
 OWNERS = replace(
     TRANSFERS,
     insert="import_owners",
+    ordered_by="",
+    sent=lambda rows: (),
     columns={"id": UUID, "name": str | None, "created_at": datetime | None},
 )
 RAW = (

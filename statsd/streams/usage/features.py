@@ -10,6 +10,7 @@ from aiohttp import web
 from statsd.database import sql
 from statsd.database.pool import AWAY_SECONDS, POOL, Pool, ask
 from statsd.errors import DatabaseAway, InvalidEvent
+from statsd.ingest.outage import OUTAGE
 from statsd.streams.usage.event import NewClick
 
 MOST = 10_000
@@ -37,7 +38,7 @@ class Features:
             self._names.clear()
         return self._names
 
-    async def refused(self, pool: Pool, user_id: int, names: Iterable[str]) -> dict[str, str]:
+    async def refused(self, pool: Pool, user_id: int, names: Iterable[str], is_away: bool = False) -> dict[str, str]:
         """Return why names are refused to a user: new ones beyond the limits. While the database is away, a user may
         name as many as on a day.
         """
@@ -46,6 +47,8 @@ class Features:
         if not new:
             return {}
         try:
+            if is_away:
+                raise DatabaseAway("the database is away")
             record = await ask("features", self._grant(pool, user_id, new), AWAY_SECONDS)
         except DatabaseAway:
             granted, reason = SHARE - self._away[user_id], USED_UP
@@ -72,7 +75,7 @@ async def admit(
 ) -> list[NewClick | InvalidEvent]:
     """Return the clicks of a user, with an InvalidEvent in place of each click on a new feature beyond the limits."""
     names = dict.fromkeys([click.name for click in clicks if isinstance(click, NewClick)])
-    refused = await request.app[FEATURES].refused(request.app[POOL], user_id, names)
+    refused = await request.app[FEATURES].refused(request.app[POOL], user_id, names, request.app[OUTAGE].away)
     return [
         InvalidEvent([refused[click.name]]) if isinstance(click, NewClick) and click.name in refused else click
         for click in clicks
