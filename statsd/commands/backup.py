@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import PIPE
@@ -43,10 +43,13 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     path, started = arguments.file, time.monotonic()
     if not settings.database_url:
         embedded.require_cluster(settings.data_dir)
-    with durable.writing(path, arguments.force) as file, ExitStack() as files:
-        spooled = _open_spool(settings.data_dir / "spool", files)
-        async with embedded.open_server(settings) as dsn:
-            manifest = await _write(archive.Writer(file), settings, dsn, spooled, arguments.quiet)
+    try:
+        with durable.writing(path, arguments.force) as file, ExitStack() as files:
+            spooled = _open_spool(settings.data_dir / "spool", files)
+            async with embedded.open_server(settings) as dsn:
+                manifest = await _write(archive.Writer(file), settings, dsn, spooled, arguments.quiet)
+    except OSError as error:  # of a write it does not say to which file
+        raise StatsError(f"no backup was made: {error.filename or path}: {error.strerror or error}") from error
     size, seconds = path.stat().st_size / MEGABYTE, time.monotonic() - started
     print(
         f"{path}: {sum(manifest.rows.values()):,} rows in {len(manifest.rows)} tables, {len(spooled)} spool files,"
@@ -79,7 +82,8 @@ async def _write(
             migrations = await _migrations(connection, schema)
             counting = asyncio.create_task(count_rows(connection, schema))
             try:
-                await tar.stream(archive.DUMP, _dump(pg_dump, url, snapshot, schema, quiet))
+                async with contextlib.aclosing(_dump(pg_dump, url, snapshot, schema, quiet)) as chunks:
+                    await tar.stream(archive.DUMP, chunks)
                 rows = await counting
             finally:
                 counting.cancel()
@@ -138,20 +142,17 @@ async def count_rows(connection: Connection, schema: str) -> dict[str, int]:
     }
 
 
-async def _dump(pg_dump: Path, dsn: str, snapshot: str, schema: str, quiet: bool) -> AsyncIterator[bytes]:
+async def _dump(pg_dump: Path, dsn: str, snapshot: str, schema: str, quiet: bool) -> AsyncGenerator[bytes, None]:
     url, environment = programs.connection(dsn)
     options = ("--format=custom", "--compress=1", "--no-owner", "--no-privileges", f"--snapshot={snapshot}")
     argv = (pg_dump, *options, f'--schema="{schema}"', f"--dbname={url}")
     progress, size = Progress("MB", None, quiet), 0
-    async with programs.piped(environment, *argv, stdout=PIPE, stderr=PIPE) as process:
-        assert process.stdout
-        assert process.stderr
-        errors = asyncio.create_task(process.stderr.read())
-        while chunk := await process.stdout.read(archive.CHUNK_BYTES):
+    async with programs.piped(environment, *argv, stdout=PIPE) as running:
+        output = running.process.stdout
+        assert output
+        while chunk := await output.read(archive.CHUNK_BYTES):
             size += len(chunk)
             progress.show(size // MEGABYTE)
             yield chunk
-        if await process.wait():
-            raise programs.failure("pg_dump", await errors)
-        await errors
+        await running.finished()
     progress.finish(size // MEGABYTE)

@@ -196,41 +196,37 @@ async def _restore_database(backup: archive.Reader, dsn: str, drops: list[str], 
     options = ("--no-owner", "--no-privileges", f"--schema={manifest.schema}", "--file=-")
     script = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={url}")
     async with (
-        programs.piped(environment, pg_restore, *options, stdin=PIPE, stdout=PIPE, stderr=PIPE) as restoring,
-        programs.piped(
-            environment, pg_restore.with_name("psql"), *script, stdin=PIPE, stdout=DEVNULL, stderr=PIPE
-        ) as running,
+        programs.piped(environment, pg_restore, *options, stdin=PIPE, stdout=PIPE) as restoring,
+        programs.piped(environment, pg_restore.with_name("psql"), *script, stdin=PIPE, stdout=DEVNULL) as running,
     ):
-        assert restoring.stdout
-        assert restoring.stderr
-        assert running.stdin
-        assert running.stderr
-        feeding = asyncio.create_task(_feed(backup, restoring, quiet))
-        errors = [asyncio.create_task(stream.read()) for stream in (restoring.stderr, running.stderr)]
-        with contextlib.suppress(ConnectionError):  # psql ended early, and says why on stderr
-            running.stdin.write("".join(f"{line};\n" for line in ("begin", *drops)).encode())
-            await _pass_on(restoring.stdout, running.stdin)
-            await feeding
-            if await restoring.wait():
-                raise programs.failure("pg_restore", await errors[0])
-            running.stdin.write(b"\ncommit;\n")
-            await running.stdin.drain()
-        running.stdin.close()
-        if await running.wait():
+        psql, output = running.process.stdin, restoring.process.stdout
+        assert psql
+        assert output
+        feeding = asyncio.create_task(_feed(backup, restoring.process, quiet))
+        try:
+            with contextlib.suppress(ConnectionError):  # psql ended early, and says why on stderr
+                psql.write("".join(f"{line};\n" for line in ("begin", *drops)).encode())
+                await _pass_on(output, psql)
+                await restoring.finished()
+                psql.write(b"\ncommit;\n")
+                await psql.drain()
+            psql.close()
+            await running.finished()
+        finally:
             feeding.cancel()
-            raise programs.failure("psql", await errors[1])
+            await asyncio.wait((feeding,))
 
 
 async def _feed(backup: archive.Reader, restoring: Process, quiet: bool) -> None:
+    """Write the dump to pg_restore. Whatever happens its input ends, so that it does and says what it lacks."""
     assert restoring.stdin
     progress, size = Progress("MB", backup.manifest.files[archive.DUMP].bytes // MEGABYTE or None, quiet), 0
-    with contextlib.suppress(ConnectionError):  # pg_restore ended early, and says why on stderr
+    with contextlib.suppress(ConnectionError), contextlib.closing(restoring.stdin):
         for chunk in backup.chunks(archive.DUMP):
             restoring.stdin.write(chunk)
             await restoring.stdin.drain()
             size += len(chunk)
             progress.show(size // MEGABYTE)
-        restoring.stdin.close()
     progress.finish(size // MEGABYTE)
 
 

@@ -13,7 +13,8 @@ import subprocess
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from statsd.errors import DatabaseError
@@ -71,22 +72,33 @@ def connection(url: str) -> tuple[str, dict[str, str]]:
     return hidden, {**os.environ, **({"PGPASSWORD": password} if password else {})}
 
 
+class Piped(NamedTuple):
+    """A program that runs; what it writes to stderr is collected."""
+
+    process: Process
+    errors: asyncio.Task[bytes]
+
+    async def finished(self) -> None:
+        """Wait for its end. Raises DatabaseError with the last lines of its stderr if it failed."""
+        if await self.process.wait():
+            name = Path(self.errors.get_name()).name
+            lines = [line.strip() for line in (await self.errors).decode(errors="replace").splitlines() if line.strip()]
+            raise DatabaseError(f"{name} failed: {'; '.join(lines[-REASON_LINES:]) or 'it gave no reason'}")
+
+
 @contextlib.asynccontextmanager
-async def piped(environment: dict[str, str], *argv: str | Path, **pipes: Any) -> AsyncIterator[Process]:
+async def piped(environment: dict[str, str], *argv: str | Path, **pipes: Any) -> AsyncIterator[Piped]:
     """Run a program in a session of its own, so that Ctrl-C reaches only us; it is killed if it outlives the block."""
     process = await asyncio.create_subprocess_exec(
-        *map(str, argv), env=environment, start_new_session=True, limit=PIPE_BYTES, **pipes
+        *map(str, argv), env=environment, start_new_session=True, limit=PIPE_BYTES, stderr=PIPE, **pipes
     )
+    assert process.stderr
+    errors = asyncio.create_task(process.stderr.read(), name=str(argv[0]))
     try:
-        yield process
+        yield Piped(process, errors)
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         await process.wait()
-
-
-def failure(program: str, output: bytes) -> DatabaseError:
-    """Return the error for a program that failed, with the last lines of what it wrote to stderr."""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return DatabaseError(f"{program} failed: {'; '.join(lines[-REASON_LINES:]) or 'it gave no reason'}")
+        await asyncio.wait((errors,))

@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 import signal
+import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from data_folders import package, processes
+from data_folders import only_as_root, package, processes
 from outside import Outside
 from program import Program
 from waiting import until
@@ -256,6 +257,23 @@ async def test_spool_that_is_there_is_set_aside_only_by_force(run: Run, database
     await done(run("restore", "b.tar", "--force", DATABASE_URL=database_url))
     (aside,) = (folder / "data").glob("spool-set-aside-*")
     assert (aside / "room-0" / segment.name).read_bytes() == b"events"
+
+
+async def test_backup_that_cannot_be_written_is_said_in_a_sentence(run: Run, database_url: str, folder: Path) -> None:
+    said = await done(run("backup", "missing/b.tar", DATABASE_URL=database_url), 1)
+    assert said == "statsd: no backup was made: missing/.b.tar.part: No such file or directory\n"
+
+
+@only_as_root
+async def test_full_disk_is_said_and_nothing_is_left_on_it(run: Run, database_url: str, folder: Path) -> None:
+    (folder / "disk").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", folder / "disk"], check=True)
+    try:
+        said = await done(run("backup", "--quiet", "disk/b.tar", DATABASE_URL=database_url), 1)
+        assert said == "statsd: no backup was made: disk/b.tar: No space left on device\n"
+        assert list((folder / "disk").iterdir()) == []
+    finally:
+        subprocess.run(["umount", folder / "disk"], check=True)
 
 
 async def test_embedded_database_that_does_not_exist_is_not_made_for_a_backup(run: Run, folder: Path) -> None:
