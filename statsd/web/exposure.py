@@ -6,6 +6,8 @@ from statsd.settings import WAYS_IN, Settings
 def exposure(settings: Settings) -> str:
     """Return what anybody may do who reaches the server, each with the setting that closes it; empty if nothing."""
     doors = [*_reading(settings), *_sending(settings)]
+    if settings.is_registration_open:
+        doors.append("register (STATS_REGISTRATION=closed closes that)")
     if not doors:
         return ""
     line = f"anybody who reaches port {settings.port} of {settings.host} can {'; '.join(doors)}"
