@@ -20,8 +20,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("database", "web"),
     ("ingest", "live", "accounts"),
     ("streams",),
-    ("site", "exchange", "doctor"),
-    ("app",),
+    ("site",),
+    ("app", "prove"),
     ("commands",),
     ("__main__",),
 )

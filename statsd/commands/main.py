@@ -34,6 +34,7 @@ COMMANDS = {
     "erase": "remove one person from all that is stored",
     "dead-letters": "list, retry or drop accepted events that PostgreSQL refused",
     "doctor": "look for what is wrong, and say what mends it",
+    "prove": "break a scratch server under load, and look for every event it acknowledged",
     "backup": "write the database, the spool and the secrets into one file",
     "restore": "fill an empty database and data folder from a backup",
     "upgrade-db": "move the embedded database to the PostgreSQL that this program brings",

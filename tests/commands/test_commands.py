@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ import aiohttp
 import asyncpg
 import pytest
 from folders import ROOT
-from ports import free_port
 from program import Program
 from recounts import differences
 from waiting import PATIENCE_SECONDS, until
@@ -362,60 +360,6 @@ async def test_database_url_of_the_embedded_server_works_for_others(run: Run) ->
     await connection.close()
 
 
-async def test_killed_server_loses_nothing_it_answered(run: Run) -> None:
-    """kill -9 under load, three times: every login that was answered is there once, totals equal a recount."""
-    answered: list[str] = []
-    port = free_port()
-    for _ in range(3):
-        program = run("serve", "--port", str(port))
-        address = await program.address()
-        enough = len(answered) + 300
-        posting = [asyncio.create_task(_post_until_refused(address, answered)) for _ in range(16)]
-        await until(partial(_has, answered, enough))
-        program.process.kill()
-        await asyncio.gather(*posting)
-    program = run("serve", "--port", str(port))
-    address = await program.address()
-    url = run("database-url")
-    await url.ended()
-    connection = await asyncpg.connect(url.output().strip())
-    stored = {str(row["id"]) for row in await connection.fetch("select id from user_logins")}
-    await connection.close()
-    assert len(set(answered)) == len(answered) > 900
-    assert set(answered) <= stored
-    assert (await stats(address))["totalSessions"] == len(stored)
-    assert len(stored) - len(answered) <= 3 * 16  # what was on its way when the server died
-    program.process.terminate()
-    await program.ended()
-    before = await _totals_after(run, "aggregate")
-    assert before == await _totals_after(run, "aggregate", "--rebuild") != []
-
-
-def _has(answered: list[str], count: int) -> bool:
-    return len(answered) > count
-
-
-async def _post_until_refused(address: str, answered: list[str]) -> None:
-    try:
-        async with aiohttp.ClientSession() as session:
-            while True:
-                async with session.post(f"{address}/logins", json=LOGIN) as response:
-                    assert response.status == 201
-                    answered.append((await response.json())["id"])
-    except aiohttp.ClientError:
-        pass  # the server died
-
-
-async def _totals_after(run: Run, *command: str) -> list[Any]:
-    assert await run(*command).ended() == 0
-    server = run("serve", "--port", "0")
-    payload = await stats(await server.address())
-    server.process.terminate()
-    await server.ended()
-    del payload["generatedAt"]
-    return sorted(map(repr, payload.items()))
-
-
 def test_foreign_package_of_the_same_name_is_told_apart(tmp_path: Path) -> None:
     """PyPI's `statsd` installed over ours leaves our `__main__` under its `__init__`."""
     package = tmp_path / "statsd"
@@ -426,3 +370,21 @@ def test_foreign_package_of_the_same_name_is_told_apart(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith("another package named statsd hides this one")
     assert "Traceback" not in ended.stderr
+
+
+async def test_prove_breaks_a_scratch_server_and_finds_every_event(run: Run, folder: Path) -> None:
+    program = run("prove", "--minutes", "0.05", "--seed", "3", "--json")
+    assert await program.ended() == 0, program.stderr
+    result = json.loads(program.output())
+    assert (result["seed"], result["right"], len(result["faults"]) >= 1) == (3, True, True)
+    assert {finding["stream"] for finding in result["findings"] if finding["acknowledged"]} >= {"logins", "usage"}
+    assert not (folder / "data").exists()  # nothing of the user's is touched
+
+
+async def test_interrupted_prove_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    program = run("prove", "--minutes", "10", TMPDIR=str(tmp_path))
+    await until(lambda: "events acknowledged" in program.stderr)
+    assert list(tmp_path.iterdir())
+    program.process.send_signal(signal.SIGINT)
+    assert await program.ended() == 130, program.stderr
+    assert not list(tmp_path.iterdir())

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 from outside import Outside
-from ports import free_port
 from program import Program
-from recounts import differences
-from waiting import POLL_SECONDS, until
+from waiting import until
 
 from statsd.accounts.checks import CHECKS
 from statsd.database import sql
-from statsd.database.pool import COMMAND_SECONDS, POOL, POOL_SIZE, open_pool
+from statsd.database.pool import COMMAND_SECONDS, POOL, POOL_SIZE
 from statsd.ingest.outage import OUTAGE
 from statsd.live.topics import HUB
 
@@ -293,96 +290,6 @@ async def test_start_without_the_database_it_knows_accepts_at_once(
 async def _is(session: Any, job: str, expected: str) -> bool:
     async with session.get(f"/jobs/{job}") as response:
         return response.status == 200 and (await response.json())["state"] == expected
-
-
-class Poster:
-    """Clients that post without end and repeat under the same event_id what was not answered."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self.accepted: set[str] = set()
-        self.posted: set[str] = set()
-        self.refused: list[int] = []
-        self._stop = False
-
-    async def run(self, name: int) -> None:
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(15)) as session:
-            number = 0
-            while not self._stop:
-                number += 1
-                await self._deliver(session, f"{name}-{number}")
-
-    async def _deliver(self, session: aiohttp.ClientSession, name: str) -> None:
-        body = {**EVENT, "user_id": name, "path": f"/{name}", "event_id": name}
-        while not self._stop:
-            self.posted.add(name)
-            try:
-                async with session.post(f"{self._address}/event", json=body) as response:
-                    if response.status == 202:
-                        self.accepted.add(name)
-                        return
-                    self.refused.append(response.status)
-            except (aiohttp.ClientError, TimeoutError):
-                pass  # the program is being killed; the same event goes again
-            await asyncio.sleep(POLL_SECONDS)
-
-    def stop(self) -> None:
-        self._stop = True
-
-
-async def test_every_accepted_event_is_stored_once_whatever_dies(run: Callable[..., Program], outside: Outside) -> None:
-    """Clients post all the time while PostgreSQL is killed, stopped for 20 s and restarted, and the program killed."""
-    await (await outside.ready()).close()
-    begin = ("serve", "--port", str(free_port()))
-    program = run(*begin, DATABASE_URL=outside.dsn)
-    poster = Poster(await program.address())
-    posting = [asyncio.create_task(poster.run(name)) for name in range(12)]
-
-    async def accepted(more: int) -> None:
-        target = len(poster.accepted) + more
-        await until(lambda: len(poster.accepted) >= target)
-
-    await accepted(300)
-    outside.stop(signal.SIGKILL)
-    await accepted(300)
-    outside.start()
-    await accepted(300)
-    program.process.kill()
-    await program.ended()
-    program = run(*begin, DATABASE_URL=outside.dsn)
-    await accepted(300)
-    outside.stop()
-    back = time.monotonic() + 20
-    await until(lambda: time.monotonic() > back)
-    await accepted(300)
-    outside.start()
-    await (await outside.ready()).close()
-    program.process.kill()  # with whatever is left of a filled spool
-    await program.ended()
-    program = run(*begin, DATABASE_URL=outside.dsn)
-    await accepted(300)
-    poster.stop()
-    await asyncio.gather(*posting)
-    await _compare(program, poster, outside)
-
-
-async def _compare(program: Program, poster: Poster, outside: Outside) -> None:
-    async def empty() -> bool:
-        async with aiohttp.ClientSession() as session, session.get(f"{await program.address()}/health") as response:
-            return (await response.json())["checks"]["spool"]["state"] == "empty"
-
-    await until(empty)
-    connection = await outside.ready()
-    stored = [row["path"][1:] for row in await connection.fetch("select path from page_events")]
-    totals = await connection.fetchrow("select views, users from page_days")
-    await connection.close()
-    assert poster.refused == []
-    assert len(stored) == len(set(stored))
-    assert poster.accepted <= set(stored) <= poster.posted
-    assert totals and tuple(totals) == (len(stored), len(stored))
-    async with await open_pool(outside.dsn) as pool:
-        assert await differences(pool, "pageviews") == []
 
 
 async def test_lock_on_one_row_keeps_nobody_else_waiting(served: tuple[Any, Outside]) -> None:
