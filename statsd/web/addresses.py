@@ -88,15 +88,22 @@ def is_within(address: str, networks: Sequence[Network]) -> bool:
 def is_served(host: str | None, settings: Settings) -> bool:
     """Whether the server answers to a Host header, with any port.
 
-    A stranger's page can make its own host name mean our address (DNS rebinding). Names of this machine and that of
-    STATS_PUBLIC_URL are answered; others if ALLOWED_HOSTS has them, or if it is not set and other machines reach the
-    server. A request without the header is not from a browser.
+    A stranger's page can make its own host name mean our address (DNS rebinding). So a server with ALLOWED_HOSTS
+    answers to those only, and one on a loopback address to no name that a stranger can own. Both answer to the names of
+    this machine and to that of STATS_PUBLIC_URL. A request without the header is not from a browser.
     """
     names = settings.allowed_hosts
     if host is None or not (names or is_loopback(settings.host)):
         return True
     name = re.sub(r":\d*\Z", "", host, flags=re.ASCII).lower()
-    return name in names or is_loopback(name.strip("[]")) or name == urlsplit(settings.public_url or "").hostname
+    if name in names or is_loopback(name.strip("[]")) or name == urlsplit(settings.public_url or "").hostname:
+        return True
+    return not (names or _is_public(name))
+
+
+def _is_public(name: str) -> bool:
+    """Whether a name may be in the public DNS: no address is, no name without a dot, and none below `localhost`."""
+    return "." in name and not name.endswith(".localhost") and _ip(name.strip("[]")) is None
 
 
 def is_secure(request: web.Request) -> bool:

@@ -283,12 +283,26 @@ async def test_only_allowed_names_are_served(start: Callable[..., Awaitable[Any]
         ({"host": "192.0.2.1", "allowed_hosts": ("other.example",)}, False),
     ],
 )
-async def test_server_on_loopback_answers_only_to_names_of_this_machine(
+async def test_server_on_loopback_answers_to_no_name_of_the_public_dns(
     start: Callable[..., Awaitable[Any]], settings: dict[str, Any], answered: bool
 ) -> None:
     client = await start(**settings)
     for host in ("localhost", "127.0.0.1:80", "[::1]:80", "LOCALHOST:1"):
         assert (await client.get("/usage", headers={"Host": host})).status == 200
+    for host in ("stats.localhost:8080", "workstation", "192.0.2.7:80", "[2001:db8::7]:80"):  # in no public DNS
+        assert (await client.get("/usage", headers={"Host": host})).status == (
+            421 if "allowed_hosts" in settings else 200
+        )
+    for host in (
+        "localhost.",
+        "127.0.0.1.rebound.example",
+        "localhost.rebound.example",
+        "1.2.3.4.5",
+        ".",
+        "a.localhost.b",
+    ):
+        other = settings.get("host", "::1") != "0.0.0.0"
+        assert (await client.get("/usage", headers={"Host": host})).status == (421 if other else 200), host
     for path in ("/usage", "/", "/logins", "/nowhere"):
         response = await client.get(path, headers={"Host": "rebound.example:8080"})
         assert (response.status == 421) is not answered, path
