@@ -30,7 +30,7 @@ PERSONS = {"logins": 1357924680, "usage": 1357924680, "webhooks": "ada-135792468
 async def store(pool: Any, stream: Stream, rows: list[Row]) -> None:
     for needed in STREAMS if stream.name == "transfers" else (stream,):
         await generator.store_fixtures(pool, needed)
-    await pool.fetch(sql.load(stream.name)["insert"], *map(list, zip(*rows, strict=True)))
+    await pool.fetch(sql.load(stream.name)["insert"], *map(list, zip(*rows, strict=True)), *stream.sent(len(rows)))
 
 
 def rows_of(stream: Stream, count: int, seed: int = 1) -> list[Row]:

@@ -39,7 +39,7 @@ async def fill(pool: Any, stream: Stream, rows: int = 400, days: int = 40) -> No
         await generator.store_fixtures(pool, needed)
     rng = random.Random(7)
     batch = [stream.row(stream.sample(rng), ids.new_id()) for _ in range(rows)]
-    await pool.fetch(sql.load(stream.name)["insert"], *map(list, zip(*batch, strict=True)))
+    await pool.fetch(sql.load(stream.name)["insert"], *map(list, zip(*batch, strict=True)), *stream.sent(len(batch)))
     # As if they had come over weeks: received then, and counted anew.
     moment = "now() - $1::double precision * interval '1 day' * numbered.number / $2::integer"
     times = ", ".join(f"{column} = {moment}" for column in TIMES[stream.name])
@@ -104,7 +104,7 @@ async def test_ingest_goes_on_meanwhile_and_totals_stay_exact(stream: Stream, po
     async def store() -> None:
         for _ in range(20):
             batch = [stream.row(stream.sample(rng), ids.new_id()) for _ in range(20)]
-            await pool.fetch(insert, *map(list, zip(*batch, strict=True)))
+            await pool.fetch(insert, *map(list, zip(*batch, strict=True)), *stream.sent(len(batch)))
 
     storing = asyncio.gather(store(), store())
     for days in range(39, 0, -3):

@@ -49,10 +49,11 @@ async def fill(url: str, folder: Path) -> None:
             PERSON,
             f"ada {PERSON}",
         )
+        await pool.execute("insert into feature_shares values ($1, current_date, 1, 0)", PERSON)
         for stream in STREAMS:
             await generator.store_fixtures(pool, stream)
-            writer_rows = [list(column) for column in zip(*rows_of(stream, 300, 1), strict=True)]
-            await pool.fetch(sql.load(stream.name)["insert"], *writer_rows)
+            columns = [list(column) for column in zip(*rows_of(stream, 300, 1), strict=True)]
+            await pool.fetch(sql.load(stream.name)["insert"], *columns, *stream.sent(300))
             (row, *_) = rows_of(stream, 1, 2)
             await keep_dead(pool, row[0], stream.name, msgspec.json.encode(row[1:]), ValueError("x"))
         await pool.execute("analyze")  # the statistics hold common values
