@@ -139,7 +139,7 @@ class Readings:
             return f"events wait on disk: the database {outage.reason}"
         spooled = [name for name, writer in self._writers.items() if writer.tally.latest == "spooled"]
         if spooled and outage.spool.rows:
-            return f"events of {', '.join(spooled)} wait on disk: the database did not store them in time"
+            return f"events of {', '.join(spooled)} wait on disk, for a lock or behind others"
         return ""
 
     async def _unwritable(self) -> str:

@@ -188,7 +188,7 @@ async def test_lock_on_one_table_is_degraded_until_its_rows_are_stored(
     assert await post(client) == 202
     body = (await health(client))[1]
     assert body["status"] == "degraded"
-    assert body["reason"] == "events of pageviews wait on disk: the database did not store them in time"
+    assert body["reason"] == "events of pageviews wait on disk, for a lock or behind others"
     await lock.rollback()
     await admin.close()
     await drained(client)
