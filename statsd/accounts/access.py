@@ -65,13 +65,15 @@ async def _admit(request: web.Request) -> None:
     operation, view = declared(request.match_info.handler), view_of(request.match_info.handler)
     is_socket = request.headers.get("Upgrade", "").lower() == "websocket"
     right = needed(operation, view, request.app[SETTINGS], is_socket=is_socket)
+    if right is None and operation.shared == "no":
+        return
     secret = link(_in_query(request)) or link(_bearer(request))
-    if right is None and not (secret and operation.shared != "no"):
+    if right is None and not secret:
         return
     caller = await identify(request.app, secret or session.token(request))
     is_shared = request.method in ("GET", "HEAD") and caller.may_see(operation, view)
     if right not in caller.rights and not is_shared:
-        raise Forbidden(f"this token is not for that: it needs the scope {right}")
+        raise Forbidden(f"this token is not for that: it needs the scope {right or 'read'}")
     request[GRANT] = _grant(request.app, caller)
 
 

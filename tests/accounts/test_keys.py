@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,8 @@ from waiting import until
 
 from statsd.accounts.access import HOLDS
 from statsd.accounts.keys import Keys
+from statsd.accounts.session import TOKENS
+from statsd.accounts.tokens import LEEWAY_SECONDS, SECONDS
 from statsd.database.pool import connect
 
 LOGIN = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}
@@ -108,7 +111,8 @@ async def test_share_link_reads_one_view_with_any_lock_and_nothing_else(start: A
         client = await start(**settings)
         secret = await make_link(pool, "logins", 1)
         assert (await client.get(f"/logins/stats?link={secret}")).status == 200
-        assert (await client.get(f"/webhooks?link={secret}")).status == 403
+        async with client.get(f"/webhooks?link={secret}") as response:
+            assert (response.status, "the scope read" in (await response.json())["error"]) == (403, True)
         if settings:
             assert (await client.get(f"/logins?link={secret}")).status == 403
         assert (await client.post("/access/tokens?link=" + secret, json={})).status == 403
@@ -171,6 +175,18 @@ async def test_socket_closes_when_its_right_ends(start: Any, pool: Any, how: str
             return
         message = await socket.receive()
         assert (message.data, message.extra) == (1008, "the right to read has ended")
+
+
+async def test_socket_closes_at_the_end_of_the_session(start: Any, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await start(require_login=True)
+    await make_user(pool, "vera", "viewer")
+    now, age = time.time(), SECONDS + LEEWAY_SECONDS - 1
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: now - age)
+        token = client.app[TOKENS].make(await pool.fetchval("select id from users"), "vera", 1)
+    async with client.ws_connect("/ws", headers={"Authorization": f"Bearer {token}"}) as socket:
+        assert (await socket.receive()).data == 1008
+    assert (await client.get("/logins", headers={"Authorization": f"Bearer {token}"})).status == 401
 
 
 async def metrics_of(client: Any, headers: dict[str, str]) -> int:
