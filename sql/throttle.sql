@@ -63,6 +63,27 @@ set attempts = attempts - 1,
 from mine
 where total.subject = mine.subject and attempts > 1
 
+-- Deletes some of what is too old to count. An attempt does the same; this is for servers that nobody logs in to.
+-- name: expire
+with attempts as (
+    delete from login_throttles
+    where subject in (
+        select subject
+        from login_throttles
+        where last_attempt < now() - interval '15 minutes'
+        order by last_attempt
+        limit 1000
+    ) and last_attempt < now() - interval '15 minutes'
+)
+delete from login_addresses
+where subject in (
+    select subject
+    from login_addresses
+    where last_login < now() - interval '30 days'
+    order by last_login
+    limit 1000
+) and last_login < now() - interval '30 days'
+
 -- name: forget
 delete from login_throttles
 where subject = $1

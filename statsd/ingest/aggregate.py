@@ -77,6 +77,8 @@ async def run(
         await asyncio.sleep(settings.aggregate_seconds)
         try:
             claimed = await claim(pool, settings.aggregate_seconds)
+            if claimed:
+                await pool.execute(sql.load("throttle")["expire"])
         except Exception as error:
             log.warning("no aggregation, trying again: %s: %s", type(error).__name__, error)
             continue

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from recounts import differences
+from waiting import until
 
 from statsd.database import sql
 from statsd.ingest import aggregate, generator, ids, retention
@@ -163,6 +164,22 @@ async def test_what_a_stop_interrupts_is_finished_before_a_rebuild(pool: Any) ->
     assert await pool.fetchval("select finished from retention_marks")
     assert await totals(pool, "logins") == before
     assert await differences(pool, "logins") == []
+
+
+async def test_hashes_of_addresses_go_without_another_attempt(start: Any, pool: Any) -> None:
+    await pool.execute("""
+        insert into login_throttles
+        select sha256(text::bytea), 1, 5, 300, at, at, false
+        from (values ('old', now() - interval '16 minutes'), ('new', now())) as attempts (text, at)
+    """)
+    await pool.execute("""
+        insert into login_addresses
+        select sha256(text::bytea), at
+        from (values ('old', now() - interval '31 days'), ('new', now() - interval '29 days')) as logins (text, at)
+    """)
+    await start(aggregate_seconds=0.1)
+    await until(lambda: pool.fetchval("select count(*) = 1 from login_throttles"))
+    await until(lambda: pool.fetchval("select count(*) = 1 from login_addresses"))
 
 
 def test_command_counts_first_and_deletes_then(run: Any) -> None:
