@@ -55,7 +55,7 @@ def no_disks(scratch: Scratch) -> str:
 
 
 def no_clock(scratch: Scratch) -> str:
-    return "" if faketime() else "libfaketime: apt-get install faketime"
+    return "" if faketime() else "libfaketime: apt-get install libfaketime"
 
 
 def faketime() -> Path | None:

@@ -55,6 +55,12 @@ class Process:
         self._popen.stdin.write(f"{line}\n".encode())
         self._popen.stdin.flush()
 
+    async def finish(self) -> None:
+        """End its stdin, and wait for its end."""
+        assert self._popen.stdin
+        self._popen.stdin.close()
+        await asyncio.to_thread(self._popen.wait, STOP_SECONDS)
+
     async def stop(self) -> None:
         """Stop it by SIGTERM; kill it if that takes too long."""
         if self._popen.poll() is None:

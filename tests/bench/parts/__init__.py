@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 
 from ..run import Run
-from . import arrays, broadcast, freshness, growth, memory, one, queue, reads, start, ways
+from . import arrays, broadcast, crowd, freshness, growth, memory, one, queue, reads, start, ways
 
-MODULES: tuple[ModuleType, ...] = (one, queue, ways, arrays, reads, freshness, broadcast, memory, growth, start)
+MODULES: tuple[ModuleType, ...] = (one, queue, ways, arrays, reads, freshness, broadcast, crowd, memory, growth, start)
 
 PARTS: Mapping[str, Callable[[Run], Awaitable[None]]] = {
     module.__name__.rpartition(".")[2]: module.measure for module in MODULES
