@@ -175,6 +175,24 @@ async def test_every_stream_comes_back_in_a_server_of_an_older_version(
     assert await counts(database_url) == before
 
 
+async def test_backup_of_an_older_schema_is_brought_up_to_date(
+    run: Run, outside: Outside, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await outside.ready()).close()
+    every = migrations.migrations()
+    with monkeypatch.context() as older:
+        older.setattr(migrations, "migrations", lambda: every[:11])
+        await migrations.migrate(outside.dsn)
+    async with connected(outside.dsn) as connection:
+        await connection.execute("insert into owners (name) values ('Ada')")
+    await done(run("backup", "b.tar", DATABASE_URL=outside.dsn))
+    with archive.reading(folder / "b.tar") as backup:
+        assert [*backup.manifest.migrations] == [migration.name for migration in every[:11]]
+    await done(run("restore", "b.tar", "--force", DATABASE_URL=outside.dsn))
+    found = await counts(outside.dsn)
+    assert (found["schema_migrations"], found["owners"]) == (len(every), 1)
+
+
 async def test_killed_backup_leaves_nothing_that_looks_finished(run: Run, database_url: str, folder: Path) -> None:
     (folder / "b.tar").write_text("an older one")
     assert "b.tar exists: choose another name, or overwrite it with --force" in await done(
