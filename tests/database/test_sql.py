@@ -53,7 +53,7 @@ async def test_import_takes_the_columns_of_its_records(pool: asyncpg.Pool[asyncp
     async with pool.acquire() as connection:
         for raw in forms.raws_of(stream):
             prepared = await connection.prepare(sql.load(raw.stream.name)[raw.stream.insert])
-            assert len(prepared.get_parameters()) == len(raw.stream.columns)
+            assert len(prepared.get_parameters()) == len(raw.stream.columns) + len(raw.stream.sent(1))
 
 
 UUID = "01a1fbf8-34c0-7ac8-b7b2-1749eb2b4d4f"
