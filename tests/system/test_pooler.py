@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -211,6 +212,27 @@ async def test_commands_work_beside_a_server(run: Run, serve: Serve, between: Po
     seed = run("seed", DATABASE_URL=between.dsn)
     assert await seed.ended() == 0, seed.stderr
     assert (await login_statistics(server))["totalSessions"] == 2150
+
+
+async def test_rows_are_exported_and_imported_and_the_doctor_is_content(
+    run: Run, serve: Serve, between: Pooler, outside: Outside
+) -> None:
+    await serve(STATS_LISTEN_URL=outside.dsn)
+    file = Path(between.log).with_name("rows.csv")
+    for stream in STREAMS:
+        if not stream.part_of:
+            one = run("generate", "--count", "50", "--stream", stream.name, DATABASE_URL=between.dsn)
+            assert await one.ended() == 0, one.stderr
+            assert await run("export", stream.name, str(file), DATABASE_URL=between.dsn).ended() == 0
+            again = run("import", stream.name, str(file), "--json", DATABASE_URL=between.dsn)
+            assert await again.ended() == 0, again.stderr
+            assert (result := json.loads(again.output()))["known"] >= 50
+            assert (result["stored"], result["refused"]) == (0, 0)
+    doctor = run("doctor", DATABASE_URL=between.dsn, STATS_LISTEN_URL=outside.dsn)
+    assert await doctor.ended() == 0, doctor.output()
+    doctor = run("doctor", "--days", "0", DATABASE_URL=between.dsn)
+    assert await doctor.ended() == 6
+    assert "a NOTIFY does not arrive where the server listens" in doctor.output()
 
 
 async def test_exports_of_one_server_leave_nothing_in_the_way_of_another(serve: Serve) -> None:

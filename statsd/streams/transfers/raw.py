@@ -69,15 +69,17 @@ def transfer_row(transfer: RawTransfer, id: UUID, settings: Settings) -> Row:
     return (id, utc(transfer.timestamp), pgproto.UUID(transfer.owner_id), pgproto.UUID(transfer.item_id))
 
 
+PLAIN = replace(TRANSFERS, lanes_by="", ordered_by="", sent=lambda rows: ())
+"""For rows without an order and without totals, whose statement needs nothing but their columns."""
 BASE_ITEMS = replace(
-    TRANSFERS,
+    PLAIN,
     insert="import_base_items",
     ordered_by="",
     sent=lambda rows: (),
     columns={"id": UUID, "description": str, "created_at": datetime | None},
 )
 OWNERS = replace(
-    TRANSFERS,
+    PLAIN,
     insert="import_owners",
     ordered_by="",
     sent=lambda rows: (),
