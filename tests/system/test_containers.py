@@ -184,7 +184,7 @@ def test_the_page_files_of_the_frontend_are_those_of_the_program() -> None:
     config = (ROOT / "static" / "nginx.conf").read_text()
     (root,) = re.findall(r"^ *root (.+);", config, re.MULTILINE)
     assert all(copy.split()[-1].startswith(f"{root}/") for copy in page)  # and so nginx.conf is not among them
-    assert re.findall(r"^ *listen (.+);", config, re.MULTILINE) == arguments("frontend", "EXPOSE")
+    assert re.findall(r"^ *listen (\d+)", config, re.MULTILINE) == arguments("frontend", "EXPOSE")
 
 
 # The Dockerfile's backend, by hand
