@@ -268,11 +268,12 @@ features as (
     )
     where clicks > 0 and feature_name in (select feature_name from touched)
 ),
-shares as (delete from feature_shares where user_id = $1::text::integer),
+shares as (delete from feature_shares where user_id = $1::text::integer returning 1),
 empty_bins as (delete from usage_bins where clicks = 0),
-empty_days as (delete from usage_days where clicks = 0)
-delete from usage_features
-where clicks = 0
+empty_days as (delete from usage_days where clicks = 0),
+empty_features as (delete from usage_features where clicks = 0)
+select count(*) as feature_shares
+from shares
 
 -- Returns the stored clicks with the ids of the given ones, and whether each pair is the same click. Times may differ:
 -- the server sets them.

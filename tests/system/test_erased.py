@@ -75,7 +75,7 @@ async def test_erased_person_is_found_nowhere(run: Callable[..., Program], folde
 
     report = json.loads(run("erase", "--user", str(PERSON), "--rewrite", "--json").output())
     assert report["erased"]["logins"] == {"user_logins": 100, "login_users": 1, "login_device_users": 3}
-    assert report["erased"]["usage"] == {"feature_clicks": 100, "users": 1}
+    assert report["erased"]["usage"] == {"feature_clicks": 100, "feature_shares": 1, "users": 1}
     assert report["erased"]["pageviews"]["page_events"] == report["erased"]["webhooks"]["webhook_events"] == 100
     owner = run("erase", "--user", OWNER.upper(), "--rewrite")
     assert "owners                       1" in owner.output()
