@@ -101,7 +101,9 @@ async def test_share_link_shows_its_panel_alone(start: Any, visit: Visits, pool:
     await expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "live")
     await expect(panel).to_have_attribute("data-state", re.compile("empty|ready"))
     await expect(page.locator("[data-panel]")).to_have_count(1)
-    await expect(page.locator("[data-tab]:visible, [data-form]:visible, [data-who]:visible")).to_have_count(0)
+    await expect(
+        page.locator("[data-tab]:visible, [data-form]:visible, [data-who]:visible, [data-copy]:visible")
+    ).to_have_count(0)
     assert await cookies(page) == {}
     assert await page.evaluate("() => localStorage.length + sessionStorage.length") == 0
 
