@@ -219,15 +219,14 @@ async def test_rows_are_exported_and_imported_and_the_doctor_is_content(
 ) -> None:
     await serve(STATS_LISTEN_URL=outside.dsn)
     file = Path(between.log).with_name("rows.csv")
-    for stream in STREAMS:
-        if not stream.part_of:
-            one = run("generate", "--count", "50", "--stream", stream.name, DATABASE_URL=between.dsn)
-            assert await one.ended() == 0, one.stderr
-            assert await run("export", stream.name, str(file), DATABASE_URL=between.dsn).ended() == 0
-            again = run("import", stream.name, str(file), "--json", DATABASE_URL=between.dsn)
-            assert await again.ended() == 0, again.stderr
-            assert (result := json.loads(again.output()))["known"] >= 50
-            assert (result["stored"], result["refused"]) == (0, 0)
+    one = run("generate", "--count", "50", "--stream", "transfers", DATABASE_URL=between.dsn)
+    assert await one.ended() == 0, one.stderr
+    assert await run("export", "transfers", str(file), DATABASE_URL=between.dsn).ended() == 0
+    again = run("import", "transfers", str(file), "--json", DATABASE_URL=between.dsn)
+    assert await again.ended() == 0, again.stderr
+    result = json.loads(again.output())
+    assert result["known"] >= 50
+    assert (result["stored"], result["refused"]) == (0, 0)
     doctor = run("doctor", DATABASE_URL=between.dsn, STATS_LISTEN_URL=outside.dsn)
     assert await doctor.ended() == 0, doctor.output()
     doctor = run("doctor", "--days", "0", DATABASE_URL=between.dsn)
