@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
+
+from folders import ROOT
 
 from statsd.ingest.recount import Difference
 from statsd.prove.audit import Finding
@@ -19,6 +23,13 @@ def test_same_seed_makes_the_same_plan() -> None:
 def test_long_run_makes_every_fault_and_a_short_one_at_least_one() -> None:
     assert {step.fault.name for step in plan(1, 300)} == set(FAULTS)
     assert len(plan(1, 0.1)) == 1
+
+
+def test_page_has_every_fault_with_its_result() -> None:
+    page = (ROOT / "static/docs/survives.html").read_text()
+    rows = re.findall(r"<tr><td>([^<]*)</td><td>(\d+)</td><td>.*?</td><td>0</td><td>0</td></tr>", page)
+    assert [unescape(name) for name, _ in rows] == [fault.about for fault in FAULTS.values()]
+    assert all(int(times) for _, times in rows)
 
 
 def report(**finding: object) -> Report:
