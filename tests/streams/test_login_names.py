@@ -7,10 +7,13 @@ import json
 from functools import partial
 from typing import Any
 
+import asyncpg
+import pytest
+from databases import renamed
 from recounts import differences
 
-from statsd.database import sql
-from statsd.database.pool import again
+from statsd.database import migrations, sql
+from statsd.database.pool import again, open_pool
 from statsd.ingest import aggregate
 from statsd.ingest.ids import new_id
 
@@ -71,3 +74,58 @@ async def test_names_of_writers_at_once_stay_within_the_bound(pool: Any) -> None
 async def store_retrying(pool: Any, names: list[tuple[str, str, str]]) -> None:
     for start in range(0, len(names), 100):
         await again(partial(store, pool, names[start : start + 100]))
+
+
+async def test_totals_of_earlier_versions_get_names_days_and_spans(
+    server_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest names keep theirs; users get the day of their latest login."""
+    every = migrations.migrations()
+    connection = await asyncpg.connect(server_dsn)
+    await connection.execute("create database before_names")
+    dsn = renamed(server_dsn, "before_names")
+    monkeypatch.setattr(migrations, "migrations", lambda: [one for one in every if one.number < 14])
+    await migrations.migrate(dsn)
+    async with await open_pool(dsn) as pool:
+        await pool.execute("""
+            insert into user_logins (
+                user_id, login_time, session_duration_seconds, ip_address, region, device_type, browser,
+                created_at, folded
+            )
+            select
+                n % 97, now(), n * 7919, '203.0.113.7', 'region-' || n % 700, 'device-' || n % 130,
+                'browser-' || n % 640, now() - n % 60 * interval '1 day', true
+            from generate_series(1, 2000) as n;
+            insert into login_devices
+            select
+                device_type, count(*), count(*), sum(session_duration_seconds), min(session_duration_seconds),
+                max(session_duration_seconds), count(distinct user_id)
+            from user_logins group by 1;
+            insert into login_regions
+            select region, device_type, count(*), count(*), sum(session_duration_seconds)
+            from user_logins group by 1, 2;
+            insert into login_browsers select browser, count(*) from user_logins group by 1;
+            insert into login_hours
+            select extract(hour from login_time at time zone 'UTC'), count(*) from user_logins group by 1;
+            insert into login_days select (login_time at time zone 'UTC')::date, count(*) from user_logins group by 1;
+            insert into login_durations
+            select session_duration_seconds, device_type, count(*) from user_logins group by 1, 2;
+            insert into login_minutes
+            select session_duration_seconds / 60, device_type, count(*) from user_logins group by 1, 2;
+            insert into login_device_users select distinct device_type, user_id from user_logins;
+            insert into login_users select distinct user_id from user_logins;
+            insert into login_user_count select true, count(*) from login_users
+        """)
+        median = "select median from login_medians where device_type is null"
+        before = await pool.fetchval(median)
+        monkeypatch.setattr(migrations, "migrations", lambda: every)
+        assert await migrations.migrate(dsn)
+    async with await open_pool(dsn) as pool:
+        assert await pool.fetchval(median) == before
+        assert await differences(pool, "logins") == []
+        found = await totals(pool)
+        assert {column: len(names) for column, names in found.items()} == {c: most + 1 for c, most in MOST.items()}
+        await aggregate.rebuild(pool, "logins")
+        assert await totals(pool) == found
+    await connection.execute("drop database before_names with (force)")
+    await connection.close()
