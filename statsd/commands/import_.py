@@ -49,7 +49,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 progress.finish(outcome.records)
                 _report(arguments, lines, outcome.stored, outcome.known, outcome.refused)
     if outcome.refused:
-        raise StatsError(f"{outcome.refused:,} lines were not stored")
+        raise StatsError(f"lines that were not stored: {outcome.refused:,}")
 
 
 @contextmanager
