@@ -65,7 +65,8 @@ class HealthData(msgspec.Struct):
 class Health(msgspec.Struct):
     """The state of the server and its database. `uptime` is in seconds, `database` is whether it answers.
 
-    `degraded`: events are accepted, but wait on disk. `unhealthy`: they are refused, or the database does not answer.
+    `degraded`: the database answers, but does not store; events wait on disk, or are refused once that is full, too.
+    `unhealthy`: the database does not answer.
     """
 
     success: bool
@@ -87,28 +88,29 @@ class Status(msgspec.Struct):
 
 
 def _condition(reading: Reading) -> Condition:
-    if reading.refused or not reading.is_up:
+    if not reading.is_up:
         return "unhealthy"
-    return "degraded" if reading.unstored else "healthy"
+    return "degraded" if reading.unstored or reading.refused else "healthy"
 
 
 @Operation(
     access="open",
     answers={
         200: Answer("healthy, or degraded: events are accepted, but wait on disk", Health),
-        503: Answer("the database does not answer, or events are refused", Health),
+        503: Answer("the database does not answer (unhealthy), or events are refused (degraded)", Health),
     },
 )
 async def health(request: web.Request) -> web.Response:
     """Check the server and its database."""
     reading = await request.app[READINGS].take()
     condition = _condition(reading)
+    accepts = reading.is_up and not reading.refused
     state, outage = request.app[STATE], request.app[OUTAGE]
     spool = outage.spool
     uptime = round(time.monotonic() - state.started, 3)
     now = iso(datetime.now(UTC))
     body = Health(
-        success=condition != "unhealthy",
+        success=accepts,
         status=condition,
         service=SERVICE,
         timestamp=now,
@@ -124,7 +126,7 @@ async def health(request: web.Request) -> web.Response:
         ),
         reason=reading.reason or UNSET,
     )
-    return json_response(body, 503 if condition == "unhealthy" else 200)
+    return json_response(body, 200 if accepts else 503)
 
 
 @Operation(access="open", answers={200: Answer("alive", Status, alive=Status("alive"))})

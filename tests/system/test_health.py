@@ -105,7 +105,7 @@ async def test_full_disk_of_the_database_is_degraded_and_logged_once(
 
 
 @only_as_root
-async def test_disk_and_spool_that_are_full_are_unhealthy_and_logged_once(
+async def test_disk_and_spool_that_are_full_are_degraded_with_503_and_logged_once(
     crowded: Outside, disk: Path, start: Start, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every event is refused: nothing waits in the spool that a replay could try, only the probe tells."""
@@ -117,7 +117,7 @@ async def test_disk_and_spool_that_are_full_are_unhealthy_and_logged_once(
     while client.app[OUTAGE].seconds < 1.5:  # while it is probed again and again
         assert await post(client, LONG) == 503
         status, body = await health(client)
-        assert (status, body["status"], body["success"], body["database"]) == (503, "unhealthy", False, True)
+        assert (status, body["status"], body["success"], body["database"]) == (503, "degraded", False, True)
         assert body["reason"].startswith("events are refused: the database has a full disk; spool: ")
     assert await ready(client) == (503, {"status": "not storing", "reason": body["reason"]})
     assert len(lines(caplog, "not stored")) <= 1
