@@ -50,7 +50,7 @@ def delays(arrivals: array[float], acknowledged: list[float], before: int) -> li
 
 
 async def measure(run: Run) -> None:
-    sockets, streams = run.size(SOCKETS - SILENT), run.size(STREAMS)
+    sockets, streams = run.size(SOCKETS - SILENT - WARM), run.size(STREAMS)
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if sockets + streams + SILENT + SPARE_FILES > limit:
         sockets = limit - streams - SILENT - SPARE_FILES
@@ -82,7 +82,7 @@ async def crowd(run: Run, server: Server, clients: tuple[int, int, int], memory:
     of_sockets = delays(arrivals[:end], logins, 0)
     of_streams = delays(arrivals[end + 1 :], items, before)
     sockets, streams, silent = clients
-    crowd = f"{sockets + silent:,} sockets ({silent} never read) and {streams:,} streams"
+    crowd = f"{WARM + sockets + silent:,} sockets ({silent} never read) and {streams:,} streams"
     run.row(f"memory of a client among {crowd}", [grown], "KiB")
     for name, found, count in (("socket", of_sockets, sockets), ("stream", of_streams, streams)):
         missed = 1 - len(found) / count / len(logins)
