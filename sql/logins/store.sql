@@ -89,7 +89,7 @@ with fresh as (
 nameless as materialized (
     select kind, name, logins
     from given
-    where not exists (select from login_names as known where known.kind = given.kind and known.name = given.name)
+    where (select true from login_names as known where known.kind = given.kind and known.name = given.name) is null
 ),
 admitted as materialized (
     select kind, admitted.name
@@ -124,21 +124,22 @@ seen as (
 )
 
 -- Users, and the day of their latest login: retention forgets them by it. Those seen before on the same day or later
--- are left out, so that most logins write nothing here. A row that this statement inserts has no xmax; one that it
--- updates has.
+-- are left out, each by a look-up of its key, so that most logins write nothing here. A row that this statement inserts
+-- has no xmax; one that it updates has.
 -- part: people
 , device_newcomers as (
     insert into login_device_users as known (device_type, user_id, last_day)
     select device_type, user_id, max(received_on)
     from seen
-    where not exists (
-        select
-        from login_device_users as known
-        where known.device_type = seen.device_type
-            and known.user_id = seen.user_id
-            and known.last_day >= seen.received_on
-    )
     group by device_type, user_id
+    having max(received_on) > coalesce(
+        (
+            select last_day
+            from login_device_users as known
+            where known.device_type = seen.device_type and known.user_id = seen.user_id
+        ),
+        '-infinity'
+    )
     order by device_type, user_id
     on conflict (device_type, user_id) do update
     set last_day = greatest(known.last_day, excluded.last_day)
@@ -148,12 +149,10 @@ newcomers as (
     insert into login_users as known (user_id, last_day)
     select user_id, max(received_on)
     from seen
-    where not exists (
-        select
-        from login_users as known
-        where known.user_id = seen.user_id and known.last_day >= seen.received_on
-    )
     group by user_id
+    having max(received_on) > coalesce(
+        (select last_day from login_users as known where known.user_id = seen.user_id), '-infinity'
+    )
     order by user_id
     on conflict (user_id) do update
     set last_day = greatest(known.last_day, excluded.last_day)
