@@ -56,7 +56,7 @@ log = logging.getLogger("statsd")
 
 def main(words: list[str] | None = None) -> int:
     """Run the command in `words` (default: sys.argv) and return its exit code."""
-    arguments = _parser(sys.argv[1:] if words is None else words).parse_args(words)
+    arguments = parse(sys.argv[1:] if words is None else words)
     try:
         loaded_settings = settings.load({name: getattr(arguments, name, None) for name in settings.fields()})
     except SettingsError as error:
@@ -74,19 +74,23 @@ def main(words: list[str] | None = None) -> int:
         return error.exit_code if isinstance(error, StatsError) else 1
 
 
-def _parser(words: list[str]) -> argparse.ArgumentParser:
-    """Return the parser; only the command that is among the words gets its arguments."""
-    program = _help("statistics you can believe, live", "serve --generate 5")
-    parser = argparse.ArgumentParser(prog="python -m statsd", **program)
+def parse(words: list[str]) -> argparse.Namespace:
+    """Return the arguments of the command. Its options may stand before, between and after its other arguments."""
+    if words[:1] and words[0] in COMMANDS:
+        name = words[0]
+        command = _module(name)
+        about = _help(COMMANDS[name], command.EXAMPLE)
+        parser = argparse.ArgumentParser(prog=f"python -m statsd {name}", **about)
+        _add_arguments(parser, command)
+        read = parser.parse_args if "--" in words else parser.parse_intermixed_args  # which does not know `--`
+        return read(words[1:], argparse.Namespace(command=name))
+    about = _help("statistics you can believe, live", "serve --generate 5")
+    parser = argparse.ArgumentParser(prog="python -m statsd", **about)
     parser.add_argument("--version", action="version", version=f"statsd-live {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for name, about in COMMANDS.items():
-        if name in words[:1]:
-            command = _module(name)
-            _add_arguments(commands.add_parser(name, help=about, **_help(about, command.EXAMPLE)), command)
-        else:
-            commands.add_parser(name, help=about)
-    return parser
+    for name, sentence in COMMANDS.items():
+        commands.add_parser(name, help=sentence)
+    return parser.parse_args(words)
 
 
 def _add_arguments(parser: argparse.ArgumentParser, command: ModuleType) -> None:

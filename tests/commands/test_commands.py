@@ -26,6 +26,7 @@ from program import Program
 from recounts import differences
 from waiting import PATIENCE_SECONDS, until
 
+from statsd.commands.main import parse
 from statsd.database.pool import POOL
 from statsd.ingest import ids, writer
 from statsd.streams import pageviews
@@ -43,7 +44,8 @@ async def stats(address: str, path: str = "/logins/stats") -> dict[str, Any]:
     "command",
     [
         [], ["serve"], ["generate"], ["seed"], ["aggregate"], ["dead-letters"], ["database-url"], ["user"], ["sql"],
-        ["openapi"], ["backup"], ["restore"], ["psql"], ["upgrade-db"], ["export"], ["import"], ["doctor"],
+        ["openapi"], ["backup"], ["restore"], ["psql"], ["upgrade-db"], ["export"], ["import"], ["doctor"], ["prove"],
+        ["token"], ["link"], ["features"], ["prune"], ["erase"],
     ],
 )  # fmt: skip
 async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[str]) -> None:
@@ -52,6 +54,14 @@ async def test_help_has_an_example_and_the_exit_codes(run: Run, command: list[st
     text = program.output()
     assert "example:\n  python -m statsd" in text
     assert "130 Ctrl-C" in text
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_options_may_stand_anywhere_among_the_other_arguments(place: int) -> None:
+    words = ["logins", "logins.csv"]
+    words[place:place] = ["--data-dir", "elsewhere"]
+    arguments = parse(["export", *words])
+    assert (arguments.stream, arguments.file, arguments.data_dir) == ("logins", "logins.csv", "elsewhere")
 
 
 @pytest.mark.parametrize(
