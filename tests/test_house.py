@@ -20,7 +20,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("database", "web"),
     ("ingest", "live", "accounts"),
     ("streams",),
-    ("site",),
+    ("site", "exchange", "doctor"),
     ("app", "prove"),
     ("commands",),
     ("__main__",),

@@ -7,7 +7,7 @@
 -- is stored. The item's row holds the latest transfer that is folded; a newer one of another program is looked up in
 -- the table.
 --
--- `now` is $5, when the server sent the statement, by its own clock: rows in its spool have their times from that, too.
+-- Now is $5: when the server sent the statement, by its own clock, which rows in its spool have their times from, too.
 -- A statement that a lock or a frozen PostgreSQL delays may commit long after its rows went to the spool, and newer
 -- transfers of the same items behind them. These must stay the later ones.
 --

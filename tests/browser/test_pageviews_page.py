@@ -112,13 +112,15 @@ async def test_tracker_counts_a_visit_to_a_page_of_another_origin(start: Start, 
     client = await start()
 
     async def shop(_: web.Request) -> web.Response:
-        tag = f'<!doctype html><script src="{client.make_url("/t.js")}" data-site="shop"></script>'
-        return web.Response(text=tag, content_type="text/html")
+        # With an icon of its own: Chromium would ask for one at a moment of its choice, also of a server that is gone.
+        icon = '<!doctype html><link rel="icon" href="data:,">'
+        tag = f'<script src="{client.make_url("/t.js")}" data-site="shop"></script>'
+        return web.Response(text=icon + tag, content_type="text/html")
 
     site = web.Application()
     site.router.add_get("/{path:.*}", shop)
     async with TestServer(site) as server:
-        visit.expected = r"^http://127\.0\.0\.1|favicon"  # the tracker is of another origin, and that is its point
+        visit.expected = r"^http://127\.0\.0\.1"  # the tracker is of another origin, and that is its point
         page = await visit(server.make_url("/"))
         await page.evaluate("() => { history.pushState({}, '', '/cart'); history.pushState({}, '', '/cart') }")
         await page.evaluate("() => { history.pushState({}, '', '/pay'); statsd('signup') }")
