@@ -93,11 +93,9 @@ async def refusal(response: aiohttp.ClientResponse) -> str:
     return str(body["error"])
 
 
-async def test_page_and_assets_come_from_the_files(client: aiohttp.ClientSession) -> None:
+async def test_documents_and_assets_come_from_the_files(client: aiohttp.ClientSession) -> None:
     """nginx itself answers them: an ETag of its own, and the program's X-Request-Id is missing."""
     for path, file, kind in (
-        ("/", "index.html", "text/html"),
-        ("/dashboard", "index.html", "text/html"),
         ("/docs", "docs.html", "text/html"),
         ("/docs/servers.html", "docs/servers.html", "text/html"),
         ("/favicon.svg", "favicon.svg", "image/svg+xml"),
@@ -112,6 +110,31 @@ async def test_page_and_assets_come_from_the_files(client: aiohttp.ClientSession
             assert response.content_type == kind
             assert response.headers["Cache-Control"] == "no-cache"
             assert "X-Request-Id" not in response.headers
+        async with client.get(path, headers={**BROWSER, "If-None-Match": response.headers["ETag"]}) as again:
+            assert again.status == 304
+
+
+async def test_page_is_as_the_program_marks_it(front: Frontend, run: Callable[..., Program], tmp_path: Path) -> None:
+    environment = {"STATS_REQUIRE_LOGIN": "true", "STATS_REGISTRATION": "open"}
+    server = run("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), **environment)
+    client = await front((await server.address()).removeprefix("http://"))
+    page = (ROOT / "static" / "index.html").read_text()
+    marked = page.replace("<html ", '<html data-locked="" data-registration="open" ', 1)
+    for path in ("/", "/dashboard"):
+        async with client.get(path, headers=BROWSER) as response:
+            assert (response.status, await response.text()) == (200, marked)
+    server.process.terminate()
+    assert await server.ended() == 0
+    for path in ("/", "/dashboard"):
+        async with client.get(path, headers=BROWSER) as response:
+            assert (response.status, await response.text()) == (200, page)
+
+
+async def test_unmarked_page_is_revalidated(client: aiohttp.ClientSession) -> None:
+    for path in ("/", "/dashboard"):
+        async with client.get(path, headers=BROWSER) as response:
+            assert await response.read() == (ROOT / "static" / "index.html").read_bytes()
+            assert response.headers.getall("Cache-Control") == ["no-cache"]
         async with client.get(path, headers={**BROWSER, "If-None-Match": response.headers["ETag"]}) as again:
             assert again.status == 304
 
@@ -263,6 +286,9 @@ async def test_without_the_program_the_page_stays_and_the_api_says_so(
             assert response.headers.getall("Retry-After") == ["2"]
     async with client.get("/dashboard") as response:
         assert response.status == 200
+    async with client.post("/", headers=BROWSER) as response:
+        assert response.status == 502
+        assert await refusal(response) == "the server cannot be reached, try again"
 
 
 async def test_without_the_program_a_stream_is_told_when_to_come_back_and_others_that_it_is_away(
