@@ -5,6 +5,7 @@ import gc
 import hashlib
 import itertools
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -320,7 +321,9 @@ async def serve(settings: Settings, dsn: str, ready: Callable[[str], None]) -> N
         try:
             await listener.start()
         except OSError as error:
-            raise StatsError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
+            # asyncio repeats the address in the text of the error; a name that is unknown has no number of the system.
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+            raise StatsError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
         host, port = runner.addresses[0][:2]
         gc.freeze()  # the collector need not scan objects that live as long as the program
         gc.enable()

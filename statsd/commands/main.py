@@ -69,9 +69,12 @@ def main(words: list[str] | None = None) -> int:
     try:
         terminated = 0 if arguments.command in ENDLESS else 143
         return _run(_module(arguments.command).run(arguments, loaded_settings), terminated)
-    except (StatsError, OSError) as error:
+    except StatsError as error:
         print(f"statsd: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, StatsError) else 1
+        return error.exit_code
+    except OSError as error:
+        print(f"statsd: {error.filename}: {error.strerror}" if error.filename else f"statsd: {error}", file=sys.stderr)
+        return 1
 
 
 def parse(words: list[str]) -> argparse.Namespace:
