@@ -69,7 +69,7 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     decoded = decoder.decode(await read_body(request, types=types), media_type(request) in LINES)
     key = idempotency_key(request)
     if isinstance(decoded, Batch):
-        if not decoded:
+        if not decoded and not decoded.may_be_empty:
             raise InvalidEvent(["the batch must hold at least one event"])
         batch = await _decode(decoded, writer)
 

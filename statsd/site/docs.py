@@ -23,9 +23,9 @@ ABOUT = (
     "Statistics you can believe, live. Events come in over HTTP, are durable before they are acknowledged, and are in "
     "the totals at once.\n\n"
     "Every error has a JSON body. An unknown path is 404. A method that a path does not support is 405, with `Allow`. "
-    "OPTIONS returns 204, and HEAD works wherever GET does. 503 has `Retry-After`. An empty query parameter counts as "
-    "absent. Request bodies may be compressed with gzip or deflate. `X-Request-Id` is echoed. Days and hours are UTC, "
-    "unless an operation takes a time zone."
+    "OPTIONS returns 204, or 200 to a sender of webhooks that asks for a grant. HEAD works wherever GET does. 503 has "
+    "`Retry-After`. An empty query parameter counts as absent. Request bodies may be compressed with gzip or deflate. "
+    "`X-Request-Id` is echoed. Days and hours are UTC, unless an operation takes a time zone."
 )
 PLAIN = "A body of `text/plain` or without a content type is also read as JSON, because beacons send such bodies."
 
@@ -154,6 +154,6 @@ def _request(operation: Operation, schemas: Schemas) -> Schema:
         content[LINES[0]] = {"schema": lines, "examples": named({"many": line * 2})}
     for media, kind in operation.media.items():
         batched = get_origin(kind) is list
-        content[media] = {"schema": schemas.batch(kind, **bounds) if batched else schemas.of(kind)}
+        content[media] = {"schema": schemas.batch(kind, maxItems=BATCH_EVENTS) if batched else schemas.of(kind)}
     content = {JSON: {"schema": schema, "examples": named(examples)}, **content}
     return filled({"required": True, "description": PLAIN if operation.plain else None, "content": content})

@@ -26,7 +26,7 @@ class Schemas:
             return {"type": "array", "items": self.of(get_args(kind)[0])}
         self._kinds.append(kind)
         (schema,), _ = msgspec.json.schema_components([kind], ref_template=REFERENCE)
-        return schema
+        return dict(portable(schema))
 
     def any_of(self, kinds: Sequence[Any]) -> Schema:
         """Return the schema of a body of any of the types. A list is a component, unless it is the only type."""

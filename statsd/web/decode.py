@@ -86,9 +86,16 @@ class Batch(Generic[T]):
     Iterating raises InvalidEvent if the body is not JSON after all.
     """
 
-    def __init__(self, parts: Sequence[Any], decode: Callable[[Sequence[Any]], list[T | InvalidEvent]]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Any],
+        decode: Callable[[Sequence[Any]], list[T | InvalidEvent]],
+        *,
+        may_be_empty: bool = False,
+    ) -> None:
         self._parts = bounded(parts)
         self._decode = decode
+        self.may_be_empty = may_be_empty
 
     def __len__(self) -> int:
         return len(self._parts)

@@ -88,10 +88,10 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
 async def _http_response(request: web.Request, error: HTTPException) -> web.StreamResponse:
     """Return the response for an error of aiohttp's own; redirects and 304 stay as they are."""
     if isinstance(error, web.HTTPMethodNotAllowed):
-        allow = ", ".join(sorted(error.allowed_methods))
         if request.method == "OPTIONS":
-            cors = await preflight(request, error.allowed_methods)
-            return web.Response(status=204, headers={"Allow": allow, **cors})
+            status, headers = await preflight(request, error.allowed_methods)
+            return web.Response(status=status, headers=headers)
+        allow = ", ".join(sorted(error.allowed_methods))
         await find_operation(request, min(error.allowed_methods))
         return refusal(405, f"this method is not allowed here: use {allow}", {"Allow": allow})
     if error.status < 400:

@@ -103,6 +103,8 @@ class Operation:
     """The struct in the body."""
     plain: bool = True
     """Whether a body sent as text or without a type is read as JSON, too, as beacons send it."""
+    grants: bool = False
+    """Whether OPTIONS grants deliveries to the senders that ask for it (CloudEvents HTTP WebHook 1.0.2 §4)."""
     batch: bool = False
     """Whether the body may also be an array of them, or one per line."""
     example: Any = None

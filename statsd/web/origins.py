@@ -33,10 +33,30 @@ _REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _OPERATION: web.RequestKey[Operation] = web.RequestKey("operation", Operation)
 
 
-async def preflight(request: web.Request, methods: set[str]) -> dict[str, str]:
-    """Return the CORS headers of the answer to OPTIONS on a path with these methods."""
+GRANT = {"WebHook-Allowed-Origin": "*", "WebHook-Allowed-Rate": "*"}
+"""The answer to a sender that asks with OPTIONS whether it may deliver (CloudEvents HTTP WebHook 1.0.2 §4): anybody may
+try, at any rate. It opens nothing: each delivery needs the key, signature or token that the settings require.
+"""
+
+
+async def preflight(request: web.Request, methods: set[str]) -> tuple[int, dict[str, str]]:
+    """Return the status and the headers of the answer to OPTIONS on a path with these methods.
+
+    200 answers a sender that asks whether it may deliver; 204 anybody else, as the preflights of browsers.
+    """
     method = request.headers.get("Access-Control-Request-Method", "")
     await find_operation(request, method if method in methods else min(methods))
+    is_granted = _operation(request).grants and bool(request.headers.get("WebHook-Request-Origin"))
+    headers = {
+        "Allow": ", ".join(sorted(methods)),
+        **(GRANT if is_granted else {}),
+        **_preflight_headers(request, methods),
+    }
+    return 200 if is_granted else 204, headers
+
+
+def _preflight_headers(request: web.Request, methods: set[str]) -> dict[str, str]:
+    """Return the CORS headers of a preflight."""
     if not _cors_headers(request):
         return {}
     names = request.headers.get("Access-Control-Request-Headers", "")

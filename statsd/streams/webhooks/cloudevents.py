@@ -1,37 +1,35 @@
 """CloudEvents 1.0 over HTTP (CloudEvents HTTP protocol binding 1.0.2): binary, structured and batched content mode.
 
 A CloudEvent becomes a webhook event: `type` is the eventType, `time` the timestamp; `source` and `id` together are the
-idempotency key. The data and all other attributes go into the metadata.
+idempotency key. The data and all other attributes go into the metadata, in a form that is the same in every mode.
 
 The userId is the first valid one of: the data's `userId`, the extension attribute `userid`, the subject, the source
 (cut to the longest userId). Faults name the attributes of the CloudEvent, not the fields of the webhook event.
 """
 
-import base64
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import unquote
 
-import msgspec
 from multidict import CIMultiDictProxy
 
-from statsd.errors import InvalidEvent
+from statsd.errors import BadRequest, InvalidEvent
+from statsd.streams.webhooks import cloud_attributes, cloud_data
 from statsd.streams.webhooks.answers import Fault
-from statsd.streams.webhooks.event import TYPE_CHARACTERS, USER_CHARACTERS, KeyedEvent, WebhookEvent
-from statsd.web.decode import NOT_BLANK_NO_CONTROLS, Batch, When, parse, raised, single, text
+from statsd.streams.webhooks.event import USER_CHARACTERS, KeyedEvent, WebhookEvent
+from statsd.web.decode import NOT_BLANK_NO_CONTROLS, Batch, parse, raised, single
 from statsd.web.operation import Parameter
 
+MEDIA_TYPES = "application/cloudevents"  # how the media types of structured and batched events begin
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-REQUIRED = ("specversion", "id", "source", "type")
+UTF_8 = ("utf-8", "utf8", "us-ascii")
 MAPPED = frozenset({"specversion", "id", "type", "time"})  # attributes that do not go into the metadata
 ATTRIBUTES = {"eventType": "type", "userId": "source", "timestamp": "time", "metadata": "data"}
 """The attribute that each field of a webhook event comes from."""
-KEY_CHARACTERS = 1_000
-JSON = ("application/json", "text/json", "")
 _USER = re.compile(rf"(?=.{{1,{USER_CHARACTERS}}}\Z){NOT_BLANK_NO_CONTROLS}")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.?)*+)("?)')
 
 Convert = Callable[[Any], WebhookEvent | InvalidEvent]
 """Converts the JSON object of a webhook event."""
@@ -49,98 +47,109 @@ HEADERS = {
 """The attributes in the binary mode."""
 
 
-class CloudEvent(msgspec.Struct):
-    """A CloudEvent in structured mode; all other attributes are kept in the metadata."""
-
-    specversion: Literal["1.0"]
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_CHARACTERS)]
-    source: Annotated[str, text(KEY_CHARACTERS)]
-    type: Annotated[str, text(TYPE_CHARACTERS)]
-    time: When | None = None
-    data: Any = None
-
-
 def is_binary(headers: CIMultiDictProxy[str]) -> bool:
-    """Whether the attributes are in headers, and the body is the data alone."""
-    return "ce-specversion" in headers
+    """Whether the attributes are in headers, and the body is the data alone.
+
+    A structured event may repeat its attributes in headers; its Content-Type decides.
+    """
+    return "ce-specversion" in headers and not _media(headers).startswith(MEDIA_TYPES)
 
 
 def decode(headers: CIMultiDictProxy[str], body: bytes, convert: Convert) -> KeyedEvent | Batch[KeyedEvent] | None:
     """Return the event of a request, or a batch; None for a request without a CloudEvent.
 
-    Raises InvalidEvent for an invalid event that came alone or invalid JSON, BadRequest (413) for an event over a
-    mebibyte or for too many events.
+    Raises InvalidEvent for an invalid event that came alone or invalid JSON; BadRequest: 413 for an event over a
+    mebibyte or for too many events, 415 for another format than JSON in UTF-8.
     """
-    media = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if is_binary(headers):
-        return raised(_event(_binary(headers, media, single(body)), convert))
+    media = _media(headers)
+    if not media.startswith(MEDIA_TYPES):
+        return raised(_binary_event(headers, single(body), convert)) if is_binary(headers) else None
+    if media not in (STRUCTURED, BATCH):
+        raise BadRequest(415, f"Content-Type: must be {STRUCTURED} or {BATCH} (got {media})")
+    if cloud_data.charset(headers["Content-Type"]) not in UTF_8:
+        raise BadRequest(415, "Content-Type: the charset must be utf-8, as in all JSON")
     if media == STRUCTURED:
-        return raised(_event(parse(single(body)), convert))
-    if media != BATCH:
-        return None
+        return raised(_event_of_members(parse(single(body)), convert))
     batch = parse(body)
     if not isinstance(batch, list):
         raise InvalidEvent([Fault.of("", "array.base", "a batch of CloudEvents must be a JSON array")])
-    return Batch(batch, lambda part: [_event(attributes, convert) for attributes in part])
+    return Batch(batch, lambda part: [_event_of_members(members, convert) for members in part], may_be_empty=True)
 
 
-def _binary(headers: CIMultiDictProxy[str], media: str, body: bytes) -> dict[str, Any]:
-    """Return the attributes and the data of a CloudEvent in binary mode. Raises InvalidEvent."""
-    attributes: dict[str, Any] = {"datacontenttype": media} if media and media != JSON[0] else {}
-    faults = [] if media.isascii() else [Fault.of("datacontenttype", "string.base", "must be ASCII")]
+def _media(headers: CIMultiDictProxy[str]) -> str:
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _binary_event(headers: CIMultiDictProxy[str], body: bytes, convert: Convert) -> KeyedEvent | InvalidEvent:
+    texts, faults = _members(headers)
+    attributes, others = cloud_attributes.canonical(texts)
+    data = cloud_data.of_bytes(body, attributes["datacontenttype"])
+    return _event(attributes, data, _merged(faults, others), convert)
+
+
+def _members(headers: CIMultiDictProxy[str]) -> tuple[dict[str, str], list[Fault]]:
+    """Return the attributes in headers, decoded, and the faults of those that cannot be."""
+    content_type = headers.get("Content-Type", "").strip()
+    members = {"datacontenttype": content_type} if content_type and content_type.isascii() else {}
+    faults = [] if content_type.isascii() else [Fault.of("datacontenttype", "string.base", "must be ASCII")]
+    seen = set()
     for header, value in headers.items():
         name = header.lower().removeprefix("ce-")
-        if len(name) < len(header):
+        if len(name) == len(header):
+            continue
+        if name in seen:
+            faults.append(Fault.of(name, "any.duplicate", "must be given once"))
+        elif name in cloud_data.MEMBERS:
+            faults.append(Fault.of(name, "object.unknown", "is not an attribute: the data is the body"))
+        elif name == "datacontenttype" and value != content_type:
+            faults.append(Fault.of(name, "object.unknown", "must be in the Content-Type"))
+        else:
             try:
-                attributes[name] = unquote(value, errors="strict")
-                attributes[name].encode()
+                members[name] = _decoded(value)
             except UnicodeError:  # a byte that is not UTF-8, raw or percent-encoded
                 must = "must be UTF-8, percent-encoded where it is not ASCII"
                 faults.append(Fault.of(name, "string.base", must))
-    if faults:
-        raise InvalidEvent(faults)
-    return attributes | _data(media, body)
+        seen.add(name)
+    return members, faults
 
 
-def _data(media: str, body: bytes) -> dict[str, Any]:
-    """Return the data as a JSON value, a text, or base64."""
-    if not body:
-        return {}
-    if media in JSON or media.endswith("+json"):
-        with suppress(InvalidEvent):  # invalid JSON is kept as a text
-            return {"data": parse(body)}
-    try:
-        return {"data": body.decode()}
-    except UnicodeDecodeError:
-        return {"data_base64": base64.b64encode(body).decode()}
+def _decoded(value: str) -> str:
+    """Return the text of a header: quotes are taken off first, then percent-encoding. Raises UnicodeError."""
+    text = unquote(_QUOTED.sub(_unquoted, value), errors="strict")
+    text.encode()  # aiohttp keeps bytes that are not UTF-8 as surrogates
+    return text
 
 
-def _event(attributes: Any, convert: Convert) -> KeyedEvent | InvalidEvent:
-    if not isinstance(attributes, dict):
+def _unquoted(match: re.Match[str]) -> str:
+    """Return what stands in quotes (RFC 9110 §5.6.4). A quote that is not closed is a character like others."""
+    return re.sub(r"\\(.)", r"\1", match[1]) if match[2] else match[0]
+
+
+def _event_of_members(members: Any, convert: Convert) -> KeyedEvent | InvalidEvent:
+    """Return the event in the JSON format."""
+    if not isinstance(members, dict):
         return InvalidEvent([Fault.of("", "object.base", "a CloudEvent must be a JSON object")])
-    if faults := _faults(attributes):
-        return InvalidEvent(faults)
-    metadata = {name: value for name, value in attributes.items() if name not in MAPPED and value is not None}
-    fields = {"eventType": attributes["type"], "userId": _user(attributes), "metadata": metadata}
+    attributes, faults = cloud_attributes.canonical(members)
+    data, others = cloud_data.of_members(members, attributes["datacontenttype"])
+    return _event(attributes, data, [*faults, *others], convert)
+
+
+def _event(
+    attributes: Mapping[str, str], data: Mapping[str, Any], faults: Sequence[Fault], convert: Convert
+) -> KeyedEvent | InvalidEvent:
+    """Return the webhook event, or all faults: those found so far, and those of the webhook event's own fields."""
+    metadata = {**{name: text for name, text in attributes.items() if name not in MAPPED}, **data}
+    fields = {"eventType": attributes.get("type"), "userId": _user(attributes, data), "metadata": metadata}
     event = convert({**fields, "timestamp": attributes.get("time")})
     if isinstance(event, InvalidEvent):
-        return InvalidEvent([_of_attribute(fault) for fault in event.faults])
-    return KeyedEvent(event, f"{attributes['source']}\n{attributes['id']}")
+        return InvalidEvent(_merged(faults, [_of_attribute(fault) for fault in event.faults]))
+    return InvalidEvent(faults) if faults else KeyedEvent(event, f"{attributes['source']}\n{attributes['id']}")
 
 
-def _faults(attributes: Mapping[str, Any]) -> list[Fault]:
-    """Return the faults of the required attributes."""
-    faults = []
-    for name in REQUIRED:
-        value = attributes.get(name)
-        if value is None:
-            faults.append(Fault.of(name, "any.required", "is required"))
-        elif name == "specversion" and value != "1.0":
-            faults.append(Fault.of(name, "any.invalid", "must be 1.0"))
-        elif not (isinstance(value, str) and 1 <= len(value) <= KEY_CHARACTERS):
-            must = f"must be a non-empty string of at most {KEY_CHARACTERS} characters"
-            faults.append(Fault.of(name, "any.invalid", must))
-    return faults
+def _merged(faults: Sequence[Fault], others: Sequence[Fault]) -> list[Fault]:
+    """Return faults, and others of further attributes: the first fault of an attribute explains those after it."""
+    named = {fault.field for fault in faults}
+    return [*faults, *(fault for fault in others if fault.field not in named)]
 
 
 def _of_attribute(fault: Fault) -> Fault:
@@ -148,12 +157,11 @@ def _of_attribute(fault: Fault) -> Fault:
     return Fault.of(ATTRIBUTES[fault.field], fault.type, fault.message.removeprefix(fault.field).lstrip())
 
 
-def _user(attributes: Mapping[str, Any]) -> str:
-    data = attributes.get("data")
-    user_in_data = data.get("userId") if isinstance(data, dict) else None
+def _user(attributes: Mapping[str, str], data: Mapping[str, Any]) -> str:
+    value = data.get("data")
+    user_in_data = value.get("userId") if isinstance(value, dict) else None
     for user in (user_in_data, attributes.get("userid"), attributes.get("subject")):
         name = str(user) if type(user) in (int, float) else user
         if isinstance(name, str) and _USER.fullmatch(name):
             return name
-    source: str = attributes["source"]
-    return source[:USER_CHARACTERS]
+    return attributes.get("source", "")[:USER_CHARACTERS]

@@ -15,6 +15,7 @@ from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
 from statsd.streams.webhooks import answers, cloudevents, senders
+from statsd.streams.webhooks.cloud_attributes import ExtendedEvent
 from statsd.streams.webhooks.event import DECODER, KeyedEvent, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web import SETTINGS
@@ -31,10 +32,11 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
     origins="any",
     access="ingest",
     envelope=answers.InvalidWebhook,
+    grants=True,
     body=WebhookEvent,
     batch=True,
     example=answers.EXAMPLE,
-    media={cloudevents.STRUCTURED: cloudevents.CloudEvent, cloudevents.BATCH: list[cloudevents.CloudEvent]},
+    media={cloudevents.STRUCTURED: ExtendedEvent, cloudevents.BATCH: list[ExtendedEvent]},
     keys=["webhook-id", "Idempotency-Key"],
     headers={**senders.HEADERS, **cloudevents.HEADERS},
     guards=senders.GUARDS,
@@ -149,14 +151,14 @@ def _received_at(verdict: Verdict) -> datetime:
 
 def _batch_response(verdicts: Sequence[Verdict]) -> web.Response:
     accepted = [verdict for verdict in verdicts if not verdict.error]
-    if not accepted:
+    if verdicts and not accepted:
         return _refused_batch([verdict.error for verdict in verdicts if verdict.error])
     duplicates = sum(verdict.state == "known" for verdict in accepted)
     receipt = answers.BatchReceipt(
         accepted=len(accepted) - duplicates,
         duplicates=duplicates,
         event_ids=[verdict.row[0] for verdict in accepted],
-        received_at=iso(min(map(_received_at, accepted))),
+        received_at=iso(min(map(_received_at, accepted), default=datetime.now(UTC))),
         rejected=[
             answers.RejectedEvent(index, answers.faults_of(verdict.error))
             for index, verdict in enumerate(verdicts)
