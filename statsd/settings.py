@@ -179,11 +179,18 @@ def _secret(text: str) -> str:
 
 def _networks(text: str) -> tuple[Network, ...]:
     try:
-        return tuple(map(ipaddress.ip_network, _names(text)))
+        return tuple(map(_network, _names(text)))
     except ValueError:
         raise ValueError(
             f'must be addresses or networks such as 10.0.0.0/8 or ::1, comma separated (got "{text}")'
         ) from None
+
+
+def _network(text: str) -> Network:
+    """Return a network as clients' addresses are compared: without a zone, IPv4 also if IPv6 only maps it."""
+    network = ipaddress.ip_network(re.sub(r"(:.*)%[^/]+", r"\1", text))
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    return ipaddress.IPv4Network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
 
 
 def _setting(
@@ -337,7 +344,7 @@ class Settings:
     )  # fmt: skip
     trusted_proxies: tuple[Network, ...] = _setting(
         (), "TRUSTED_PROXIES", parse=_networks,
-        about="proxies whose X-Forwarded-For and -Proto are believed (addresses or networks, comma separated)",
+        about="proxies whose X-Forwarded-* or Forwarded is believed (addresses or networks, comma separated)",
     )  # fmt: skip
     throttle_exempt: tuple[Network, ...] = _setting(
         (), "STATS_THROTTLE_EXEMPT", parse=_networks,

@@ -35,9 +35,10 @@ from statsd.ingest.writer import Writer
 from statsd.metrics import REFUSALS, REQUESTS, Latency
 from statsd.stream import Row
 from statsd.web import SETTINGS
-from statsd.web.addresses import is_https, is_served, is_within
+from statsd.web.addresses import is_served, is_within
 from statsd.web.answers import Body, Reply
 from statsd.web.errors import Handler, unavailable
+from statsd.web.forwarded import is_https
 from statsd.web.origins import HEADERS, HSTS
 
 BODY_BYTES = 64 << 10  # a longer body costs much more than its request
@@ -49,7 +50,7 @@ HARMLESS = frozenset(
     (
         *("host", "connection", "content-type", "content-length", "user-agent", "accept", "accept-encoding"),
         *("accept-language", "cache-control", "pragma", "sec-fetch-mode"),
-        *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"),
+        *("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"),
     )
 )
 """Headers that change nothing about the answer of a way in."""

@@ -3,7 +3,7 @@
 import ipaddress
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,18 +11,34 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from statsd.settings import Network, Settings
-from statsd.web import SETTINGS
+from statsd.web import SETTINGS, forwarded
+
+IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 NO_ADDRESS = "none"
+_WITH_PORT = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<bare>[^:\[\]]*))(?::(?:\d{0,5}|_[\w.-]+))?", re.ASCII)
+"""An address and its port, which both may be hidden (RFC 7239 §6); IPv6 without brackets has none."""
 
 log = logging.getLogger("statsd.web")
 
 
-def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _ip(text: str) -> IP | None:
+    """Return the address in a text: IPv4 also if IPv6 only maps it, and without a zone such as %eth0."""
     try:
-        return ipaddress.ip_address(text)
+        ip = ipaddress.ip_address(text)
     except ValueError:
         return None
+    return ip.ipv4_mapped or ipaddress.IPv6Address(int(ip)) if isinstance(ip, ipaddress.IPv6Address) else ip
+
+
+def ip_of(spelling: str) -> IP | None:
+    """Return the address in a text as proxies write it: in quotes, in brackets, with a port, or bare. None without one.
+
+    `unknown`, `_hidden` and the names that a proxy may use for its clients (RFC 7239) are no addresses.
+    """
+    text = spelling.strip().strip('"')
+    match = _WITH_PORT.fullmatch(text)
+    return _ip(match["bracketed"] or match["bare"] or "" if match else text)
 
 
 def cut(address: str, kept: str) -> str:
@@ -36,8 +52,6 @@ def cut(address: str, kept: str) -> str:
     ip = _ip(address) if kept == "truncated" else None
     if ip is None:
         return NO_ADDRESS
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ipaddress.IPv6Address(int(ip))  # without a zone, such as %eth0
     network = ipaddress.ip_network((ip, 24 if ip.version == 4 else 48), strict=False)
     return str(network.network_address)
 
@@ -45,7 +59,7 @@ def cut(address: str, kept: str) -> str:
 def cut_values(value: Any, kept: str) -> Any:
     """Return a JSON value in which every string that is an address is cut. Other strings stay."""
     if isinstance(value, str):
-        return cut(value, kept) if _ip(value.strip("[]")) else value
+        return cut(value, kept) if ip_of(value) else value
     if isinstance(value, dict):
         return {name: cut_values(part, kept) for name, part in value.items()}
     return [cut_values(part, kept) for part in value] if isinstance(value, list) else value
@@ -55,22 +69,33 @@ def client_network(address: str) -> str:
     """Return what limits count as one client: an IPv4 address, or the /64 of an IPv6 address."""
     ip = _ip(address)
     if isinstance(ip, ipaddress.IPv6Address):
-        return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
-    return address
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip or address)
 
 
 def client_address(request: web.Request) -> str:
-    """Return the client's address: the peer, or behind TRUSTED_PROXIES the last other address of X-Forwarded-For."""
-    trusted = request.app[SETTINGS].trusted_proxies
-    forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
-    hops = [hop.strip() for hop in forwarded.split(",")[-20:] if hop.strip()]
-    address = request.remote or ""
-    ip = _ip(address)
-    if hops and ip and ip.is_private and not is_within(address, trusted):
-        _warn_of_proxy(address)
-    while hops and is_within(address, trusted):
-        address = hops.pop()
-    return address
+    """Return the client's address in its shortest spelling: what limits count, and what is kept of who asked.
+
+    That is the peer, or behind TRUSTED_PROXIES the nearest address that is not one of them. Where a proxy names no
+    address, whoever asked it counts as the proxy: as a text, one client could be a new one each time.
+    """
+    trusted, headers = request.app[SETTINGS].trusted_proxies, request.headers
+    peer = request.remote or ""
+    ip = _ip(peer)
+    if ip is None:
+        return peer
+    if not _is_in(ip, trusted):
+        if ip.is_private and ("X-Forwarded-For" in headers or "Forwarded" in headers):
+            _warn_of_proxy(peer)
+        return str(ip)
+    for hop in forwarded.hops(headers):
+        asking = ip_of(hop)
+        if asking is None:
+            break
+        ip = asking
+        if not _is_in(ip, trusted):
+            break
+    return str(ip)
 
 
 @lru_cache(maxsize=16)
@@ -82,7 +107,11 @@ def _warn_of_proxy(address: str) -> None:
 def is_within(address: str, networks: Sequence[Network]) -> bool:
     """Whether an address belongs to one of the networks; False for a text that is no address."""
     ip = _ip(address)
-    return ip is not None and any(ip in network for network in networks)
+    return ip is not None and _is_in(ip, networks)
+
+
+def _is_in(ip: IP, networks: Sequence[Network]) -> bool:
+    return any(ip in network for network in networks)
 
 
 def is_served(host: str | None, settings: Settings) -> bool:
@@ -111,12 +140,7 @@ def is_secure(request: web.Request) -> bool:
     settings = request.app[SETTINGS]
     if settings.public_url:
         return settings.public_url.startswith("https:")
-    return is_https(request.headers) and is_within(request.remote or "", settings.trusted_proxies)
-
-
-def is_https(headers: Mapping[str, str]) -> bool:
-    """Whether the first of the proxies on the way, if they are to be believed, was asked over TLS."""
-    return headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower() == "https"
+    return forwarded.is_https(request.headers) and is_within(request.remote or "", settings.trusted_proxies)
 
 
 def is_loopback(host: str) -> bool:
