@@ -26,17 +26,19 @@ TABLES = {
 """The raw tables of a stream."""
 
 
-async def exported(url: str, stream: str, form: str = "ndjson", span: tuple[datetime, datetime] = ALWAYS) -> bytes:
+async def exported(
+    url: str, stream: str, form: str = "ndjson", span: tuple[datetime, datetime] = ALWAYS, *, guard: bool = True
+) -> bytes:
     """Return the file of an export."""
     file = io.BytesIO()
-    async with aclosing(exporting.export(url, stream, form, span, file.write)) as counts:
+    async with aclosing(exporting.export(url, stream, form, span, file.write, guard=guard)) as counts:
         async for _ in counts:
             pass
     return file.getvalue()
 
 
 async def imported(
-    url: str, stream: str, file: Path, settings: Settings | None = None
+    url: str, stream: str, file: Path, settings: Settings | None = None, *, guard: bool = True
 ) -> tuple[Outcome, list[tuple[int, str]]]:
     """Import a file; return what became of its records, and the refused lines with their faults."""
     refused: list[tuple[int, str]] = []
@@ -48,7 +50,7 @@ async def imported(
 
         work = Import(pool, raws, settings or Settings(), lambda name: None, refuse)
         with reading.opened(file) as opened:
-            await work.run(reading.lines_of(opened, None, raws).records, lambda count: None)
+            await work.run(reading.lines_of(opened, None, raws, guard=guard).records, lambda count: None)
     return work.outcome, refused
 
 

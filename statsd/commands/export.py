@@ -32,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--from", type=_instant, dest="start", default=FIRST_INSTANT, metavar="T", help="rows of this time or later"
     )
     parser.add_argument("--to", type=_instant, dest="end", default=END, metavar="T", help="rows of before this time")
+    parser.add_argument("--no-guard", action="store_true", help="CSV without apostrophes before texts like =1 or +358")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
@@ -39,11 +40,12 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     path = None if arguments.file == "-" else Path(arguments.file)
     form = arguments.format or ("csv" if path and ".csv" in path.suffixes[-2:] else "ndjson")
     progress = Progress(arguments.stream, None, arguments.quiet)
+    span, guard = (arguments.start, arguments.end), not arguments.no_guard
     count = 0
     async with open_server(settings) as dsn:
         await migrate(dsn)
         with _output(path) as write:
-            rows = exporting.export(dsn, arguments.stream, form, (arguments.start, arguments.end), write)
+            rows = exporting.export(dsn, arguments.stream, form, span, write, guard=guard)
             async with aclosing(rows):
                 async for count in rows:
                     progress.show(count)

@@ -24,6 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stream", choices=[stream.name for stream in STREAMS if not stream.part_of])
     parser.add_argument("file", help="NDJSON or CSV, also compressed with gzip; -: stdin")
     parser.add_argument("--format", choices=forms.FORMS, help="default: the one that the first character shows")
+    parser.add_argument("--no-guard", action="store_true", help="CSV that was exported with --no-guard")
     parser.add_argument("--strict", action="store_true", help="stop at the first invalid line")
     parser.add_argument("--rejects", metavar="FILE", help="write the lines that were not stored to this file")
     parser.add_argument("--source", choices=foreign.SOURCES, help="for pageviews: the program that the file is from")
@@ -59,7 +60,9 @@ def _lines(arguments: argparse.Namespace, path: Path | None) -> Iterator[Lines]:
             yield lines
     else:
         with reading.opened(path) as file:
-            yield reading.lines_of(file, arguments.format, forms.raws_of(arguments.stream))
+            yield reading.lines_of(
+                file, arguments.format, forms.raws_of(arguments.stream), guard=not arguments.no_guard
+            )
 
 
 @contextmanager

@@ -14,10 +14,18 @@ STEP_ROWS = 4_096  # there is no event loop to share with others
 STEP_SECONDS = 86_400.0  # a day: the first step may sort the whole table; None would be the connection's ten seconds
 
 
-async def export(
-    dsn: str, stream: str, form: str, span: tuple[datetime, datetime], write: Callable[[bytes], Any]
+async def export(  # noqa: PLR0913 - what the command lets one choose
+    dsn: str,
+    stream: str,
+    form: str,
+    span: tuple[datetime, datetime],
+    write: Callable[[bytes], Any],
+    *,
+    guard: bool = True,
 ) -> AsyncGenerator[int]:
     """Write the rows of a stream from one time until before another; yield their number so far after each step.
+
+    `guard`: in CSV, texts that a spreadsheet would calculate get an apostrophe in front.
 
     Raises DatabaseAway.
     """
@@ -30,7 +38,7 @@ async def export(
                 write(csv_line(header).encode())
             count = 0
             for raw in raws:
-                file = forms.file_of(raw, form, header)
+                file = forms.file_of(raw, form, header, guard)
                 query = sql.load(raw.stream.name)[raw.export]
                 arguments = span if "$2" in query else ()
                 rows_read = steps(connection, query, arguments, most_rows=STEP_ROWS, seconds=STEP_SECONDS)

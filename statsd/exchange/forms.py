@@ -1,8 +1,8 @@
 """The two forms of a file, NDJSON and CSV: how rows are written, and how a line of CSV becomes one of JSON.
 
 A cell of CSV is a number, a time, a text, or JSON. An empty one stands for a value that is missing: no text of a record
-may be empty. A text that a spreadsheet would calculate gets an apostrophe in front, and so does one that begins with an
-apostrophe. Reading takes that one apostrophe away again, so that every text comes back as it was.
+may be empty. The guard against formulas (`streams/files.py`) is taken away by reading, so that every text comes back as
+it was; a file that was written without guards is read without them, too.
 """
 
 import importlib
@@ -14,11 +14,10 @@ from typing import Any
 import msgspec
 
 from statsd.errors import StatsError
-from statsd.streams.files import FORMULA, File, csv_field
+from statsd.streams.files import File, csv_line, unguarded
 from statsd.streams.raw import Raw
 
 FORMS = ("ndjson", "csv")
-GUARDED = ("'", *FORMULA)
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 _ENCODER = msgspec.json.Encoder()
 
@@ -36,32 +35,26 @@ def header_of(raws: Sequence[Raw]) -> list[str]:
     return [*first, *(name for name in names if name not in first)]
 
 
-def file_of(raw: Raw, form: str, header: Sequence[str]) -> File:
+def file_of(raw: Raw, form: str, header: Sequence[str], guard: bool = True) -> File:
     """Return how rows of one kind are written, without the header."""
     kind = {"kind": raw.kind} if raw.kind else {}
     if form == "csv":
-        return File(lambda rows: "".join([_csv(header, {**kind, **raw.values(row)}) for row in rows]).encode())
+        return File(lambda rows: "".join([_csv(header, {**kind, **raw.values(row)}, guard) for row in rows]).encode())
     return File(lambda rows: _ENCODER.encode_lines([{**kind, **raw.values(row)} for row in rows]))
 
 
-def _csv(header: Sequence[str], values: Mapping[str, Any]) -> str:
-    return ",".join([_cell(values.get(name)) for name in header]) + "\n"
+def _csv(header: Sequence[str], values: Mapping[str, Any], guard: bool) -> str:
+    return csv_line([_written(values.get(name)) for name in header], guard)
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return csv_field(value, GUARDED)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return csv_field(bytes(value).decode(), ()) if isinstance(value, msgspec.Raw) else str(value)
+def _written(value: Any) -> Any:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
 class Columns:
     """Turns the cells of a line of CSV into a line of JSON. Raises StatsError for a header that cannot be right."""
 
-    def __init__(self, header: Sequence[str], raws: Sequence[Raw]) -> None:
+    def __init__(self, header: Sequence[str], raws: Sequence[Raw], guard: bool = True) -> None:
         allowed = {name for raw in raws for name in raw.fields}
         required = {name for raw in raws for name, must in raw.fields.items() if must} if len(raws) == 1 else set()
         unknown = [name for name in header if name not in allowed]
@@ -75,8 +68,9 @@ class Columns:
         if wrong:
             raise StatsError(f"the header of the CSV is wrong: {'; '.join(wrong)}")
         numbers = {name for raw in raws for name in raw.numbers}
+        text: Callable[[str], Any] = unguarded if guard else str
         self._columns: list[tuple[str, Callable[[str], Any]]] = [
-            (name, _number if name in numbers else _json if name == "metadata" else _text) for name in header
+            (name, _number if name in numbers else _json if name == "metadata" else text) for name in header
         ]
 
     def line(self, cells: Sequence[str]) -> bytes:
@@ -89,10 +83,6 @@ class Columns:
             )
         except UnicodeEncodeError:
             raise ValueError("the line must be UTF-8") from None
-
-
-def _text(cell: str) -> str:
-    return cell[1:] if cell[0] == "'" and cell[1:].startswith(GUARDED) else cell
 
 
 def _number(cell: str) -> int | str:

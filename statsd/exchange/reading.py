@@ -65,8 +65,10 @@ def whole() -> Iterator[None]:
         raise StatsError(f"the file is cut off or damaged ({error}): what came before is stored") from error
 
 
-def lines_of(file: IO[bytes], form: str | None, raws: Sequence[Raw]) -> Lines:
+def lines_of(file: IO[bytes], form: str | None, raws: Sequence[Raw], *, guard: bool = True) -> Lines:
     """Return the records of a file in a form, by default in the one that its first character shows.
+
+    `guard`: the texts of CSV are without the apostrophes that keep them from being formulas.
 
     Raises StatsError for a file of another kind, and for a header that cannot be right.
     """
@@ -84,7 +86,7 @@ def lines_of(file: IO[bytes], form: str | None, raws: Sequence[Raw]) -> Lines:
     head, header = next(((text, row) for _, text, row in cells if isinstance(row, list)), (b"", []))
     if not header:
         return Lines("csv", head, iter(()))
-    columns = Columns(header, raws)
+    columns = Columns(header, raws, guard)
     return Lines("csv", head, (_converted(line, columns) for line in cells))
 
 

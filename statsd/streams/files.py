@@ -1,17 +1,23 @@
-"""Rows as a file of any size: read through a server-side cursor, and encoded step by step in constant memory."""
+"""Rows as a file of any size: read through a server-side cursor, and encoded step by step in constant memory.
+
+A line of CSV is written here for all exports. A value that is missing is empty (nothing between the commas), and every
+text is in quotes, an empty one too: so `COPY` of PostgreSQL tells them apart. Lines end in a line feed, without a BOM.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from statsd.database.pool import COMMAND_SECONDS, Connection
 
 STEP_ROWS = 256  # of one step, at most: encoding them blocks the event loop for about a millisecond
 STEP_CHARACTERS = 256 * 1024  # of one step: fewer rows if they are long; an event's metadata may have 16 KiB
 FIRST_ROWS = 16  # of the first step: their size is not known yet
-FORMULA = (*"=+-@\t\r", *"\uff1d\uff0b\uff0d\uff20")  # how a spreadsheet recognises one; the last four are full-width
+FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # how a spreadsheet recognises one; the last are full-width
+GUARDED = ("'", *FORMULA)  # an apostrophe, too: else nobody could tell whether one belongs to the text
 
 Rows = Sequence[asyncpg.Record]
 
@@ -61,12 +67,27 @@ async def encoded(file: File, rows: Rows, further: AsyncIterator[Rows]) -> Async
     yield file.tail(count)
 
 
-def csv_line(fields: Iterable[str]) -> str:
-    """Return a line of CSV (RFC 4180, with a line feed): every field is quoted, none is a formula to a spreadsheet."""
-    return ",".join([csv_field(text, FORMULA) for text in fields]) + "\n"
+def csv_line(values: Iterable[Any], guard: bool = True) -> str:
+    """Return a line of CSV (RFC 4180, with a line feed): of texts, JSON (`Raw`), None, and values that need no quotes.
+
+    With a guard, a text that begins with any of `GUARDED` gets an apostrophe in front, so that no spreadsheet
+    calculates it. `unguarded` takes it away again.
+    """
+    return ",".join([_cell(value, guard) for value in values]) + "\n"
 
 
-def csv_field(text: str, guarded: tuple[str, ...]) -> str:
-    """Return a quoted field. An apostrophe before one that begins with any of `guarded` keeps it from being read so."""
-    guard = "'" if text.startswith(guarded) else ""
-    return f'"{guard}{text.replace(chr(34), chr(34) * 2)}"'
+def _cell(value: Any, guard: bool) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _quoted("'" + value if guard and value.startswith(GUARDED) else value)
+    return _quoted(bytes(value).decode()) if isinstance(value, msgspec.Raw) else str(value)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text.replace(chr(34), chr(34) * 2)}"'
+
+
+def unguarded(text: str) -> str:
+    """Return a text without its guard. An apostrophe that guards nothing belongs to the text."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(GUARDED) else text

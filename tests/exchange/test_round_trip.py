@@ -104,6 +104,17 @@ async def test_every_row_comes_back_as_it_was_and_counts_once(
     assert await exported(empty_url, stream, form) == file.read_bytes()
 
 
+async def test_file_without_guards_is_read_without_them(
+    pool: Any, empty_url: str, folder: Path, *, database_url: str
+) -> None:
+    await fill(pool, "webhooks", 0)
+    file = folder / "rows.csv"
+    file.write_bytes(await exported(database_url, "webhooks", "csv", guard=False))
+    async with await open_pool(empty_url) as empty:
+        assert (await imported(empty_url, "webhooks", file, guard=False))[1] == []
+        assert await rows_of(empty, "webhooks") == await rows_of(pool, "webhooks")
+
+
 def _parts(stream: str) -> list[str]:
     return [one.name for one in streams.STREAMS if stream in (one.name, one.part_of)]
 

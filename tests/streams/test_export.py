@@ -62,17 +62,28 @@ async def test_headers_are_those_of_the_contract(client: Any) -> None:
 
 async def test_csv_survives_every_character_and_calculates_nothing(client: Any) -> None:
     hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1+1", "\uff20SUM(A1)"]
-    hostile += ['say "hi", you', "ünï✓", "'=1"]
+    hostile += ['say "hi", you', "ünï✓", "'=1", "'", "''=1"]
     await post(client, *({**EVENT, "userId": text, "metadata": {"a": f"{text}\n"}} for text in hostile))
     text = await (await client.get("/export/csv")).text()
     assert text.startswith(",".join(HEADER) + "\n")
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     assert header == HEADER
     assert sorted(row[1] for row in rows) == sorted(
-        f"'{one}" if one[0] in "=+-@\uff1d\uff20" else one for one in hostile
+        f"'{one}" if one[0] in "'=+-@\uff1d\uff20" else one for one in hostile
     )
     assert all(json.loads(row[3])["a"].removesuffix("\n") in hostile for row in rows)
     assert all(row[2] == "2024-01-01T12:00:00.000Z" and row[0] == "page_view" for row in rows)
+
+
+async def test_guard_may_be_left_out(client: Any) -> None:
+    hostile = ["=1", "'=1", "''=1", "+358401234567", "-5", "@x", "x"]
+    await post(client, *({**EVENT, "userId": text} for text in hostile))
+    for guard, mark in (("on", "'"), ("off", "")):
+        text = await (await client.get(f"/export/csv?guard={guard}")).text()
+        found = [row["User ID"] for row in csv.DictReader(io.StringIO(text, newline=""))]
+        assert sorted(found) == sorted(one if one == "x" else f"{mark}{one}" for one in hostile)
+    response = await client.get("/export/csv?guard=maybe")
+    assert (response.status, (await response.json())["error"]) == (400, 'guard must be "on" or "off"')
 
 
 async def test_json_and_lines_hold_the_events_as_they_are_read(client: Any) -> None:

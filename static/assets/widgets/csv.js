@@ -4,14 +4,14 @@ import { button, element } from "./element.js";
 
 /** @typedef {(string | number | null)[]} Line */
 
-/** Spreadsheets run a text that begins like this as a formula. */
-const FORMULA = /^[=+\-@\t\r＝＋－＠]/;
+/** Spreadsheets run a text that begins like this as a formula; the apostrophe, so that the guard can be told from it. */
+const GUARDED = /^['=+\-@\t\r\n＝＋－＠]/;
 
 /** @param {string | number | null} value */
 function field(value) {
   if (typeof value !== "string") return String(value ?? "");
-  const safe = FORMULA.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  const safe = GUARDED.test(value) ? `'${value}` : value;
+  return safe === "" || /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** @param {string} name of the file, without the moment @param {Line[]} lines the first one has the headings */

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -129,14 +130,27 @@ async def get_stats(request: web.Request) -> web.Response:
 
 
 CSV_HEAD = "Event Type,User ID,Timestamp,Metadata,Received At\n"
-CSV = f'{CSV_HEAD}"page_view","123","2026-11-21T10:30:00.000Z","","…"\n'
+CSV = f'{CSV_HEAD}"page_view","123","2026-11-21T10:30:00.000Z",,"…"\n'
 NDJSON = f"{msgspec.json.encode(answers.STORED).decode()}\n"
 
 
-@Operation(origins="any", shared="own", query=FILTER, answers={200: Answer("a file", texts={"text/csv": CSV})})
+@Operation(
+    origins="any",
+    shared="own",
+    query={**FILTER, "guard": Parameter(Literal["on", "off"], "apostrophes before formulas", default="on")},
+    answers={200: Answer("a file", texts={"text/csv": CSV})},
+)
 async def export_csv(request: web.Request) -> web.StreamResponse:
-    """Export the events of a window as CSV, newest first."""
-    file = File(lambda rows: "".join([csv_line(_cells(row)) for row in rows]).encode(), CSV_HEAD.encode())
+    """Export the events of a window as CSV, newest first.
+
+    A text that begins with `=`, `+`, `-`, `@`, a tab, a line break or an apostrophe gets an apostrophe in front, so
+    that no spreadsheet calculates it. `guard=off` leaves these apostrophes out. A missing value is empty.
+    """
+    guard = parameters(request).get("guard", "on")
+    if guard not in ("on", "off"):
+        raise BadRequest(400, 'guard must be "on" or "off"')
+    lines = partial(csv_line, guard=guard == "on")
+    file = File(lambda rows: "".join([lines(_cells(row)) for row in rows]).encode(), CSV_HEAD.encode())
     return await _export(request, "csv", "text/csv; charset=utf-8", lambda name, now: file)
 
 
@@ -164,8 +178,8 @@ async def export_ndjson(request: web.Request) -> web.StreamResponse:
     return await _export(request, "ndjson", LINES[0], lambda name, now: file)
 
 
-def _cells(record: asyncpg.Record) -> list[str]:
-    metadata = compact(record["metadata"]).decode() if record["metadata"] is not None else ""
+def _cells(record: asyncpg.Record) -> list[Any]:
+    metadata = msgspec.Raw(compact(record["metadata"])) if record["metadata"] is not None else None
     return [record["event_type"], record["user_id"], iso(record["timestamp"]), metadata, iso(record["received_at"])]
 
 
