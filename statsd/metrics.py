@@ -6,9 +6,11 @@ Gauges that no event changes are set at the scrape (`site/readings.py`); NaN whe
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # gauges that only repeat the time of the start
 
 EVENTS = Counter("statsd_events", "Events by stream and what became of them.", ["stream", "how"])
 BATCH_ROWS = Histogram(

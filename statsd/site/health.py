@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
-import prometheus_client
 from aiohttp import web
 from msgspec import UNSET, UnsetType
+from prometheus_client import REGISTRY
 
 from statsd.ingest.outage import OUTAGE
+from statsd.site import exposition
 from statsd.site.readings import READINGS, Durability, Reading
 from statsd.web.answers import Instant, json_response
 from statsd.web.operation import Answer, Operation
@@ -163,18 +164,21 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 METRICS = "# TYPE statsd_live_clients gauge\nstatsd_live_clients 0.0\n"
+FORMATS = {exposition.TEXT: METRICS, exposition.OPENMETRICS: f"{METRICS}# EOF\n"}
 
 
 @Operation(
     access="metrics",
-    answers={200: Answer("the metrics", texts={"text/plain": METRICS}), 404: "STATS_METRICS is off"},
+    answers={200: Answer("the metrics", texts=FORMATS), 404: "STATS_METRICS is off"},
 )
 async def export_metrics(request: web.Request) -> web.Response:
-    """Get the metrics in the text format of Prometheus. /docs/operating.html has a table of them."""
+    """Get the metrics for Prometheus. /docs/operating.html has a table of them.
+
+    Accept chooses the text format 0.0.4 (also without the header) or 1.0.0, or OpenMetrics 1.0.
+    """
+    encode, content_type = exposition.negotiated(",".join(request.headers.getall("Accept", [])))
     await request.app[READINGS].observe()
-    return web.Response(
-        body=prometheus_client.generate_latest(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
-    )
+    return web.Response(body=encode(REGISTRY), headers={"Content-Type": content_type})
 
 
 ROUTES = [

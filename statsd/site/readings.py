@@ -185,6 +185,7 @@ class Readings:
         metrics.SPOOL_CORRUPT.set(disk.corrupt)
         metrics.DATA_FREE_BYTES.set(disk.free)
         metrics.DATA_DISK_BYTES.set(disk.size)
+        metrics.LAST_STORED_SECONDS.clear()  # of a stream that the database does not tell now, an old value is none
         for stream, moment in reading.stored_at.items():
             metrics.LAST_STORED_SECONDS.labels(stream).set(max(0.0, now - moment))
 

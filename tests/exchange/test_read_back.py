@@ -76,7 +76,7 @@ async def differences(connection: Any, outside: Outside, table: str, columns: st
     await connection.execute(f"drop table if exists copied; create table copied ({columns})")
     command = [postgres("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", outside.dsn]
     copy = f"\\copy copied from '{file}' (format csv, header)"
-    await asyncio.to_thread(subprocess.run, [*command, "-c", copy], check=True)
+    await asyncio.to_thread(lambda: subprocess.run([*command, "-c", copy], check=True))
     stored, read = [], []
     for name, kind in (column.split() for column in columns.split(", ")):
         is_rounded = columns == HTTP and kind == "timestamptz"
