@@ -132,9 +132,8 @@ CONVERT = decoder(Settings()).convert
 
 
 def decoded(headers: dict[str, str], body: bytes) -> KeyedEvent:
-    event = cloudevents.decode(CIMultiDictProxy(CIMultiDict(headers)), body, CONVERT)
-    if isinstance(event, Batch):
-        ((event,),) = event
+    result = cloudevents.decode(CIMultiDictProxy(CIMultiDict(headers)), body, CONVERT)
+    event = next(iter(result))[0] if isinstance(result, Batch) else result
     assert isinstance(event, KeyedEvent), event
     return event
 

@@ -115,6 +115,12 @@ async def test_attributes_in_headers_are_not_signed_and_refused(start: Start) ->
     assert await stats(client) == {
         "totalEvents": 1, "invalidEvents": 0, "statistics": {"page_view": 1}, "filter": "hour",
     }  # fmt: skip
+    # Beside a structured event, which is signed, they say nothing.
+    cloud = json.dumps(CLOUD).encode()
+    media = {"Content_Type": "application/cloudevents+json"}
+    first = await post(client, cloud, **signed(cloud, id="msg_2"), **media)
+    assert first == await post(client, cloud, **signed(cloud, id="msg_2"), **media, **evil)
+    assert (await stats(client))["statistics"] == {"page_view": 1, CLOUD["type"]: 1}
 
 
 async def test_signed_json_is_never_read_line_by_line(start: Start) -> None:
