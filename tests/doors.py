@@ -15,6 +15,7 @@ from items import BIKE
 from waiting import until
 
 from statsd.ingest.lean import Front
+from statsd.web.protocol import Server
 
 ITEM = "00000000-0000-4000-8000-000000000000"
 """Stands for an item of the request's own, as a transfer changes what the next one means."""
@@ -115,7 +116,7 @@ class Doors:
         server._kwargs |= {"lingering_time": 0}
         self.pool, self.token = pool, token.encode()
         self.lean = server
-        self.plain = web.Server(server.request_handler, request_factory=server.request_factory, **server._kwargs)
+        self.plain = Server(client.app, server)
 
     async def ask(
         self,

@@ -25,7 +25,6 @@ from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
-from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDictProxy
 
 from statsd.errors import DatabaseError, Overloaded, StatsError
@@ -40,6 +39,7 @@ from statsd.web.answers import Body, Reply
 from statsd.web.errors import Handler, unavailable
 from statsd.web.forwarded import is_https
 from statsd.web.origins import HEADERS, HSTS
+from statsd.web.protocol import Protocol, Server
 
 BODY_BYTES = 64 << 10  # a longer body costs much more than its request
 MEMORY_BYTES = 8 << 20  # of remembered heads
@@ -231,8 +231,8 @@ def _lines(headers: Mapping[str, str]) -> str:
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
-class Front(RequestHandler):
-    """aiohttp's protocol of a connection, which answers lean requests itself. The writer takes it for a future."""
+class Front(Protocol):
+    """The protocol of a connection, which answers lean requests itself. The writer takes it for a future."""
 
     __slots__ = ("_began", "_heads", "_held", "_is_clean", "_is_proxy", "_misses", "_plan", "_request", "_timer")
 
@@ -364,13 +364,13 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _Server(Heads(self.app), server) if self.app[WAYS] else server
+        return _Server(self.app, server) if self.app[WAYS] else Server(self.app, server)
 
 
-class _Server(web.Server):
-    def __init__(self, heads: Heads, server: web.Server) -> None:
-        super().__init__(server.request_handler, request_factory=server.request_factory, **server._kwargs)
-        self._heads = heads
+class _Server(Server):
+    def __init__(self, app: web.Application, server: web.Server) -> None:
+        super().__init__(app, server)
+        self._heads = Heads(app)
 
     def __call__(self) -> Front:
-        return Front(self._heads, self, loop=self._loop, **self._kwargs)
+        return Front(self._heads, self._app, self, loop=self._loop, **self._kwargs)

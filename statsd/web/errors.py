@@ -43,7 +43,7 @@ def _response(request: web.Request, error: errors.StatsError) -> web.Response:
         case errors.Overloaded() | errors.DatabaseError():
             response = json_response(*unavailable(error))
         case _:
-            response = _defect(error)
+            response = defect(error)
     return response
 
 
@@ -59,7 +59,8 @@ def unavailable(error: errors.Overloaded | errors.DatabaseError) -> Reply:
     return Refusal(False, str(error), str(error)), 503, {"Retry-After": str(seconds)}
 
 
-def _defect(error: Exception) -> web.Response:
+def defect(error: BaseException | None) -> web.Response:
+    """Return the answer for an error that nobody expected: its number is in the log."""
     number = uuid4().hex[:12]
     log.error("defect %s", number, exc_info=error)
     return refusal(500, f"Internal server error ({number})")
@@ -82,7 +83,7 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
     except ConnectionResetError:  # the client left: aiohttp would log a traceback
         return web.Response(status=400)
     except Exception as error:
-        return _defect(error)
+        return defect(error)
 
 
 async def _http_response(request: web.Request, error: HTTPException) -> web.StreamResponse:
@@ -96,4 +97,10 @@ async def _http_response(request: web.Request, error: HTTPException) -> web.Stre
         return refusal(405, f"this method is not allowed here: use {allow}", {"Allow": allow})
     if error.status < 400:
         return error
-    return refusal(error.status, "Endpoint not found" if error.status == 404 else error.reason)
+    return refusal(error.status, "Endpoint not found" if error.status == 404 else sentence(error))
+
+
+def sentence(error: HTTPException) -> str:
+    """Return what an error of aiohttp's own says, or else the name of its status."""
+    text = " ".join((error.text or "").split())
+    return error.reason if text in ("", f"{error.status}: {error.reason}") else text

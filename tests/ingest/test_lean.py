@@ -269,6 +269,9 @@ async def test_requests_may_come_before_the_answers(doors: Doors) -> None:
 async def test_both_doors_keep_to_the_settings(doors_with: Open, settings: dict[str, Any]) -> None:
     doors = await doors_with(**settings)
     proxied = [view(f"X-Forwarded-Proto: {protocol}") for protocol in ("https", "HTTPS, http", "http", "")]
+    proxied += [
+        view(f"Forwarded: for=203.0.113.9;proto={protocol}") for protocol in ("https", '"HTTPS", proto=http', "")
+    ]
     chains = [[data, data] for data in (*PLAIN, *proxied, *WELL_FORMED[-30:])]
     answers, rows = await doors.ask(doors.plain, chains), await doors.rows()
     assert await doors.ask(doors.lean, chains) == answers
