@@ -90,9 +90,15 @@ def tagged_response(request: web.Request, body: Body) -> web.Response:
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
     tag = f'"{hashlib.sha256(encoded).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if tag in re.split(r",\s*", request.headers.get("If-None-Match", "")[:1000].replace("W/", "")):
+    if _has(request, tag):
         return web.Response(status=304, headers=headers)
     return json_response(encoded, headers=headers)
+
+
+def _has(request: web.Request, tag: str) -> bool:
+    """Whether the client has this version, or any version would do it (RFC 9110 §13.1.2)."""
+    tags = ",".join(request.headers.getall("If-None-Match", []))[:1000].replace("W/", "")
+    return tags.strip() == "*" or tag in re.split(r"\s*,\s*", tags.strip())
 
 
 def refusal(

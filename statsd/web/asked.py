@@ -17,7 +17,7 @@ BATCH_BYTES = 8 << 20  # of a batch, decompressed
 BODY_SECONDS = 10.0
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")  # one event per line
 JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "", *LINES)  # beacons send text or no type
-ENCODINGS = ("", "identity", "gzip", "deflate")
+ALIASES = {"x-gzip": "gzip"}  # RFC 9110 §8.4.1.3
 
 
 def parameters(request: web.Request) -> dict[str, str]:
@@ -74,6 +74,18 @@ def media_type(request: web.Request) -> str | None:
     return header if header in (None, "application/json") else request.content_type
 
 
+def _encoding(request: web.Request) -> str:
+    """Return how the body is compressed, as inflate knows it; empty: it is not. Raises BadRequest (415) for others."""
+    if "Content-Encoding" not in request.headers:
+        return ""
+    listed = ",".join(request.headers.getall("Content-Encoding")).lower().split(",")
+    encodings = [name for name in map(str.strip, listed) if name not in ("", "identity")]
+    encoding = ALIASES.get(encodings[0], encodings[0]) if encodings else ""
+    if len(encodings) > 1 or (encodings and encoding not in WINDOWS):
+        raise BadRequest(415, "Content-Encoding: must be gzip, deflate or absent")
+    return encoding
+
+
 async def read_body(
     request: web.Request, limit: int = BATCH_BYTES, types: Collection[str] | None = JSON_TYPES
 ) -> bytes:
@@ -81,9 +93,7 @@ async def read_body(
 
     Raises BadRequest: 408 too slow, 413 too large, 415 another type or encoding, 400 broken.
     """
-    encoding = request.headers.get("Content-Encoding", "").lower()
-    if encoding not in ENCODINGS:
-        raise BadRequest(415, "Content-Encoding: must be gzip, deflate or absent")
+    encoding = _encoding(request)
     media = media_type(request)
     if types and media is not None and media not in types:
         raise BadRequest(415, f"Content-Type: must be application/json (got {media})")
@@ -95,7 +105,7 @@ async def read_body(
         else:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await request.read()
-        return await inflate(body, encoding, limit) if encoding in WINDOWS else body
+        return await inflate(body, encoding, limit) if encoding else body
     except TimeoutError as error:
         raise BadRequest(408, f"the body did not arrive within {BODY_SECONDS:g} s") from error
     except (web.HTTPRequestEntityTooLarge, TooLarge) as error:
