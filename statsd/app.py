@@ -74,7 +74,7 @@ def make_app(settings: Settings, dsn: str = "") -> web.Application:
     app[websocket.INITIAL] = logins.socket.CONTRACT
     app[access.VIEWS] = streams.views()
     app[websocket.CONTRACTS] = {"events": webhooks.socket.CONTRACT}
-    app.on_response_prepare.extend((add_headers, count))
+    app.on_response_prepare.extend((add_headers, count, webhooks.refused.note))
     app.add_routes([*site.ROUTES, *signin.ROUTES, *manage.ROUTES, *streams.ROUTES])
     app[docs.DOCUMENT] = docs.on_demand(app)
     # Started in this order, stopped in reverse.

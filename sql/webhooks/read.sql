@@ -110,3 +110,17 @@ select id, event_type, user_id, "timestamp", metadata, received_at
 from webhook_events
 where received_at >= $1::timestamptz and received_at < $2::timestamptz
 order by received_at, id
+
+-- The answer of GET /events/refused, which the topic `refusals` brings as well: the latest hundred, newest first.
+-- name: refused
+with latest as (
+    select iso(refused_at) as "refusedAt", address, path, status, reasons
+    from refused_deliveries
+    order by refused_at desc, id desc
+    limit 100
+)
+select json_build_object(
+    'success', true,
+    'data', json_build_object('refusals', coalesce(json_agg(latest), '[]'), 'count', count(*))
+)
+from latest

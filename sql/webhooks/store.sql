@@ -302,9 +302,17 @@ from pruned
 
 -- What retention would delete of rows from before the day $1.
 -- name: overdue
-select count(*) as webhook_events
-from webhook_events
-where received_at < $1::date::timestamp at time zone 'UTC' and folded
+select
+    (
+        select count(*)
+        from webhook_events
+        where received_at < $1::date::timestamp at time zone 'UTC' and folded
+    ) as webhook_events,
+    (
+        select count(*)
+        from refused_deliveries
+        where refused_at < $1::date::timestamp at time zone 'UTC'
+    ) as refused_deliveries
 
 -- The events of user $1 that were received since $2, and those whose metadata names the user in one of its own fields.
 -- name: person
@@ -348,3 +356,38 @@ insert into webhook_refusals as total (day, events)
 values ($1::date, $2::bigint)
 on conflict (day) do update
 set events = total.events + excluded.events
+
+-- Keeps the refused deliveries $1, an array of their rows, and of all the latest hundred.
+-- name: keep_refused
+with fresh as (
+    insert into refused_deliveries (id, refused_at, address, path, status, reasons)
+    select id, refused_at, address, path, status, reasons
+    from json_to_recordset($1::json)
+        as given (id uuid, refused_at timestamptz, address text, path text, status smallint, reasons text[])
+    on conflict (id) do nothing
+    returning id, refused_at
+),
+every as (
+    select id, refused_at
+    from refused_deliveries
+    union all
+    select id, refused_at
+    from fresh
+)
+delete from refused_deliveries
+where id not in (
+    select id
+    from every
+    order by refused_at desc, id desc
+    limit 100
+)
+
+-- Deletes the refused deliveries from before the day $1; there are a hundred at most. $2 is null: there is one step.
+-- name: forget
+with gone as (
+    delete from refused_deliveries
+    where refused_at < $1::date::timestamp at time zone 'UTC' and $2::text is null
+    returning id
+)
+select count(*) as refused_deliveries, null::text as reached
+from gone

@@ -12,7 +12,7 @@ from statsd import errors
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_served
 from statsd.web.answers import PlainError, Refusal, Reply, json_response, refusal
-from statsd.web.meter import REASON
+from statsd.web.meter import ERROR, REASON
 from statsd.web.operation import Operation, declared
 from statsd.web.origins import find_operation, preflight
 
@@ -76,7 +76,7 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
     except HTTPException as error:
         return await _http_response(request, error)
     except errors.StatsError as error:
-        request[REASON] = error.reason
+        request[REASON], request[ERROR] = error.reason, error
         return _response(request, error)
     except asyncio.CancelledError:
         raise

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from statsd import metrics
+from statsd.errors import StatsError
 
 NO_ROUTE = "none"
 OTHER = "other"
@@ -30,6 +31,8 @@ REASONS = {
 
 REASON: web.RequestKey[str] = web.RequestKey("reason", str)
 """The `reason` of the error that refused a request, which may be empty."""
+ERROR: web.RequestKey[StatsError] = web.RequestKey("error", StatsError)
+"""The error that refused a request, or some events of a batch whose answer is a success."""
 _BEGAN: web.RequestKey[float] = web.RequestKey("began", float)
 
 

@@ -128,8 +128,9 @@ def test_open_and_shared_routes_are_these() -> None:
         ("transfers", "/items"), ("transfers", "/items/{item}"), ("transfers", "/statistics/item-creation/{unit}"),
         ("transfers", "/statistics/transfers/{unit}"), ("transfers", "/transfers"),
         ("usage", "/analytics"), ("usage", "/usage"),
-        ("webhooks", "/events"), ("webhooks", "/events/stats"), ("webhooks", "/events/ws"), ("webhooks", "/export/csv"),
-        ("webhooks", "/export/json"), ("webhooks", "/export/ndjson"), ("webhooks", "/webhooks"),
+        ("webhooks", "/events"), ("webhooks", "/events/refused"), ("webhooks", "/events/stats"),
+        ("webhooks", "/events/ws"), ("webhooks", "/export/csv"), ("webhooks", "/export/json"),
+        ("webhooks", "/export/ndjson"), ("webhooks", "/webhooks"),
     ]  # fmt: skip
     assert {route.method for route in ROUTES if route.shared != "no"} == {"GET", "HEAD"}
 

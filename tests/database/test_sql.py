@@ -95,6 +95,8 @@ LITERALS = {
     },
     "logins.forget": ["(current_date - 400)", "null"],
     "pageviews.forget": ["(current_date - 400)", "null"],
+    "webhooks.forget": ["(current_date - 400)", "null"],
+    "webhooks.keep_refused": ["'[]'"],
     "retention.mark": ["'logins'"],
     "retention.set_mark": ["'logins'", "current_date", "true"],
     "usage.analytics": ["'2025-11-01'", "'2025-11-30'", "'Male'", "'All'", "'export_data'", "'Asia/Tokyo'", "1"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -74,9 +73,10 @@ async def connection(outside: Outside) -> AsyncIterator[Any]:
 async def differences(connection: Any, outside: Outside, table: str, columns: str, file: Path, *, guard: bool) -> int:
     """Copy a file into a new table with psql; return how many rows the tables do not share."""
     await connection.execute(f"drop table if exists copied; create table copied ({columns})")
-    command = [postgres("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", outside.dsn]
+    command: list[str | Path] = [postgres("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", outside.dsn]
     copy = f"\\copy copied from '{file}' (format csv, header)"
-    await asyncio.to_thread(lambda: subprocess.run([*command, "-c", copy], check=True))
+    psql = await asyncio.create_subprocess_exec(*command, "-c", copy)
+    assert await psql.wait() == 0
     stored, read = [], []
     for name, kind in (column.split() for column in columns.split(", ")):
         is_rounded = columns == HTTP and kind == "timestamptz"

@@ -16,6 +16,7 @@ LONGEST = timedelta(seconds=LONGEST_SESSION)
 
 Whole = msgspec.Meta(ge=-(2**31), le=2**31 - 1, description="an integer of 32 bits")
 Seconds = msgspec.Meta(ge=0, le=LONGEST_SESSION, description=f"an integer from 0 to {LONGEST_SESSION} (seconds)")
+BROWSER_CHARACTERS = 512  # a name, or a user agent: those of browsers inside apps have 250 to 500
 DEVICES = {"desktop": "Desktop", "mobile": "Mobile", "tablet": "Tablet"}
 
 
@@ -29,7 +30,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     ip_address: Annotated[str, text(64)]
     region: Annotated[str, text(100)]
     device_type: Annotated[str, text(100)]
-    browser: Annotated[str, text(100)]
+    browser: Annotated[str, text(BROWSER_CHARACTERS)]
 
 
 def check(login: Login) -> list[str]:

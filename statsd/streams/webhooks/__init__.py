@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from statsd.streams.webhooks import post, read, socket
+from statsd.streams.webhooks import post, read, refused, socket
 from statsd.streams.webhooks.stream import STREAM as STREAM
 
 STREAMS = (STREAM,)
@@ -11,6 +11,7 @@ ROUTES = [
     web.post("/webhook", post.post_webhook),
     web.get("/webhooks", read.get_overview),
     web.get("/events", read.get_events),
+    web.get("/events/refused", refused.get_refused),
     web.get("/events/stats", read.get_stats),
     web.get("/export/csv", read.export_csv),
     web.get("/export/json", read.export_json),

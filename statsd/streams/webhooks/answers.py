@@ -112,6 +112,23 @@ class RejectedEvent(msgspec.Struct):
     errors: list[Fault]
 
 
+class RefusedDelivery(msgspec.Struct, rename="camel"):
+    """A refused delivery: when, the client's address (as STATS_IP leaves it), the way in, the answer, and why."""
+
+    refused_at: Instant
+    address: str
+    path: str
+    status: int
+    reasons: list[str]
+
+
+class RefusedDeliveries(msgspec.Struct):
+    """The latest refused deliveries, a hundred at most."""
+
+    refusals: list[RefusedDelivery]
+    count: int
+
+
 class Receipt(msgspec.Struct, rename="camel"):
     """The id of the event, and when it was first received."""
 

@@ -17,7 +17,7 @@ from statsd.web.addresses import cut_values
 from statsd.web.decode import Decoder, When, text
 from statsd.web.times import INSTANT_RULE, utc
 
-TYPE_CHARACTERS = 50
+TYPE_CHARACTERS = 128
 USER_CHARACTERS = 100
 
 Metadata = msgspec.Meta(description=metadata.RULE)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import msgspec
 from aiohttp import web
 
 from statsd.errors import InvalidEvent, KeyReused, StatsError
@@ -14,7 +13,7 @@ from statsd.ingest.refusals import REFUSALS
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
-from statsd.streams.webhooks import answers, cloudevents, senders
+from statsd.streams.webhooks import answers, cloudevents, refused, senders
 from statsd.streams.webhooks.cloud_attributes import ExtendedEvent
 from statsd.streams.webhooks.event import DECODER, KeyedEvent, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
@@ -22,6 +21,7 @@ from statsd.web import SETTINGS
 from statsd.web.answers import Reply, Success, json_response
 from statsd.web.asked import JSON_TYPES
 from statsd.web.decode import Batch, parse
+from statsd.web.meter import ERROR
 from statsd.web.operation import Answer, Operation
 from statsd.web.times import iso
 
@@ -73,6 +73,8 @@ async def post_webhook(request: web.Request) -> web.Response:
     if isinstance(verdicts, Verdict):
         return json_response(*_receipt(verdicts))
     await refusals.count(sum(isinstance(verdict.error, InvalidEvent) for verdict in verdicts))
+    if some := refused.of_some(verdicts):
+        request[ERROR] = some
     return _batch_response(verdicts)
 
 
@@ -152,7 +154,7 @@ def _received_at(verdict: Verdict) -> datetime:
 def _batch_response(verdicts: Sequence[Verdict]) -> web.Response:
     accepted = [verdict for verdict in verdicts if not verdict.error]
     if verdicts and not accepted:
-        return _refused_batch([verdict.error for verdict in verdicts if verdict.error])
+        raise _refused_batch(verdicts)
     duplicates = sum(verdict.state == "known" for verdict in accepted)
     receipt = answers.BatchReceipt(
         accepted=len(accepted) - duplicates,
@@ -168,13 +170,8 @@ def _batch_response(verdicts: Sequence[Verdict]) -> web.Response:
     return json_response(Success(message=answers.MESSAGE, data=receipt))
 
 
-def _refused_batch(errors: Sequence[StatsError]) -> web.Response:
-    """Return the 400 for a batch without a valid event. Raises KeyReused if all of them have used keys."""
-    if all(isinstance(error, KeyReused) for error in errors):
-        raise errors[0]
-    faults = [
-        msgspec.structs.replace(fault, path=[index, *fault.path])
-        for index, error in enumerate(errors)
-        for fault in answers.faults_of(error)
-    ]
-    return json_response(answers.InvalidWebhook.of(InvalidEvent(faults)), 400)
+def _refused_batch(verdicts: Sequence[Verdict]) -> StatsError:
+    """Return the error for a batch without a valid event: KeyReused if all of them have used keys."""
+    errors = [verdict.error for verdict in verdicts if verdict.error]
+    all_reused = all(isinstance(error, KeyReused) for error in errors)
+    return errors[0] if all_reused else refused.of_some(verdicts) or InvalidEvent([])

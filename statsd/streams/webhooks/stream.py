@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from statsd.stream import Stream
+from statsd.stream import Stream, View
 from statsd.streams.webhooks.event import people, row
 from statsd.streams.webhooks.sample import sample
 
@@ -21,4 +21,5 @@ STREAM = Stream(
     row=row,
     people=people,
     sample=sample,
+    views={"refusals": View("webhooks refused", query="refused", file="webhooks", arguments=())},
 )
