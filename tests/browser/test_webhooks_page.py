@@ -346,7 +346,7 @@ async def test_nothing_is_wider_than_the_screen_and_all_is_readable(start: Start
     panel = await opened(page)
     await expect(panel).to_have_attribute("data-state", "empty")
     await fits_every_screen(page)
-    await post(page, event(eventType="W" * 50, userId="W" * 100, metadata={"W" * 99: "W" * 999}), event())
+    await post(page, event(eventType="W" * 128, userId="W" * 100, metadata={"W" * 99: "W" * 999}), event())
     await expect(newest(panel)).to_have_count(2)
     await panel.locator("[data-menu] summary").click()
     await fits_every_screen(page)

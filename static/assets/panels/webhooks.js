@@ -21,9 +21,12 @@ import { makeMemo, Query } from "../wire/query.js";
 /** @import { Tile } from "../cards/tiles.js" */
 /** @import { Row } from "../figures/rows.js" */
 /** @import { Window } from "../figures/windows.js" */
+/** @import { Source } from "../wire/feed.js" */
+/** @import { Snapshot } from "../wire/store.js" */
 /** @typedef {Payloads["WebhooksOverview"]} Topic */
 /** @typedef {{of?: string, events?: Payloads["StoredEvent"][], reason: string}} Newest `reason`: why there are no events */
-/** @typedef {Topic & {window: Window, newest: Newest}} Shown with the window that is picked */
+/** @typedef {Payloads["RefusedDelivery"]} Refused */
+/** @typedef {Topic & {window: Window, newest: Newest, refused?: Refused[]}} Shown with the window that is picked */
 
 const NEWEST = 20;
 /** Names of rows that sum up others, in brackets, which no service uses in its names. */
@@ -107,6 +110,21 @@ const cards = [
     rows: (payload) =>
       received(payload).map((row) => ({ ...row, metadata: row.metadata ? JSON.stringify(row.metadata) : null })),
   },
+  {
+    id: "refused",
+    title: "Refused",
+    hint: "The latest deliveries that were refused, or some of their events; what was sent is not kept",
+    width: "full",
+    bare: ({ refused }) => (refused ? "Nothing was refused" : "Loading…"),
+    columns: [
+      { key: "refusedAt", label: "Time (UTC)", kind: "instant" },
+      { key: "address", label: "From", kind: "text" },
+      { key: "path", label: "To", kind: "text" },
+      { key: "status", label: "Answer", kind: "text" },
+      { key: "why", label: "Why", kind: "name" },
+    ],
+    rows: ({ refused }) => (refused ?? []).map(({ reasons, ...row }) => ({ ...row, why: reasons.join("; ") })),
+  },
 ];
 
 /** @type {Tile<Shown>[]} */
@@ -161,7 +179,7 @@ const ABOUT = {
   tiles,
   cards,
   remark,
-  isEmpty: (payload) => payload.totalEvents === 0 && payload.invalidEvents === 0,
+  isEmpty: (payload) => payload.totalEvents === 0 && payload.invalidEvents === 0 && !payload.refused?.length,
   summary: (payload) => {
     const [first] = types(payload);
     const most = first ? `, most of type ${first.type}` : "";
@@ -172,6 +190,9 @@ const ABOUT = {
     steps: [synthetic("webhooks", 20), { words: "One of your own:", code: curl("POST", "/webhook", example) }],
   },
 };
+
+/** @type {Source} */
+const REFUSALS = { topic: "refusals", snapshot: "/events/refused" };
 
 /** @type {MakePanel<Shown, Topic>} */
 export function makeWebhooks(store, changed) {
@@ -192,6 +213,7 @@ export function makeWebhooks(store, changed) {
   return {
     ...ABOUT,
     bar: element("div", { class: "pickers" }, picker.bar, menu.node),
+    sources: () => [REFUSALS],
     read: picker.read,
     enter: () => query.enter(),
     complete({ link, snapshot }, now) {
@@ -200,9 +222,12 @@ export function makeWebhooks(store, changed) {
       const events = query.held(now);
       const { reason } = query.failure;
       const window = picker.chosen();
-      const payload = memo([snapshot.payload, window, events?.payload, reason], () => ({
+      /** @type {Snapshot<Payloads["Success_RefusedDeliveries_"]> | undefined} */
+      const refusals = store.snapshot(REFUSALS.topic);
+      const payload = memo([snapshot.payload, window, events?.payload, reason, refusals?.payload], () => ({
         ...snapshot.payload,
         window,
+        refused: refusals?.payload.data.refusals,
         newest: { of: events?.payload.of, events: events?.payload.data.events, reason },
       }));
       const receivedAt = Math.min(snapshot.receivedAt, events?.receivedAt ?? Infinity);
