@@ -24,8 +24,8 @@ async def test_refusal_appears_with_its_reason(start: Start, visit: Visits) -> N
     rows = card.locator("tbody tr")
     await expect(rows).to_have_count(2)
     assert await rows.locator("td").all_inner_texts() == [
-        *("127.0.0.1", "/webhook", "200", "event 1: eventType is required"),
-        *("127.0.0.1", "/webhook", "400", "eventType must be a string; userId is required"),
+        *("event 1: eventType is required", "127.0.0.1", "/webhook", "200"),
+        *("eventType must be a string; userId is required", "127.0.0.1", "/webhook", "400"),
     ]
 
 
@@ -37,7 +37,24 @@ async def test_sender_whose_deliveries_are_all_refused_is_seen(start: Start, vis
     panel = page.locator("[data-panel=webhooks]")
     await expect(panel).to_have_attribute("data-state", "empty")
     await page.request.post("/webhook", data=EVENT)
-    why = panel.locator("[data-card=refused] tbody td").last
+    why = panel.locator("[data-card=refused] tbody td").first
     await expect(why).to_have_text("Invalid or missing API key")
     await fits_every_screen(page)
     await is_readable(page)
+
+
+async def test_long_names_are_cut_and_whole_in_the_tooltip(start: Start, visit: Visits) -> None:
+    kind = f"com.example.{'x' * 100}.created.for.all"
+    agent = f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) {'x' * 400} FBOP/80"
+    login = {"user_id": 7, "ip_address": "::1", "region": "UK", "device_type": "Mobile", "browser": agent}
+    page = await visit((await start()).make_url("/"))
+    assert (await page.request.post("/logins", data=login)).status == 201
+    assert (await page.request.post("/webhook", data={"eventType": kind, "userId": "1"})).status == 200
+    await page.get_by_role("button", name="Table: Browsers").click()
+    for address, whole in (("/#logins", agent), ("/#webhooks/hour", kind)):
+        await page.goto(address)
+        name = page.locator("[data-panel]:visible tbody th[data-kind=name][title]").first
+        await expect(name).to_have_attribute("title", whole)
+        words = await name.inner_text()
+        assert (len(words), words[:12], words[-4:]) == (72, whole[:12], whole[-4:])
+        await fits_every_screen(page)

@@ -50,6 +50,11 @@ async def refused(client: Any) -> list[dict[str, Any]]:
         (415, SECRET, {"Content-Type": f"image/{SECRET}"}, ["Content-Type: must be application/json"]),
         (400, {"specversion": "1.0", "id": SECRET, "source": SECRET}, {"Content-Type": "application/cloudevents+json"},
          ["type is required"]),
+        (400, {"specversion": "1.0", "id": "1", "source": "s", "type": "t", SECRET: [], "time": SECRET},
+         {"Content-Type": "application/cloudevents+json"}, [
+            "a field must be a string, a boolean, or an integer of 32 bits",
+            "time must be an RFC 3339 instant with seconds and a zone, from 1970 to 2099, such as 2026-11-21T10:30:00Z",
+        ]),
     ],
 )  # fmt: skip
 async def test_refusal_says_when_from_where_and_why(

@@ -8,22 +8,30 @@ import { button, element, setText, showEach } from "../widgets/element.js";
  * @typedef {object} Column the first one has the rows' names
  * @property {string} key
  * @property {string} label
- * @property {"text" | "name" | "id" | "json" | "day" | "hour" | "time" | "instant" | "count" | "percent" | "seconds"} kind a
- *   `name` may be long, and wraps; an `id` is cut, but whole in the file; a `time` is to the minute, an `instant` to the second
+ * @property {Kind} kind
  * @property {(row: Row) => string} [write] formats the cells, instead of the kind
  * @property {Pick} [pick] makes the cells buttons
  * @property {string} [bar] the key of a percentage that is drawn behind the cells
  */
 
+/**
+ * A `name` wraps, and is cut if it is very long; `words` only wrap; an `id` is cut. The file has all of them whole. A `time`
+ * is to the minute, an `instant` to the second.
+ * @typedef {"text" | "name" | "words" | "id" | "json" | "day" | "hour" | "time" | "instant" | "count" | "percent" | "seconds"} Kind
+ */
+
+/** Three lines of the narrowest card; the tooltip has it whole. */
+const LONGEST_NAME = 72;
 /** Longer JSON is cut; the file has it whole. */
 const LONGEST_JSON = 200;
 /** Beginning and end are enough to tell ids apart. */
 export const LONGEST_ID = 13;
 
-/** @param {Column["kind"]} kind @param {Cell} cell @returns {string} */
+/** @param {Kind} kind @param {Cell} cell @returns {string} */
 function written(kind, cell) {
   if (cell === null || cell === "") return NONE;
-  if (kind === "text" || kind === "name") return String(cell);
+  if (kind === "text" || kind === "words") return String(cell);
+  if (kind === "name") return shorten(String(cell), LONGEST_NAME);
   if (kind === "id") return shorten(String(cell), LONGEST_ID);
   if (kind === "json") return shorten(String(cell), LONGEST_JSON);
   if (kind === "day") return day(String(cell));
@@ -66,7 +74,10 @@ export function makeSheet(title, columns) {
 function showCell(cell, { key, kind, write, pick, bar }, row) {
   const choose = cell.querySelector("button");
   if (bar) cell.style.setProperty("--bar", `${row[bar] ?? 0}%`);
-  setText(choose ?? cell, write?.(row) ?? written(kind, row[key] ?? null));
+  const words = write?.(row) ?? written(kind, row[key] ?? null);
+  setText(choose ?? cell, words);
+  if (kind === "name" && words.length < String(row[key] ?? "").length) cell.title = String(row[key]);
+  else cell.removeAttribute("title");
   if (!pick || !choose) return;
   choose.dataset.pick = String(row[pick.by ?? key] ?? "");
   choose.setAttribute("aria-current", String(pick.chosen() === choose.dataset.pick));

@@ -89,7 +89,7 @@ const cards = [
     hint: "Logins by browser",
     width: "third",
     columns: [
-      { key: "browser", label: "Browser", kind: "text" },
+      { key: "browser", label: "Browser", kind: "name" },
       { key: "count", label: "Logins", kind: "count" },
       { key: "share", label: "Share", kind: "percent" },
     ],

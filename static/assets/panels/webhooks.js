@@ -118,10 +118,10 @@ const cards = [
     bare: ({ refused }) => (refused ? "Nothing was refused" : "Loading…"),
     columns: [
       { key: "refusedAt", label: "Time (UTC)", kind: "instant" },
+      { key: "why", label: "Why", kind: "words" },
       { key: "address", label: "From", kind: "text" },
       { key: "path", label: "To", kind: "text" },
       { key: "status", label: "Answer", kind: "text" },
-      { key: "why", label: "Why", kind: "name" },
     ],
     rows: ({ refused }) => (refused ?? []).map(({ reasons, ...row }) => ({ ...row, why: reasons.join("; ") })),
   },
