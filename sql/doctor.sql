@@ -17,13 +17,6 @@ union all
 select 'oldest_transaction', max(age(datfrozenxid))::text
 from pg_database
 
--- name: migrations
-select number, checksum
-from schema_migrations
-
--- name: has_migrations
-select to_regclass('schema_migrations') is not null
-
 -- Transactions older than $1 seconds, and how many sessions each of them makes wait. The own one is left out.
 -- name: transactions
 select

@@ -11,15 +11,19 @@ import ipaddress
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import dotenv
 
 from statsd.errors import SettingsError
+from statsd.libpq.forms import in_schema, with_environment
+from statsd.libpq.plan import plan
+from statsd.libpq.url import Url
 
+SCHEMA_BYTES = 63  # PostgreSQL cuts longer names off
 SECRET_BYTES = 32  # RFC 7518 §3.2: a key at least as long as the hash
 SECRET_CHARACTERS = 8  # different ones; a text with fewer is a pattern, not a secret
 PLACEHOLDERS = ("your_secret", "your-secret", "changeme", "change_me", "change-me", "secret_key")  # from examples
@@ -34,13 +38,20 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _database_url(text: str) -> str:
-    if text.startswith("file:"):
+    text = text.strip()
+    if faults := plan(text).faults:
+        raise ValueError("; ".join(faults))
+    return text
+
+
+def _schema(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] == '"':  # as SQL writes it
+        text = text[1:-1].replace('""', '"')
+    is_reserved = text.startswith("pg_") or text == "information_schema"
+    if not text.isprintable() or not 1 <= len(text.encode()) <= SCHEMA_BYTES or is_reserved:
         raise ValueError(
-            "is a file, but the database is PostgreSQL: leave it unset for the embedded server"
-            " (its folder is STATS_DATA_DIR), or write postgresql://user:password@host:5432/name"
+            f'must be the name of a schema, at most {SCHEMA_BYTES} bytes and not beginning with pg_ (got "{text}")'
         )
-    if urlsplit(text).scheme not in ("postgresql", "postgres"):
-        raise ValueError("must look like postgresql://user:password@host:5432/name")
     return text
 
 
@@ -217,6 +228,11 @@ class Settings:
         None, "STATS_LISTEN_URL", parse=_database_url, secret=True,
         about="direct URL of the same database for LISTEN; needed if DATABASE_URL goes through a pooler",
     )  # fmt: skip
+    schema: str | None = _setting(
+        None, "STATS_SCHEMA", parse=_schema,
+        about="schema of the database that holds the program's tables; created if missing; unset: public, or what"
+        " the role or the URL says",
+    )  # fmt: skip
     host: str = _setting("127.0.0.1", "HOST", parse=_host, flag="--host", about="address to listen on")
     port: int = _setting(
         8080, "PORT", "SERVER_PORT", "API_PORT", parse=_port, flag="--port",
@@ -356,6 +372,16 @@ class Settings:
     log_format: str = _setting("text", "LOG_FORMAT", parse=_choice("text", "json"), about="text or json")
     no_color: bool = _setting(False, "NO_COLOR", parse=bool, about="set to any value: logs without colours")
 
+    def __post_init__(self) -> None:
+        """Let the URLs lead into the schema, so that every connection and every program of PostgreSQL uses it."""
+        for name in ("database_url", "listen_url"):
+            if url := getattr(self, name):
+                object.__setattr__(self, name, self.in_schema(url))
+
+    def in_schema(self, url: str) -> str:
+        """Return the URL of a database, leading into the schema if there is one."""
+        return in_schema(url, self.schema) if self.schema else url
+
     @property
     def is_registration_open(self) -> bool:
         """Whether anybody may register without an invitation."""
@@ -392,11 +418,16 @@ def load(
             values[name] = field.metadata["parse"](text)
         except ValueError as fault:
             faults.append(f"{source_name}: {fault}")
+    faults += _complete_urls(values, {**sources[1], **sources[0]}, bool(faults))
     if faults:
         raise SettingsError(faults)
-    if "database_url" not in values:
-        values["database_url"] = _from_parts(sources)
     return Settings(**values)
+
+
+def notes(settings: Settings) -> list[str]:
+    """Return a sentence for each parameter of a database URL that is left out."""
+    urls = {"DATABASE_URL": settings.database_url, "STATS_LISTEN_URL": settings.listen_url}
+    return [f"{name}: {note}" for name, url in urls.items() if url for note in plan(url).notes]
 
 
 def unknown(environ: Mapping[str, str] = os.environ, dotenv_path: Path = Path(".env")) -> list[str]:
@@ -423,21 +454,25 @@ def _look_up(
     return "", None
 
 
-def _from_parts(sources: Sequence[Mapping[str, str | None]]) -> str | None:
+def _complete_urls(values: dict[str, Any], variables: Mapping[str, str | None], is_wrong: bool) -> Iterator[str]:
+    """Add to the URLs what libpq's variables say; yield what is wrong with those, or with both together."""
+    if "database_url" not in values and not is_wrong:
+        values["database_url"] = _from_parts(variables)
+    for name in ("database_url", "listen_url"):
+        if url := values.get(name):
+            try:
+                values[name] = _database_url(with_environment(url, variables))
+            except ValueError as fault:
+                yield str(fault)
+
+
+def _from_parts(variables: Mapping[str, str | None]) -> str | None:
     """Return a URL made from libpq's PG* variables, else from the POSTGRES_* variables of the postgres image."""
-    variables = {**sources[1], **sources[0]}
     libpq = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
     image = ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
     for names in (libpq, image):
         host, port, user, password, database = (variables.get(name) or "" for name in names)
         if host or database:
-            return _url(host, port, user, password, database)
-    return None
-
-
-def _url(host: str, port: str, user: str, password: str, name: str) -> str:
-    login = quote(user or "postgres", safe="") + (f":{quote(password, safe='')}" if password else "")
-    database = quote(name or user or "postgres", safe="")
-    if host.startswith("/"):
-        return f"postgresql://{login}@/{database}?host={quote(host, safe='/')}&port={port or 5432}"
-    return f"postgresql://{login}@{host or 'localhost'}:{port or 5432}/{database}"
+            name = database or user or "postgres"
+            return Url(user or "postgres", password, host or "localhost", port or "5432", name).text()
+    return Url().having(service=variables["PGSERVICE"] or "").text() if variables.get("PGSERVICE") else None

@@ -16,7 +16,7 @@ from statsd.settings import Settings
 from statsd.streams import STREAMS
 
 STEPS: tuple[tuple[str, ...], ...] = (
-    ("errors", "metrics", "settings", "stream"),
+    ("errors", "libpq", "metrics", "settings", "stream"),
     ("database", "web"),
     ("ingest", "live", "accounts"),
     ("streams",),

@@ -34,7 +34,7 @@ binned as (
 select
     id, base_item_id, created_at,
     pg_notify('item_creation', json_build_object('id', id)::text),
-    pg_notify('statsd', 'items')
+    pg_notify(:channel, 'items')
 from fresh
 
 -- part: swept

@@ -133,7 +133,7 @@ select
     id, "timestamp", owner_id, item_id,
     case when folded then pg_notify('transfer_update', json_build_object('id', id)::text) end,
     case when folded then pg_notify('item_transfer', json_build_object('id', id)::text) end,
-    case when folded then pg_notify('statsd', 'transfers') end
+    case when folded then pg_notify(:channel, 'transfers') end
 from added
 
 -- part: swept
@@ -306,13 +306,13 @@ join transfers as stored using (id)
 insert into owners (id, name)
 values ($1::uuid, $2::text)
 on conflict (id) do nothing
-returning id, name, created_at, pg_notify('statsd', 'transfers')
+returning id, name, created_at, pg_notify(:channel, 'transfers')
 
 -- name: add_base_item
 insert into base_items (id, description)
 values ($1::uuid, $2::text)
 on conflict (id) do nothing
-returning id, description, created_at, pg_notify('statsd', 'transfers')
+returning id, description, created_at, pg_notify(:channel, 'transfers')
 
 -- name: import_owners
 insert into owners (id, name, created_at)

@@ -18,10 +18,11 @@ from typing import IO
 from statsd import __version__
 from statsd.commands import archive
 from statsd.commands.progress import Progress
-from statsd.database import durable, embedded, pooler, programs
+from statsd.database import durable, embedded, ledger, pooler, programs
 from statsd.database.migrations import MIGRATION_SECONDS, OLDEST_VERSION
 from statsd.database.pool import Connection, connect
 from statsd.errors import DatabaseError, StatsError
+from statsd.libpq.options import identifier
 from statsd.settings import Settings
 
 EXAMPLE = "backup /var/backups/statsd-$(date +%F).tar"
@@ -124,10 +125,10 @@ def _open_spool(folder: Path, files: ExitStack) -> dict[str, IO[bytes]]:
 
 
 async def _migrations(connection: Connection, schema: str | None) -> dict[str, str]:
-    if not await connection.fetchval("select to_regclass('schema_migrations')"):
+    table = await ledger.find(connection)
+    if not table:
         raise StatsError(f"there is nothing to back up: the schema {schema} of the database has no tables of ours")
-    records = await connection.fetch("select name, checksum from schema_migrations order by number")
-    return {record["name"]: record["checksum"] for record in records}
+    return {name: checksum for _, name, checksum in await ledger.applied(connection, table)}
 
 
 async def count_rows(connection: Connection, schema: str) -> dict[str, int]:
@@ -145,7 +146,7 @@ async def count_rows(connection: Connection, schema: str) -> dict[str, int]:
 async def _dump(pg_dump: Path, dsn: str, snapshot: str, schema: str, quiet: bool) -> AsyncGenerator[bytes, None]:
     url, environment = programs.connection(dsn)
     options = ("--format=custom", "--compress=1", "--no-owner", "--no-privileges", f"--snapshot={snapshot}")
-    argv = (pg_dump, *options, f'--schema="{schema}"', f"--dbname={url}")
+    argv = (pg_dump, *options, f"--schema={identifier(schema)}", f"--dbname={url}")
     progress, size = Progress("MB", None, quiet), 0
     async with programs.piped(environment, *argv, stdout=PIPE) as running:
         output = running.process.stdout

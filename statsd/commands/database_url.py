@@ -3,10 +3,11 @@
 import argparse
 
 from statsd.database import embedded
+from statsd.libpq.forms import for_programs
 from statsd.settings import Settings
 
 EXAMPLE = 'database-url    (as in: psql "$(python -m statsd database-url)")'
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    print(settings.database_url or embedded.dsn(settings.data_dir))
+    print(for_programs(settings.database_url or settings.in_schema(embedded.dsn(settings.data_dir))))

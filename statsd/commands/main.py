@@ -64,7 +64,7 @@ def main(words: list[str] | None = None) -> int:
             print(f"statsd: {fault}", file=sys.stderr)
         return error.exit_code
     logs.configure(loaded_settings)
-    for sentence in settings.unknown():
+    for sentence in (*settings.unknown(), *settings.notes(loaded_settings)):
         log.warning("%s", sentence)
     try:
         terminated = 0 if arguments.command in ENDLESS else 143

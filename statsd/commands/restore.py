@@ -23,9 +23,9 @@ from statsd.commands import archive
 from statsd.commands.archive import Manifest
 from statsd.commands.backup import MEGABYTE, SECONDS, count_rows
 from statsd.commands.progress import Progress
-from statsd.database import durable, embedded, programs, sql
+from statsd.database import durable, embedded, ledger, programs, sql
 from statsd.database.cluster import make_data_dir
-from statsd.database.migrations import migrate, migrations
+from statsd.database.migrations import make_schema, migrate, migrations
 from statsd.database.pool import Connection, connect
 from statsd.errors import SchemaTooNew, StatsError
 from statsd.ingest import recount
@@ -37,11 +37,6 @@ EXAMPLE = "restore /var/backups/statsd-2026-11-28.tar"
 QUERIES = sql.load("restore")
 KEPT = ("users", "access_keys", "invitations", "owners", "base_items", "dead_letters")
 """Tables with something to lose, beside the raw rows of the streams."""
-MADE = re.compile(
-    r"^(?:create (?:or replace )?(?:unlogged )?(?:materialized )?(?:table|view|function|sequence) (?:if not exists )?"
-    r"|alter table .* rename to )(\w+)",
-    re.MULTILINE,
-)
 HEAD_BYTES = 65_536  # the settings of a session stand before this many bytes of pg_restore's script
 UNKNOWN_SETTINGS = re.compile(rb"^SET transaction_timeout = 0;\n", re.MULTILINE)  # to servers before version 17
 SPOOL_FILE = re.compile(r"spool/room-\d+/[0-9.]+\.(seg|corrupt)")
@@ -64,6 +59,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
             url = settings.listen_url or dsn
             connection = await connect(url, statement_timeout="0")
             try:
+                await make_schema(connection, url)
                 drops = await _check_target(connection, manifest, data_dir, arguments.force or mark.exists())
                 durable.replace(mark, f"{arguments.file.resolve()}\n")
                 _restore_files(backup, data_dir)
@@ -124,7 +120,7 @@ async def _alone(settings: Settings) -> AsyncIterator[str]:
             raise StatsError(busy)
         else:
             async with embedded.running(data_dir, embedded.tuning(settings)) as server:
-                yield server.dsn
+                yield settings.in_schema(server.dsn)
     finally:
         for slot in slots:
             os.close(slot)
@@ -134,12 +130,16 @@ async def _check_target(connection: Connection, manifest: Manifest, data_dir: Pa
     """Return the statements that drop what the restore replaces. Raises StatsError where it must not begin."""
     schema = await connection.fetchval("select current_schema()")
     if schema != manifest.schema:
-        raise StatsError(f"the backup is of the schema {manifest.schema}, but the database URL leads to {schema}")
+        raise StatsError(
+            f"the backup is of the schema {manifest.schema}, but the database URL leads to {schema}: set STATS_SCHEMA"
+        )
     if servers := await connection.fetchval(QUERIES["servers"]):
         raise StatsError(f"servers have {servers} connections to this database: stop them first")
     objects = await connection.fetch(QUERIES["objects"])
     tables = {record["name"] for record in objects if record["is_table"]}
-    ours = _our_names() | manifest.rows.keys()
+    ours = ledger.created(migration.text for migration in migrations()) | {ledger.NAME} | manifest.rows.keys()
+    if await ledger.find(connection) and ledger.OLD_NAME not in tables:  # then it is our view of that name
+        ours.add(ledger.OLD_NAME)
     if strangers := sorted(tables - ours):
         raise StatsError(
             f"the schema {schema} has tables of other programs ({', '.join(strangers[:3])}): use another database"
@@ -155,11 +155,6 @@ async def _check_target(connection: Connection, manifest: Manifest, data_dir: Pa
                 f"events wait in {data_dir / 'spool'}: start a server to store them, or set them aside with --force"
             )
     return [record["statement"] for record in objects if record["name"] in ours]
-
-
-def _our_names() -> set[str]:
-    """Return the names of the tables, views and functions that the migrations make."""
-    return {name for migration in migrations() for name in MADE.findall(migration.text)}
 
 
 def _restore_files(backup: archive.Reader, data_dir: Path) -> None:

@@ -216,7 +216,7 @@ async def open_server(settings: Settings) -> AsyncIterator[str]:
         yield settings.database_url
     else:
         async with running(settings.data_dir, options) as server:
-            yield server.dsn
+            yield settings.in_schema(server.dsn)
 
 
 def tuning(settings: Settings) -> dict[str, str]:

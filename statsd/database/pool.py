@@ -12,6 +12,7 @@ from aiohttp import web
 
 from statsd.database import pooler
 from statsd.errors import DatabaseAway, DatabaseError
+from statsd.libpq.plan import plan
 
 CONNECT_SECONDS = 3.0
 COMMAND_SECONDS = 10.0  # the client ends a statement after this time
@@ -155,12 +156,14 @@ async def connect(dsn: str, **overrides: str) -> Connection:
 
 async def _connect(dsn: str, **overrides: str) -> Connection:
     """Return a direct connection to PostgreSQL, or a `Pooled` one if a pooler is in between."""
-    settings = {**SESSION, **overrides}
+    planned = plan(dsn)
+    if planned.faults:
+        raise ValueError("; ".join(planned.faults))
+    settings = {**planned.settings, **SESSION, **overrides}
+    times: dict[str, Any] = {"timeout": planned.connect_seconds or CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
     if dsn not in _pooled:
         try:
-            connection = await asyncpg.connect(
-                dsn, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=settings
-            )
+            connection: Connection = await asyncpg.connect(**planned.arguments, **times, server_settings=settings)
         except asyncpg.ProtocolViolationError as error:
             if "unsupported startup parameter" not in str(error):  # PostgreSQL itself accepts all our settings
                 raise
@@ -170,7 +173,7 @@ async def _connect(dsn: str, **overrides: str) -> Connection:
         if dsn not in _pooled:
             log.info("PostgreSQL is behind a pooler: no prepared statements, and every transaction makes its settings")
         _pooled.add(dsn)
-    return await pooler.connect(dsn, settings, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
+    return await pooler.connect(settings, **planned.arguments, **times)
 
 
 async def _is_pooled(connection: Connection) -> bool:

@@ -14,7 +14,10 @@ from typing import Any
 
 import asyncpg
 
-STARTUP_SETTINGS = ("application_name", "timezone")  # PgBouncer accepts these from a client, and keeps them for it
+from statsd.libpq import options
+
+STARTUP_SETTINGS = ("application_name", "timezone", "options")
+"""PgBouncer accepts the first two from a client, and keeps them for it; the third names a database at some hosts."""
 
 
 async def is_between(connection: asyncpg.Connection[asyncpg.Record], timeout: float) -> bool:
@@ -59,17 +62,23 @@ class Pooled(asyncpg.Connection):
         return await super().execute(text, timeout=timeout)
 
 
-async def connect(dsn: str, settings: Mapping[str, str], *, timeout: float, command_timeout: float) -> Pooled:
-    """Return a connection whose transactions have these settings. Times are in seconds."""
-    connection = await asyncpg.connect(
-        dsn,
-        timeout=timeout,
-        command_timeout=command_timeout,
-        server_settings={name: settings[name] for name in STARTUP_SETTINGS},
+async def connect(settings: Mapping[str, str], **arguments: Any) -> Pooled:
+    """Return a connection whose transactions have these settings; `arguments` are those of asyncpg."""
+    connection: Pooled = await asyncpg.connect(
+        **arguments,
+        server_settings={name: settings[name] for name in STARTUP_SETTINGS if name in settings},
         statement_cache_size=0,
         connection_class=Pooled,
     )
     connection.settings = "".join(
-        [f"set local {name} = '{value}'; " for name, value in settings.items() if name != "application_name"]
+        f"set local {name} = {_literal(name, value)}; "
+        for name, value in settings.items()
+        if name not in ("application_name", "options")
     )
     return connection
+
+
+def _literal(name: str, value: str) -> str:
+    if name == "search_path":  # a list of names: as one text it would be one name
+        return ", ".join(map(options.identifier, options.names(value))) or "''"
+    return "'" + value.replace("'", "''") + "'"

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from statsd.errors import DatabaseError
+from statsd.libpq.forms import for_programs
 
 PIPE_BYTES = 1 << 20
 REASON_LINES = 3
@@ -58,11 +59,11 @@ def newest(name: str, oldest: int = 0, reason: str = "") -> Path:
 
 
 def connection(url: str) -> tuple[str, dict[str, str]]:
-    """Return the URL without its password, and an environment that holds the password.
+    """Return the URL for PostgreSQL's programs, without its password, and an environment that holds the password.
 
     Every user of the machine can read a command line, but nobody else the environment of a process.
     """
-    parts = urlsplit(url)
+    parts = urlsplit(for_programs(url))
     login, _, place = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -30,6 +30,9 @@ JOINED = {
 NEEDS = {"import": "import", "prune": "aged", "erase": "person"}
 """Joined statements that only those streams have that have this part or statement of their own."""
 
+CHANNEL = "case current_schema() when 'public' then 'statsd' else 'statsd_' || md5(current_schema()) end"
+"""The channel of NOTIFY, in SQL. Each schema has its own: two installations in one database do not hear each other."""
+
 _NOT_IN_APPEND = re.compile(r"^.* -- not in `append`\n", re.MULTILINE)
 
 _FOLDED_INTO = re.compile(r"insert into (\w+) as total")
@@ -67,7 +70,9 @@ def load(name: str) -> Mapping[str, str]:
         joined["erase"] = _ADDED.sub(r"= total.\1 - excluded.\1", joined["erase"])
     raw_table = table(name)
     statements = {**joined, **shared["name"], **own["name"]}
-    return MappingProxyType({name: text.replace(":table", raw_table) for name, text in statements.items()})
+    return MappingProxyType(
+        {name: text.replace(":table", raw_table).replace(":channel", CHANNEL) for name, text in statements.items()}
+    )
 
 
 def table(name: str) -> str:

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from statsd import __version__
-from statsd.database import sql
+from statsd.database import ledger, sql
 from statsd.database.migrations import OLDEST_VERSION, migrations
 from statsd.database.pool import Connection, connect
 from statsd.doctor.finding import Finding, fault, ok, warning
-from statsd.live.channel import NAME, NOTIFY, POOLED
+from statsd.live.channel import NOTIFY, POOLED
 from statsd.settings import Settings
 from statsd.web.addresses import is_loopback
 
@@ -33,8 +33,9 @@ async def versions(connection: Connection) -> AsyncIterator[Finding]:
     """Check the versions of PostgreSQL and of the schema."""
     version = connection.get_server_version()
     known = {migration.number: migration for migration in migrations()}
-    rows = await connection.fetch(QUERIES["migrations"]) if await connection.fetchval(QUERIES["has_migrations"]) else []
-    applied = {row["number"]: row["checksum"] for row in rows}
+    table = await ledger.find(connection)
+    rows = await ledger.applied(connection, table) if table else []
+    applied = {number: checksum for number, _, checksum in rows}
     newer = sorted(applied.keys() - known.keys())
     changed = [
         known[number].name for number in applied.keys() & known.keys() if known[number].checksum != applied[number]
@@ -104,8 +105,9 @@ async def listen(connection: Connection, settings: Settings, dsn: str) -> AsyncI
     token = f"doctor {uuid4()}"
     listening = await connect(settings.listen_url or dsn)
     try:
-        await listening.add_listener(NAME, lambda _c, _pid, _channel, text: arrived.set() if text == token else None)
-        await connection.execute(NOTIFY, NAME, [token])
+        name = await connection.fetchval(f"select {sql.CHANNEL}")
+        await listening.add_listener(name, lambda _c, _pid, _channel, text: arrived.set() if text == token else None)
+        await connection.execute(NOTIFY, [token])
         await asyncio.wait_for(arrived.wait(), ARRIVAL_SECONDS)
     except TimeoutError:
         yield fault("listen", "a NOTIFY does not arrive where the server listens", POOLED)

@@ -12,12 +12,13 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from statsd.database import sql
 from statsd.database.pool import Pool, ask, connect
 
-NAME = "statsd"
+NAME = "statsd"  # in the schema `public`
 PACE_SECONDS = 0.25  # by default: NOTIFY takes a database-wide lock at commit: keep it rare, and out of the insert
 APPLICATION_NAME = "statsd-live listen"
-NOTIFY = "select pg_notify($1, name) from unnest($2::text[]) as name"
+NOTIFY = f"select pg_notify({sql.CHANNEL}, name) from unnest($1::text[]) as name"  # noqa: S608
 HEARTBEAT = "heartbeat"  # the first word of a server's message to itself
 HEARTBEAT_SECONDS = 10.0
 RETRY_SECONDS = 0.5  # a lost connection is replaced, and the gap reported, within two seconds
@@ -67,7 +68,7 @@ class Channel:
         changed, self._changed = self._changed, set()
         self._wake.clear()
         try:
-            await self._pool.execute(NOTIFY, NAME, sorted(changed))
+            await self._pool.execute(NOTIFY, sorted(changed))
         except BaseException as error:  # also when it is cancelled: `flush` sends them
             self._changed |= changed
             self._wake.set()
@@ -110,7 +111,8 @@ class Channel:
 
         try:
             connection.add_termination_listener(on_loss)
-            await connection.add_listener(NAME, lambda _c, _pid, _channel, payload: self._receive(str(payload)))
+            name = await ask("the channel", self._pool.fetchval(f"select {sql.CHANNEL}"))
+            await connection.add_listener(name, lambda _c, _pid, _channel, payload: self._receive(str(payload)))
             while not lost.is_set() and await self._receives_heartbeat(lost):
                 if not self.listening.is_set():
                     self.listening.set()
@@ -138,7 +140,7 @@ class Channel:
         self._token = f"{HEARTBEAT} {uuid4()}"
         self._beat.clear()
         try:
-            await ask("the channel", self._pool.execute(NOTIFY, NAME, [self._token]))
+            await ask("the channel", self._pool.execute(NOTIFY, [self._token]))
         except Exception as error:
             log.debug("the heartbeat was not sent: %s", error)
             return not lost.is_set()

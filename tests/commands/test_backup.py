@@ -190,7 +190,7 @@ async def test_backup_of_an_older_schema_is_brought_up_to_date(
         assert [*backup.manifest.migrations] == [migration.name for migration in every[:11]]
     await done(run("restore", "b.tar", "--force", DATABASE_URL=outside.dsn))
     found = await counts(outside.dsn)
-    assert (found["schema_migrations"], found["owners"]) == (len(every), 1)
+    assert (found["statsd_migrations"], found["owners"]) == (len(every), 1)
 
 
 async def test_killed_backup_leaves_nothing_that_looks_finished(run: Run, database_url: str, folder: Path) -> None:

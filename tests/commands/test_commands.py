@@ -93,7 +93,7 @@ async def test_what_cannot_work_ends_with_a_sentence_and_its_code(
 
 async def test_database_of_a_newer_program_ends_with_5(run: Run, database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
-    await connection.execute("insert into schema_migrations values (9999, '9999_future', 'x')")
+    await connection.execute("insert into statsd_migrations values (9999, '9999_future', 'x')")
     await connection.close()
     program = run("serve", "--port", "0", DATABASE_URL=database_url)
     assert await program.ended() == 5

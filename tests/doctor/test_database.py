@@ -52,10 +52,10 @@ async def test_all_is_well_in_a_new_database(connection: Connection, database_ur
 @pytest.mark.parametrize(
     ("cause", "level", "says"),
     [
-        ("insert into schema_migrations values (9999, '9999_future', 'x')", "fault", "9999 of a newer program"),
-        ("update schema_migrations set checksum = 'x' where number = 3", "fault", "0003_pageviews was applied with"),
-        ("delete from schema_migrations where number = 1", "warning", "1 migrations are not applied"),
-        ("drop table schema_migrations", "warning", "migrations are not applied yet"),
+        ("insert into statsd_migrations values (9999, '9999_future', 'x')", "fault", "9999 of a newer program"),
+        ("update statsd_migrations set checksum = 'x' where number = 3", "fault", "0003_pageviews was applied with"),
+        ("delete from statsd_migrations where number = 1", "warning", "1 migrations are not applied"),
+        ("drop table statsd_migrations", "warning", "migrations are not applied yet"),
     ],
 )
 async def test_another_schema_is_found(connection: Connection, cause: str, level: str, says: str) -> None:

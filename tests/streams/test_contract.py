@@ -50,7 +50,7 @@ async def totals(stream: Stream, pool: Pool) -> dict[str, list[tuple[Any, ...]]]
     names = [
         table["relname"]
         for table in tables
-        if table["relname"] not in (*(sql.table(one.name) for one in STREAMS), "schema_migrations")
+        if table["relname"] not in (*(sql.table(one.name) for one in STREAMS), "statsd_migrations")
     ]
     return {name: sorted(map(tuple, await pool.fetch(f"select * from {name}")), key=repr) for name in names}
 

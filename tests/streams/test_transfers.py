@@ -164,7 +164,7 @@ async def test_rows_with_dates_that_no_client_can_read_break_no_list(
     start: Start, pool: Any, database_url: str
 ) -> None:
     """Whoever stored them before the tables refused them can start the program, and sees them."""
-    await pool.execute("delete from schema_migrations where number = 9")
+    await pool.execute("delete from statsd_migrations where number = 9")
     for table, column in (("owners", "name"), ("base_items", "description")):
         await pool.execute(f"alter table {table} drop constraint created_between_1970_and_2100")
         for when in ("4713-01-01 BC", "-infinity", "infinity", "12000-01-01", "2100-01-01", "2020-02-02"):

@@ -145,7 +145,7 @@ async def test_every_stream_takes_events_and_answers_their_statistics(serve: Ser
         assert (await response.json())["barChartData"] == [{"feature": "filter", "count": 1}]
     checks = (await get(server, "/health"))["checks"]
     assert (checks["database"], checks["durability"]) == ("ok", "full")
-    assert [one["number"] for one in await direct.fetch("select number from schema_migrations order by 1")] == [
+    assert [one["number"] for one in await direct.fetch("select number from statsd_migrations order by 1")] == [
         migration.number for migration in migrations.migrations()
     ]
     assert "Traceback" not in program.stderr
