@@ -26,7 +26,7 @@ from statsd.database.migrations import migrate
 from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
 from statsd.errors import DatabaseAway, StatsError
 from statsd.ingest import aggregate, lean
-from statsd.ingest.generator import Generator
+from statsd.ingest.generator import Generator, WriterStore
 from statsd.ingest.order import key_of_record
 from statsd.ingest.outage import OUTAGE, Outage
 from statsd.ingest.refusals import REFUSALS, Refusals
@@ -268,8 +268,8 @@ async def aggregation(app: web.Application) -> AsyncIterator[None]:
 
 
 async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
-    rate, writer = app[SETTINGS].generate_rate, app[WRITERS][logins.STREAM.name]
-    async with background(app, {"generator": Generator([writer]).at_rate(rate)} if rate else {}):
+    rate, source = app[SETTINGS].generate_rate, Generator([logins.STREAM], WriterStore(app[WRITERS]))
+    async with background(app, {"generator": source.at_rate(rate)} if rate else {}):
         yield
 
 

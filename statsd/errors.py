@@ -1,6 +1,7 @@
 """Every error the program raises on purpose.
 
     StatsError                                                            exit 1, HTTP 500
+    ├── WrongUsage               options that do not go together          exit 2
     ├── SettingsError            a setting is wrong                       exit 3
     ├── DatabaseError            the database as a whole cannot be used   exit 4, HTTP 503
     │   ├── EmbeddedServerError  the embedded PostgreSQL cannot serve     exit 4
@@ -29,6 +30,12 @@ class StatsError(Exception):
 
     exit_code = 1
     reason = ""  # as its status says (web/meter.py)
+
+
+class WrongUsage(StatsError):
+    """Options of a command do not go together."""
+
+    exit_code = 2
 
 
 class SettingsError(StatsError):

@@ -366,6 +366,10 @@ class Settings:
         (), "STATS_THROTTLE_EXEMPT", parse=_networks,
         about="addresses without limits on logins, sockets and streams, for load tests (networks too, comma separated)",
     )  # fmt: skip
+    token: str = _setting(
+        "", "STATS_TOKEN", parse=str, flag="--token", secret=True,
+        about="token that `generate --url` sends: an API token, or for clicks that of a user; unset: none",
+    )  # fmt: skip
     log_level: str = _setting(
         "info", "LOG_LEVEL", parse=_choice("debug", "info", "warning", "error"), about="debug, info, warning or error"
     )

@@ -4,9 +4,8 @@ Its statements stand in `sql/<name>/`: `store.sql` has `insert` and `fold`, `rea
 has what all streams do alike.
 """
 
-import random
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -39,6 +38,34 @@ class View:
     """Other streams whose events change the view."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A request that brings generated events to a server; sent again under its key, they count once."""
+
+    path: str
+    body: Any
+    events: int = 1
+    key: str = ""
+    """Its Idempotency-Key; empty: the events bring keys of their own."""
+    method: str = "POST"
+    after: Any = None
+    """Deliveries of a batch that have the same value here are sent one after the other. None: in any order."""
+    person: Mapping[str, Any] | None = None
+    """The age and gender of the user who must be logged in; None: nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """How generated events are sent over HTTP. The keys begin with `run`, which no other run has."""
+
+    deliveries: Callable[[Sequence[Any], str], Iterator[Delivery]]
+    """Turns samples, and `run`, into requests."""
+    fixtures: Callable[[str], Iterator[Delivery]] = lambda run: iter(())
+    """Requests for what samples refer to, which come before them."""
+    keeps_time: bool = False
+    """Whether events may say when they happened; otherwise it is when the server receives them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """A kind of event. Its routes are in its folder, `streams/<name>/`."""
@@ -49,8 +76,15 @@ class Stream:
     """The columns of a row and their types, in the order of the parameters of `insert`; the first is `id`."""
     row: Callable[[Any, UUID], Row]
     """Turns an event and its id into the values of `columns`."""
-    sample: Callable[[random.Random], Any]
-    """Makes a realistic event for the generator."""
+    sample: Callable[..., Any]
+    """Makes a realistic event for the generator, from its random numbers and the days that events are spread over (by
+    default 30). With 0 days the event happens now."""
+    wire: Wire
+    """How samples are sent over HTTP."""
+    share: float
+    """How many of a hundred generated events are of this stream, where all streams are generated."""
+    fixtures: Row = ()
+    """The parameters of the query `fixtures`, which stores what samples refer to."""
     insert: str = "insert"
     """The statement that stores rows. Another one has other columns, such as `import` for rows of files."""
     lanes_by: str = ""

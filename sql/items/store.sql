@@ -58,11 +58,8 @@ join items as stored using (id)
 -- The base items of generated items.
 -- name: fixtures
 insert into base_items (id, description)
-values
-    ('00000000-0000-4000-8000-0000000000b0', 'a cargo bike'),
-    ('00000000-0000-4000-8000-0000000000b1', 'a drill'),
-    ('00000000-0000-4000-8000-0000000000b2', 'a tent for four'),
-    ('00000000-0000-4000-8000-0000000000b3', 'a sewing machine')
+select id, description
+from unnest($1::uuid[], $2::text[]) as kinds (id, description)
 on conflict do nothing
 
 -- The differences between the bins and a count of the folded rows, as in logins/store.sql: of the UTC day $1 only bins of

@@ -354,17 +354,16 @@ on conflict do nothing
 -- name: fixtures
 with bases as (
     insert into base_items (id, description)
-    values ('00000000-0000-4000-8000-0000000000b0', 'a cargo bike')
+    values ($1::uuid, $2::text)
     on conflict do nothing
 ),
 people as (
     insert into owners (id, name)
-    select ('00000000-0000-4000-8000-0000000000a' || n - 1)::uuid, name
-    from unnest(array['Amal', 'Bo', 'Chidi', 'Dora', 'Emre', 'Fatou', 'Goro', 'Hana', 'Ivo', 'Jaana'])
-        with ordinality as person (name, n)
+    select id, name
+    from unnest($3::uuid[], $4::text[]) as people (id, name)
     on conflict do nothing
 )
 insert into items (id, base_item_id)
-select ('00000000-0000-4000-8000-0000000000c' || n)::uuid, '00000000-0000-4000-8000-0000000000b0'
-from generate_series(0, 9) as n
+select id, $1::uuid
+from unnest($5::uuid[]) as id
 on conflict do nothing

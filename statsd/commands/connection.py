@@ -1,13 +1,16 @@
 """The database for a command: its schema is up to date, and running servers are notified of changes."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
+from statsd.database import sql
 from statsd.database.embedded import open_server
 from statsd.database.migrations import migrate
 from statsd.database.pool import Pool, open_pool
-from statsd.live.channel import Channel
+from statsd.live.channel import APPLICATION_NAME, Channel
 from statsd.settings import Settings
 
 
@@ -25,3 +28,20 @@ async def connected(settings: Settings) -> AsyncIterator[tuple[Pool, Channel]]:
                 announcing.cancel()
                 await asyncio.wait((announcing,))  # so that it keeps what it has not sent
                 await channel.flush()
+
+
+async def unserved(pool: Pool, settings: Settings) -> str:
+    """Return where events go and how to see them, if no server shows this database; else an empty text.
+
+    Every server listens for changes on a connection of its own, which has a name of its own.
+    """
+    if await pool.fetchval(sql.load("aggregation")["listeners"], APPLICATION_NAME):
+        return ""
+    serve = "python -m statsd serve"
+    if settings.database_url:
+        parts = urlsplit(settings.database_url)
+        place, serve = f"PostgreSQL at {parts.netloc.rpartition('@')[2]}{parts.path}", f"DATABASE_URL=… {serve}"
+    else:
+        folder = settings.data_dir.resolve()
+        place, serve = f"the embedded database in {folder}", f"{serve} --data-dir {shlex.quote(str(folder))}"
+    return f"events go into {place}, which no server shows now; this one would: {serve}"

@@ -1,9 +1,11 @@
-"""Synthetic events for any stream: at a rate, or as fast as the writer stores them."""
+"""Synthetic events of any streams: at a rate, dated now, or in bulk, spread over the last days."""
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from statsd.database import sql
 from statsd.database.pool import Pool
@@ -15,68 +17,51 @@ from statsd.stream import Stream
 
 MOST_PER_SECOND = 10  # batches; at a rate below ten events a second, each event is a batch
 RETRY_SECONDS = 1.0
-PART_SHARE = 0.2  # of the events, for each part
+DAYS = 30  # that events in bulk are spread over, by default
 BULK_IN_FLIGHT = 2  # one batch is generated while the other commits
 
 
 async def store_fixtures(pool: Pool, stream: Stream) -> None:
     """Store the rows that samples of a stream refer to, if its SQL has any; may run any number of times."""
     if query := sql.load(stream.name).get("fixtures"):
-        await pool.execute(query)
+        await pool.execute(query, *stream.fixtures)
 
 
-class Generator:
-    """Generates events of a stream, stores them with its writer, and calls `progress` with their total so far.
+class Store(Protocol):
+    """Where generated events go."""
 
-    The writers of the stream's parts stand before its own. A fifth of the events belong to each part, and are stored
-    first, because the others refer to them.
-    """
+    @property
+    def stored(self) -> int:
+        """Events that are durable so far."""
+        ...
 
-    def __init__(
-        self, writers: Sequence[Writer], seed: int | None = None, progress: Callable[[int], None] = lambda total: None
-    ) -> None:
-        *self._parts, self._writer = writers
-        self._rng = random.Random(seed)
-        self._progress = progress
-        self.total = 0
+    def keeps_time(self, stream: Stream) -> bool:
+        """Whether events of the stream may be dated in the past."""
+        ...
 
-    async def at_rate(self, rate: float, count: int | None = None) -> None:
-        """Store `rate` events a second until `count` are stored (None: for ever); wait for the end of an outage."""
-        start, stored = time.monotonic(), 0
-        while count is None or stored < count:
-            due = int((time.monotonic() - start) * rate) + 1 - stored
-            if due > 0:
-                size = min(due, BATCH_ROWS, count - stored if count is not None else due)
-                await self._store(size)
-                stored += size
-            await asyncio.sleep(1 / min(rate, MOST_PER_SECOND))
+    async def store(self, stream: Stream, events: Sequence[Any], stored: Callable[[int], None]) -> None:
+        """Store events; call `stored` with the number of each part that is durable. Waits for the end of an outage."""
+        ...
 
-    async def in_bulk(self, count: int) -> None:
-        """Store `count` events as fast as the writer can."""
-        sizes = (min(BATCH_ROWS, count - start) for start in range(0, count, BATCH_ROWS))
 
-        async def store_batches() -> None:
-            for size in sizes:
-                await self._store(size)
+class WriterStore:
+    """Stores events with the writers of the streams, by name."""
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(1 if self._parts else BULK_IN_FLIGHT):
-                group.create_task(store_batches())
+    def __init__(self, writers: Mapping[str, Writer]) -> None:
+        self._writers = writers
 
-    async def _store(self, size: int) -> None:
-        for part in self._parts:
-            share = sum(self._rng.random() < PART_SHARE for _ in range(size))
-            await self._store_batch(part, share)
-            size -= share
-        await self._store_batch(self._writer, size)
-        self._progress(self.total)
+    @property
+    def stored(self) -> int:
+        return sum(writer.stored for writer in self._writers.values())
 
-    async def _store_batch(self, writer: Writer, size: int) -> None:
-        stream = writer.stream
-        rows = [stream.row(stream.sample(self._rng), new_id()) for _ in range(size)]
+    def keeps_time(self, stream: Stream) -> bool:
+        return True
+
+    async def store(self, stream: Stream, events: Sequence[Any], stored: Callable[[int], None]) -> None:
+        rows = [stream.row(event, new_id()) for event in events]
         while rows:
             try:
-                verdicts = await writer.store(rows)
+                verdicts = await self._writers[stream.name].store(rows)
             except Overloaded:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
@@ -85,7 +70,62 @@ class Generator:
                     raise verdict.error  # a defect of the sample
             # Rows that may be stored or not go again under the same ids, so that none is stored twice.
             unknown = [verdict.row for verdict in verdicts if isinstance(verdict.error, DatabaseAway)]
-            self.total += len(rows) - len(unknown)
+            stored(len(rows) - len(unknown))
             rows = unknown
             if rows:
                 await asyncio.sleep(RETRY_SECONDS)
+
+
+class Generator:
+    """Generates events of some streams in proportion, and calls `progress` with their total so far.
+
+    A stream stands behind those that its events refer to: of each batch, theirs are stored first.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        store: Store,
+        seed: int | None = None,
+        progress: Callable[[int], None] = lambda total: None,
+    ) -> None:
+        self._streams = streams
+        self._shares = [stream.share for stream in streams]
+        self._store = store
+        self._rng = random.Random(seed)
+        self._progress = progress
+        self.total = 0
+
+    async def at_rate(self, rate: float, count: int | None = None) -> None:
+        """Store `rate` events a second, dated now, until `count` are stored (None: for ever)."""
+        start, stored = time.monotonic(), 0
+        while count is None or stored < count:
+            due = int((time.monotonic() - start) * rate) + 1 - stored
+            if due > 0:
+                size = min(due, BATCH_ROWS, count - stored if count is not None else due)
+                await self._store_batch(size, 0)
+                stored += size
+            await asyncio.sleep(1 / min(rate, MOST_PER_SECOND))
+
+    async def in_bulk(self, count: int, days: int = DAYS) -> None:
+        """Store `count` events of the last `days` days, as fast as they can be stored."""
+        sizes = (min(BATCH_ROWS, count - start) for start in range(0, count, BATCH_ROWS))
+
+        async def store_batches() -> None:
+            for size in sizes:
+                await self._store_batch(size, days)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(1 if len(self._streams) > 1 else BULK_IN_FLIGHT):
+                group.create_task(store_batches())
+
+    async def _store_batch(self, size: int, days: int) -> None:
+        sizes = Counter(self._rng.choices(range(len(self._streams)), self._shares, k=size))
+        for number, stream in enumerate(self._streams):
+            spread = days if self._store.keeps_time(stream) else 0
+            events = [stream.sample(self._rng, spread) for _ in range(sizes[number])]
+            await self._store.store(stream, events, self._count)
+
+    def _count(self, stored: int) -> None:
+        self.total += stored
+        self._progress(self.total)

@@ -21,6 +21,15 @@ STREAMS: tuple[Stream, ...] = tuple(stream for kind in KINDS for stream in kind.
 ROUTES: list[web.RouteDef] = [route for kind in KINDS for route in kind.ROUTES]
 
 
+ALL = "all"
+"""Stands for every stream."""
+
+
+def named(name: str) -> tuple[Stream, ...]:
+    """Return the streams that a name stands for: one with its parts, or all of them."""
+    return tuple(stream for stream in STREAMS if name in (ALL, stream.name, stream.part_of))
+
+
 def _name(kind: ModuleType) -> str:
     return kind.__name__.rpartition(".")[2]
 

@@ -6,15 +6,19 @@ from datetime import UTC, datetime, timedelta
 DAYS = 30
 RHYTHM = (2, 1, 1, 1, 1, 2, 4, 7, 10, 11, 11, 10, 9, 10, 11, 11, 10, 10, 11, 13, 14, 13, 9, 5)
 """The relative number of events in each local hour of the day."""
+DAY = timedelta(days=1)
 
 
-def moment(rng: random.Random, utc_offset: int) -> datetime:
-    """Return a random time of the last 30 days. Daytime at `utc_offset` hours and recent days are more likely."""
+def moment(rng: random.Random, utc_offset: int, days: int = DAYS) -> datetime:
+    """Return a random time of the last `days` days; with 0 the current time.
+
+    Daytime at `utc_offset` hours and recent days are more likely.
+    """
     now = datetime.now(UTC)
+    if not days:
+        return now
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    while True:
-        hour = (rng.choices(range(24), RHYTHM)[0] - utc_offset) % 24
-        days_ago = int(DAYS * (1 - rng.random() ** 0.8))
-        when = today + timedelta(days=-days_ago, hours=hour, seconds=rng.uniform(0, 3600))
-        if when <= now:
-            return when
+    hour = (rng.choices(range(24), RHYTHM)[0] - utc_offset) % 24
+    days_ago = int(days * (1 - rng.random() ** 0.8))
+    when = today + timedelta(days=-days_ago, hours=hour, seconds=rng.uniform(0, 3600))
+    return when if when <= now else when - DAY  # what would come later today was yesterday

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from statsd.stream import Stream, is_integer
 from statsd.streams.logins.event import as_spooled, row
-from statsd.streams.logins.sample import sample
+from statsd.streams.logins.sample import WIRE, sample
 
 STREAM = Stream(
     name="logins",
@@ -25,4 +25,6 @@ STREAM = Stream(
     is_person=is_integer,
     as_spooled=as_spooled,
     sample=sample,
+    wire=WIRE,
+    share=15,
 )

@@ -1,8 +1,13 @@
 """Realistic page views, for the generator."""
 
 import random
+from collections.abc import Iterator, Sequence
+from uuid import uuid4
 
-from statsd.streams.moments import moment
+import msgspec
+
+from statsd.stream import Delivery, Wire
+from statsd.streams.moments import DAYS, moment
 from statsd.streams.pageviews.event import VIEW, PageEvent
 
 # Shares are percentages; a site also has its visitors' offset from UTC in hours.
@@ -18,8 +23,8 @@ TYPES = {VIEW: 93, "click": 5, "search": 2}
 VISITORS = 3_000
 
 
-def sample(rng: random.Random) -> PageEvent:
-    """Return a realistic event of the last 30 days. A few visitors come often, and some have no id."""
+def sample(rng: random.Random, days: int = DAYS) -> PageEvent:
+    """Return a realistic event of the last `days` days. A few visitors come often, and some have no id."""
     site = rng.choices(list(SITES), [share for share, _ in SITES.values()])[0]
     pages = PAGES[site]
     visitor = 1 + int(VISITORS * rng.random() ** 2)
@@ -28,5 +33,14 @@ def sample(rng: random.Random) -> PageEvent:
         event_type=rng.choices(list(TYPES), list(TYPES.values()))[0],
         path=rng.choices(list(pages), list(pages.values()))[0],
         user_id=f"visitor-{visitor}" if rng.random() < 0.92 else None,
-        timestamp=moment(rng, SITES[site][1]),
+        timestamp=moment(rng, SITES[site][1], days),
     )
+
+
+def deliveries(events: Sequence[PageEvent], run: str) -> Iterator[Delivery]:
+    """Yield one request; each event has a key of its own."""
+    keyed = [msgspec.structs.replace(event, event_id=f"{run}-{uuid4()}") for event in events]
+    yield Delivery("/event", msgspec.json.encode(keyed), len(keyed))
+
+
+WIRE = Wire(deliveries=deliveries, keeps_time=True)

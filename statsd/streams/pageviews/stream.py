@@ -5,7 +5,7 @@ from uuid import UUID
 
 from statsd.stream import Stream
 from statsd.streams.pageviews.event import row
-from statsd.streams.pageviews.sample import sample
+from statsd.streams.pageviews.sample import WIRE, sample
 
 STREAM = Stream(
     name="pageviews",
@@ -14,4 +14,6 @@ STREAM = Stream(
     row=row,
     people=lambda row: (row[4],) if row[4] is not None else (),
     sample=sample,
+    wire=WIRE,
+    share=35,
 )

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from statsd.ingest.order import CLOCK
 from statsd.stream import Stream, is_uuid
-from statsd.streams.transfers import series
+from statsd.streams.transfers import sample, series
 from statsd.streams.transfers.event import item_row, transfer_as_spooled, transfer_row
-from statsd.streams.transfers.sample import sample_item, sample_transfer
 
 ITEMS = Stream(
     name="items",
@@ -15,7 +14,10 @@ ITEMS = Stream(
     columns={"id": UUID, "base_item_id": UUID, "created_at": datetime},
     ordered_by="id",
     row=item_row,
-    sample=sample_item,
+    sample=sample.sample_item,
+    wire=sample.ITEMS_WIRE,
+    share=3,
+    fixtures=([*sample.BASE_ITEMS], [*sample.BASE_ITEMS.values()]),
     views=series.views(series.CREATIONS, "items"),
 )
 TRANSFERS = Stream(
@@ -27,7 +29,15 @@ TRANSFERS = Stream(
     people=lambda row: (str(row[2]),),
     is_person=is_uuid,
     as_spooled=transfer_as_spooled,
-    sample=sample_transfer,
+    sample=sample.sample_transfer,
+    wire=sample.TRANSFERS_WIRE,
+    share=12,
+    fixtures=(
+        *next(iter(sample.BASE_ITEMS.items())),
+        [*sample.OWNERS],
+        [*sample.OWNERS.values()],
+        [*sample.FIXTURE_ITEMS],
+    ),
     follows=frozenset({ITEMS.name}),
     views=series.views(series.TRANSFERS, "transfers"),
 )

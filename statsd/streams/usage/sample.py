@@ -1,8 +1,14 @@
 """Realistic clicks, for the generator."""
 
 import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from uuid import uuid4
 
-from statsd.streams.moments import moment
+import msgspec
+
+from statsd.stream import Delivery, Wire
+from statsd.streams.moments import DAYS, moment
 from statsd.streams.usage.event import Click
 
 FEATURES = (
@@ -22,10 +28,26 @@ PEOPLE = (
     ("user10", 22, "Other"),
 )
 """Name, age and gender of each sample account."""
+REGISTERED = PEOPLE[2:6]
+"""Those that a run over HTTP registers, so that it leaves few accounts: of every age group and gender."""
 
 
-def sample(rng: random.Random) -> Click:
-    """Return a realistic click of the last 30 days, with the age and gender of a sample account but not its id."""
+def sample(rng: random.Random, days: int = DAYS) -> Click:
+    """Return a realistic click of the last `days` days, with the age and gender of a sample account but not its id."""
     _, age, gender = rng.choice(PEOPLE)
     feature = rng.choices(FEATURES, SHARES)[0]
-    return Click(user_id=None, feature_name=feature, timestamp=moment(rng, 0), age=age, gender=gender)
+    return Click(user_id=None, feature_name=feature, timestamp=moment(rng, 0, days), age=age, gender=gender)
+
+
+def deliveries(clicks: Sequence[Click], run: str) -> Iterator[Delivery]:
+    """Yield a request for each of the users; the server dates clicks when it receives them."""
+    bodies: dict[int, list[dict[str, str]]] = defaultdict(list)
+    for click in clicks:
+        sent = {"feature_name": click.feature_name, "event_id": f"{run}-{uuid4()}"}
+        bodies[click.age % len(REGISTERED)].append(sent)
+    for place, body in bodies.items():
+        _, age, gender = REGISTERED[place]
+        yield Delivery("/track", msgspec.json.encode(body), len(body), person={"age": age, "gender": gender})
+
+
+WIRE = Wire(deliveries=deliveries)

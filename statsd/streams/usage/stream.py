@@ -5,7 +5,7 @@ from uuid import UUID
 
 from statsd.stream import Stream, is_integer
 from statsd.streams.usage.event import row
-from statsd.streams.usage.sample import sample
+from statsd.streams.usage.sample import WIRE, sample
 
 STREAM = Stream(
     name="usage",
@@ -14,4 +14,6 @@ STREAM = Stream(
     people=lambda row: (str(row[1]),) if row[1] is not None else (),
     is_person=is_integer,
     sample=sample,
+    wire=WIRE,
+    share=10,
 )

@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from statsd.stream import Stream, View
-from statsd.streams.webhooks.event import people, row
-from statsd.streams.webhooks.sample import sample
+from statsd.streams.webhooks.event import people
+from statsd.streams.webhooks.sample import WIRE, sample, sample_row
 
 STREAM = Stream(
     name="webhooks",
@@ -18,8 +18,10 @@ STREAM = Stream(
         "received_at": datetime,
     },
     lanes_by="id",
-    row=row,
+    row=sample_row,
     people=people,
     sample=sample,
     views={"refusals": View("webhooks refused", query="refused", file="webhooks", arguments=())},
+    wire=WIRE,
+    share=25,
 )

@@ -1,0 +1,223 @@
+"""Generated events over HTTP: sent to a server until it has acknowledged them, each counted once."""
+
+import asyncio
+import os
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from statsd.accounts.keys import TOKEN
+from statsd.errors import StatsError
+from statsd.stream import Delivery, Stream
+
+IN_FLIGHT = 16  # requests at a time
+BATCH = 500  # events in a request, where it may have several
+ANSWER_SECONDS = 20.0
+RETRY_SECONDS = 0.5
+LONGEST_PAUSE = 30.0  # that a server's Retry-After may ask for
+PATIENCE_SECONDS = 60.0  # without any acknowledgement
+ACKNOWLEDGED = (200, 201, 202, 204)
+LATER = (429, 502, 503, 504)
+REFUSALS = {
+    401: "it asks who sends this: give an API token (python -m statsd token add) with --token or STATS_TOKEN",
+    403: "the token is not for that, or the server is closed to this",
+}
+
+
+class Sender:
+    """A store over HTTP. What is sent again keeps its keys, so that the server stores it once.
+
+    Raises StatsError that says why the server does not take events.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._run = secrets.token_hex(4)
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._logins: dict[tuple[Any, ...], asyncio.Task[str]] = {}
+        self._acknowledged_at = time.monotonic()
+        self.stored = 0
+        """Events that the server acknowledged."""
+        self.refused = 0
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(ANSWER_SECONDS),
+            connector=aiohttp.TCPConnector(limit=IN_FLIGHT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Content-Type": "application/json", "User-Agent": "statsd-live generate"},
+        )
+        try:
+            await self._require_server()
+        except BaseException:
+            await self._session.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for login in self._logins.values():
+            login.cancel()
+        await self._session.close()
+
+    def keeps_time(self, stream: Stream) -> bool:
+        return stream.wire.keeps_time
+
+    async def prepare(self, streams: Sequence[Stream]) -> None:
+        """Send what samples of the streams refer to."""
+        for stream in streams:
+            for delivery in stream.wire.fixtures(self._run):
+                await self._deliver(delivery)
+
+    async def store(self, stream: Stream, events: Sequence[Any], stored: Callable[[int], None]) -> None:
+        chains: dict[Any, list[Delivery]] = defaultdict(list)
+        for start in range(0, len(events), BATCH):
+            for delivery in stream.wire.deliveries(events[start : start + BATCH], self._run):
+                chains[id(delivery) if delivery.after is None else delivery.after].append(delivery)
+
+        async def send(chain: Sequence[Delivery]) -> None:
+            for delivery in chain:
+                async with self._slots:
+                    number = await self._deliver(delivery)
+                self.stored += number
+                stored(number)
+
+        async with asyncio.TaskGroup() as group:
+            for chain in chains.values():
+                group.create_task(send(chain))
+
+    async def _deliver(self, delivery: Delivery) -> int:
+        """Send a request until it is acknowledged; return how many of its events the server has stored."""
+        while True:
+            headers = {"Idempotency-Key": delivery.key} if delivery.key else {}
+            token = await self._token_for(delivery)
+            if token:
+                headers["Authorization"] = f"Bearer {token}"
+            try:
+                status, answer, pause = await self._request(delivery.method, delivery.path, delivery.body, headers)
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
+                self._require_patience(_reason(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if status in ACKNOWLEDGED:
+                self._acknowledged_at = time.monotonic()
+                refused = _refused(answer)
+                self.refused += refused
+                return delivery.events - refused
+            if status == 409:
+                return 0  # the item has this owner already
+            if status == 401 and delivery.person and token != self._token:
+                self._logins.clear()  # the session has ended
+                pause = RETRY_SECONDS
+            elif status not in LATER:
+                raise self._refusal(delivery.method, delivery.path, status, answer)
+            self._require_patience(f"{status} {_text(answer)}")
+            await asyncio.sleep(pause)
+
+    async def _request(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any, float]:
+        """Return the status, the answer (as JSON where it is that), and the seconds to wait before another attempt."""
+        async with self._session.request(
+            method, self._url + path, data=body, headers=headers, allow_redirects=False
+        ) as response:
+            is_json = response.content_type == "application/json"
+            answer = await (response.json() if is_json else response.text(errors="replace"))
+            if 300 <= response.status < 400 and "Location" in response.headers:
+                parts = urlsplit(response.headers["Location"])
+                raise StatsError(f"{self._url} redirects to {parts.scheme}://{parts.netloc}: give that address")
+            wait = response.headers.get("Retry-After", "")
+        pause = min(float(wait), LONGEST_PAUSE) if wait.isascii() and wait.isdigit() else RETRY_SECONDS
+        return response.status, answer, pause
+
+    async def _require_server(self) -> None:
+        """Raise StatsError unless a statsd-live server answers."""
+        try:
+            status, answer, _ = await self._request("GET", "/livez", None, {})
+        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
+            raise StatsError(f"{self._url} cannot be reached: {_reason(error)}") from error
+        if isinstance(answer, dict) and answer.get("status") == "alive":
+            return
+        if isinstance(answer, dict) and status in (401, 403, 421):
+            raise self._refusal("GET", "/livez", status, answer)
+        raise StatsError(
+            f"{self._url} is not a statsd-live server: GET /livez answers {status} {_text(answer)}".strip()
+        )
+
+    async def _token_for(self, delivery: Delivery) -> str:
+        if not delivery.person or (self._token and not self._token.startswith(TOKEN)):
+            return self._token
+        person = tuple(delivery.person.values())
+        if person not in self._logins:
+            self._logins[person] = asyncio.create_task(self._register(delivery.person, len(self._logins) + 1))
+        return await asyncio.shield(self._logins[person])
+
+    async def _register(self, person: Any, number: int) -> str:
+        """Register a user for the clicks of this run, whose password nobody knows; return the token."""
+        name = f"sample-{secrets.token_hex(4)}-{number}"
+        account = {"username": name, "password": secrets.token_urlsafe(24), **person}
+        while True:
+            try:
+                async with self._session.post(f"{self._url}/register", json=account) as response:
+                    status, answer = response.status, await response.text()
+                    if status == 201:
+                        token: str = (await response.json())["token"]
+                        return token
+                    pause = response.headers.get("Retry-After", "1")
+            except (aiohttp.ClientConnectionError, TimeoutError) as error:
+                self._require_patience(_reason(error))
+                account["username"] = f"sample-{secrets.token_hex(4)}-{number}"  # the first one may exist
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if status == 403:
+                raise StatsError(
+                    f"{self._url} does not let anybody register: clicks are those of users, so give the token that"
+                    " POST /login answers with --token or STATS_TOKEN"
+                )
+            if status not in LATER:
+                raise self._refusal("POST", "/register", status, answer)
+            self._require_patience(f"{status} {_text(answer)}")
+            await asyncio.sleep(min(float(pause), LONGEST_PAUSE) if pause.isdigit() else RETRY_SECONDS)
+
+    def _refusal(self, method: str, path: str, status: int, answer: Any) -> StatsError:
+        about = f"; {REFUSALS[status]}" if status in REFUSALS else ""
+        return StatsError(f"{self._url} refused {method} {path}: {status} {_text(answer)}{about}")
+
+    def _require_patience(self, reason: str) -> None:
+        """Raise StatsError if the server has acknowledged nothing for too long."""
+        if time.monotonic() - self._acknowledged_at > PATIENCE_SECONDS:
+            raise StatsError(f"{self._url} has acknowledged nothing for {PATIENCE_SECONDS:g} s: {reason}")
+
+
+def _refused(answer: Any) -> int:
+    """Return how many events of a request the server refused."""
+    if isinstance(answer, list):
+        return sum("error" in row for row in answer)
+    if not isinstance(answer, dict):
+        return 0
+    return len(answer.get("rejected") or (answer.get("data") or {}).get("rejected") or ())
+
+
+def _text(answer: Any) -> str:
+    """Return what an answer says, in a few words."""
+    text = str(answer.get("error") or answer.get("message") or answer) if isinstance(answer, dict) else str(answer)
+    return " ".join(text.split())[:160]
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a server cannot be reached."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {ANSWER_SECONDS:g} s"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted ({error.certificate_error}); SSL_CERT_FILE names further authorities"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return f"it does not speak TLS there: is it http://? ({error.os_error.strerror or error.os_error})"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"there is no host {error.host}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno
+        return f"{os.strerror(number) if number else error.os_error}; is the server running?"
+    return str(error) or type(error).__name__
