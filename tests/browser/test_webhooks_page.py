@@ -296,7 +296,7 @@ async def exported(page: Page, name: str) -> list[str]:
 async def test_copied_command_of_the_guide_stores_an_event(start: Start, visit: Visits) -> None:
     page = await visit((await start()).make_url("/"), permissions=["clipboard-read", "clipboard-write"])
     panel = await opened(page)
-    await expect(panel.locator("[data-guide]")).to_contain_text("generate --stream webhooks")
+    await expect(panel.locator("[data-guide]")).to_contain_text("--stream webhooks")
     copy = panel.get_by_role("button", name="Copy: One of your own")
     await copy.click()
     await expect(copy).to_have_text("Copied")

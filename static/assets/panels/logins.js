@@ -195,6 +195,6 @@ export const makeLogins = () => ({
   },
   guide: {
     title: "No logins yet",
-    steps: [synthetic("logins", 5), { words: "One of your own:", code: curl("POST", "/logins", example) }],
+    steps: [synthetic("logins"), { words: "One of your own:", code: curl("POST", "/logins", example) }],
   },
 });

@@ -187,7 +187,7 @@ const ABOUT = {
   },
   guide: {
     title: "No webhook events yet",
-    steps: [synthetic("webhooks", 20), { words: "One of your own:", code: curl("POST", "/webhook", example) }],
+    steps: [synthetic("webhooks"), { words: "One of your own:", code: curl("POST", "/webhook", example) }],
   },
 };
 

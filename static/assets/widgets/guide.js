@@ -46,10 +46,10 @@ async function copyCode(copy, block) {
   window.setTimeout(() => (copy.textContent = "Copy"), COPIED_MS);
 }
 
-/** @param {string} stream @param {number} rate events a second @returns {Step} */
-export const synthetic = (stream, rate) => ({
-  words: `Synthetic ones, ${rate} a second, from a second terminal:`,
-  code: `python -m statsd generate --stream ${stream} --rate ${rate}`,
+/** It needs the program and no folder of it. @param {string} stream @returns {Step} */
+export const synthetic = (stream) => ({
+  words: "Synthetic ones, five a second, from any folder:",
+  code: `python -m statsd generate --url ${location.origin} --stream ${stream}`,
 });
 
 /**

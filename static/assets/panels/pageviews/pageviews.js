@@ -62,7 +62,7 @@ const ABOUT = {
     title: "No page views today",
     steps: [
       { words: "Real ones, from the pages of your site:", code: scriptTag(SOME_SITE) },
-      synthetic("pageviews", 20),
+      synthetic("pageviews"),
       { words: "One of your own:", code: curl("POST", "/event", visit) },
     ],
   },

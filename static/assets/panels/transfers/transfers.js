@@ -35,11 +35,11 @@ const ABOUT = {
   guide: {
     title: "No items yet",
     steps: [
+      synthetic("transfers"),
       {
-        words: "Demo rows with the ids that examples use: two owners, two base items, and an item of each:",
+        words: "Demo rows with the ids that examples use, from the folder that the server was started in:",
         code: "python -m statsd seed --transfers",
       },
-      synthetic("transfers", 20),
       {
         words: "A base item of your own; “New” above makes items of it, and owners:",
         code: curl("POST", "/base-items", { description: "a bike" }),

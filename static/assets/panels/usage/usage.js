@@ -35,8 +35,11 @@ const ABOUT = {
         words: "Your own: set a filter above or open another panel. Or from a program, with the token that logging in answers:",
         code: curl("POST", "/track", { feature_name: "date_filter" }, "Authorization: Bearer TOKEN"),
       },
-      synthetic("usage", 2),
-      { words: "Ten sample users and a hundred of their clicks:", code: "python -m statsd seed --usage" },
+      synthetic("usage"),
+      {
+        words: "Ten sample users and a hundred of their clicks, from the folder that the server was started in:",
+        code: "python -m statsd seed --usage",
+      },
     ],
   },
 };
