@@ -31,6 +31,7 @@ from statsd.ingest.order import key_of_record
 from statsd.ingest.outage import OUTAGE, Outage
 from statsd.ingest.refusals import REFUSALS, Refusals
 from statsd.ingest.spool import Spool
+from statsd.ingest.tally import log_sums
 from statsd.ingest.writer import WRITERS, Writer
 from statsd.live import websocket
 from statsd.live.channel import CHANNEL, Channel
@@ -231,16 +232,18 @@ async def writers(app: web.Application) -> AsyncIterator[None]:
     outage, announce, lanes = app[OUTAGE], app[CHANNEL].announce, app[SETTINGS].lanes
     app[WRITERS] = {stream.name: Writer(stream, app[POOL], announce, outage, lanes) for stream in STREAMS}
     tasks = [watch(app, f"writer {name}", writer.run()) for name, writer in app[WRITERS].items()]
-    async with background(app, {"outage": outage.run({name: writer.replay for name, writer in app[WRITERS].items()})}):
-        app[lean.WAYS] = streams.ways(app) if app[SETTINGS].lean else {}
-        app[STATE].phase = "serving"
-        yield
-    for writer in app[WRITERS].values():
-        writer.stop()
-    _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
-    for task in late:
-        log.error("%s did not finish within %g s: its rows were not acknowledged", task.get_name(), DRAIN_SECONDS)
-        await cancel(task)
+    replays = {name: writer.replay for name, writer in app[WRITERS].items()}
+    async with background(app, {"log sums": log_sums([writer.tally for writer in app[WRITERS].values()])}):
+        async with background(app, {"outage": outage.run(replays)}):
+            app[lean.WAYS] = streams.ways(app) if app[SETTINGS].lean else {}
+            app[STATE].phase = "serving"
+            yield
+        for writer in app[WRITERS].values():
+            writer.stop()
+        _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+        for task in late:
+            log.error("%s did not finish within %g s: its rows were not acknowledged", task.get_name(), DRAIN_SECONDS)
+            await cancel(task)
 
 
 async def readings(app: web.Application) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import importlib
+import logging
 import sys
 
 from statsd import __version__
@@ -19,7 +20,11 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
 
     def ready(address: str) -> None:
         database = "DATABASE_URL" if settings.database_url else f"embedded PostgreSQL in {settings.data_dir}"
-        print(f"statsd-live {__version__} is at {address} ({database}); Ctrl-C stops it", file=sys.stderr, flush=True)
+        line = f"statsd-live {__version__} is at {address} ({database}); Ctrl-C stops it"
+        if settings.log_format == "json":
+            logging.root.handle(logging.LogRecord("statsd", logging.INFO, "", 0, line, (), None))  # at any level
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     gc.disable()  # until the server is ready: what is imported stays, and to search it for garbage takes 40 ms
     importing = asyncio.create_task(asyncio.to_thread(importlib.import_module, "statsd.app"))

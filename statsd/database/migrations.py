@@ -84,6 +84,8 @@ async def migrate(dsn: str) -> list[str]:
         raise DatabaseAway(f"PostgreSQL stopped answering: {str(error) or type(error).__name__}") from error
     finally:
         connection.terminate()
+    if names:
+        log.info("%d migrations applied, the last is %s", len(names), names[-1])
     return names
 
 
@@ -145,7 +147,7 @@ async def _apply_all(connection: Connection) -> list[str]:
     try:
         while applied := await _apply_next(connection):
             for name in applied:
-                log.info("migration %s applied", name)
+                log.debug("migration %s applied", name)
             names += applied
     except asyncpg.InsufficientPrivilegeError as error:
         table, missing = await _pending(connection)

@@ -1,12 +1,14 @@
-"""Counts of what became of the events of a stream, logged once a second."""
+"""Counts of what became of the events of a stream: errors are logged soon, sums of all streams every ten seconds."""
 
 import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Collection
 
 from statsd import metrics
 
+SUM_SECONDS = 10.0
 LATEST = {"stored": "stored", "replayed": "stored", "spooled": "spooled", "failed": "failed"}
 """What a count says about the batch it is of."""
 
@@ -14,14 +16,15 @@ log = logging.getLogger("statsd.ingest")
 
 
 class Tally:
-    """Counts events by outcome, and logs one line a second while there are any; of errors one a minute."""
+    """Counts events by outcome. While there are any it logs a line a second for debugging; of errors one a minute."""
 
     SECONDS = 1.0
     ERROR_SECONDS = 60.0
 
     def __init__(self, stream: str) -> None:
-        self._stream = stream
-        self._counts: Counter[str] = Counter()
+        self.stream = stream
+        self._counts: Counter[str] = Counter()  # since the latest line
+        self._summed: Counter[str] = Counter()  # since the latest sum
         self._unstored = 0  # since the latest line about them
         self._warned = -self.ERROR_SECONDS
         self._timer: asyncio.TimerHandle | None = None
@@ -36,8 +39,9 @@ class Tally:
         for how, count in counts.items():
             self.latest = LATEST.get(how, self.latest)
             if count:
-                metrics.EVENTS.labels(self._stream, how).inc(count)
+                metrics.EVENTS.labels(self.stream, how).inc(count)
                 self._counts[how] += count
+                self._summed[how] += count
                 if how in ("stored", "replayed"):
                     self.stored_at = time.time()
         if self._timer is None and self._counts:
@@ -55,10 +59,47 @@ class Tally:
         counts, self._counts = self._counts, Counter()
         self._unstored += counts["failed"] + counts["dead"]
         if self.last_error and time.monotonic() - self._warned >= self.ERROR_SECONDS:
-            log.error("%s: %d events not stored: %s", self._stream, self._unstored, self.last_error)
+            log.error("%s: %d events not stored: %s", self.stream, self._unstored, self.last_error)
             self._warned = time.monotonic()
             self._unstored, self.last_error = 0, ""
         if counts:
             rest = "".join(f", {count} {how}" for how, count in sorted(counts.items()) if how != "stored")
             line = "Processing event: %s %d. Event inserted successfully: %d%s"
-            log.info(line, self._stream, counts.total(), counts["stored"], rest)
+            log.debug(line, self.stream, counts.total(), counts["stored"], rest)
+
+    def take(self) -> Counter[str]:
+        """Return the counts since the last call."""
+        counts, self._summed = self._summed, Counter()
+        return counts
+
+
+def log_sum(tallies: Collection[Tally], seconds: float) -> None:
+    """Log in one line what came in during the last `seconds`, if anything did."""
+    counts = {tally.stream: taken for tally in tallies if (taken := tally.take())}
+    if not counts:
+        return
+    accepted = {stream: count["stored"] + count["spooled"] for stream, count in counts.items()}
+    rates = ", ".join(f"{stream} {_rounded(number / seconds)}/s" for stream, number in accepted.items() if number)
+    total = sum(accepted.values())
+    line = f"{total:,} event{'s' * (total != 1)} in {seconds:.0f} s" + (f": {rates}" if rates else "")
+    for stream, count in counts.items():
+        if others := ", ".join(f"{number:,} {how}" for how, number in sorted(count.items()) if how != "stored"):
+            line += f"; {stream}: {others}"
+    log.info("%s", line)
+
+
+def _rounded(rate: float) -> str:
+    """Return a rate with one decimal, where it is so small that this tells something."""
+    return f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}"
+
+
+async def log_sums(tallies: Collection[Tally]) -> None:
+    """Log a sum every ten seconds; at the end, when it is cancelled, one of the rest."""
+    began = time.monotonic()
+    try:
+        while True:
+            await asyncio.sleep(SUM_SECONDS)
+            log_sum(tallies, SUM_SECONDS)
+            began = time.monotonic()
+    finally:
+        log_sum(tallies, max(1.0, time.monotonic() - began))

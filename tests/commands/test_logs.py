@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import aiohttp
 import pytest
 from program import Program
 from waiting import until
@@ -107,6 +108,25 @@ def test_json_is_bounded_too(capsys: pytest.CaptureFixture[str]) -> None:
         assert line["message"].startswith("a\\ny")
         assert "ValueError: xxx" in line["traceback"]
         assert len(text) < 3_000
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_address_is_the_last_line_of_a_start_and_the_log_of_a_quiet_server_is_quiet(
+    run: Callable[..., Program], form: str
+) -> None:
+    program = run("serve", "--port", "0", LOG_FORMAT=form, STATS_AGGREGATE_SECONDS="0.1")
+    address = await program.address()
+    async with aiohttp.ClientSession() as session:
+        for _ in range(5):
+            assert (await session.get(f"{address}/health")).status == 200
+    program.process.terminate()
+    assert await program.ended() == 0
+    lines = program.stderr.splitlines()
+    assert len(lines) < 6  # of which one is of all migrations
+    assert address in lines[-1]
+    if form == "json":
+        assert {json.loads(line)["level"] for line in lines} == {"info"}
+        assert json.loads(lines[-1])["message"].endswith("Ctrl-C stops it")
 
 
 UPGRADE = (

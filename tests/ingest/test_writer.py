@@ -240,10 +240,10 @@ def test_key_means_one_id_in_its_stream_and_another_elsewhere() -> None:
     assert len({ids.id_of(s, k) for s in ("logins", "webhooks") for k in ("a", "b")}) == 4
 
 
-async def test_log_has_one_line_a_second_with_counts(
+async def test_debug_log_has_one_line_a_second_with_counts(
     pool: asyncpg.Pool[asyncpg.Record], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level("INFO", "statsd.ingest")
+    caplog.set_level("DEBUG", "statsd.ingest")
     monkeypatch.setattr(Tally, "SECONDS", 3_600.0)  # the second ends when the writer does
     async with writing(pool) as writer:
         await asyncio.gather(*(writer.store(rows(1)) for _ in range(30)))
