@@ -336,6 +336,7 @@ with bases as (
         ('8645a131-a7ae-4569-bb3c-1f1c7ae86829', 'a bike'),
         ('77a09016-e314-419d-a779-274daa77281f', 'a LEGO set')
     on conflict do nothing
+    returning id
 ),
 people as (
     insert into owners (id, name)
@@ -343,12 +344,20 @@ people as (
         ('30f6df32-03cf-4779-833b-aef9b1e3f61f', 'Ada'),
         ('d29fcf2a-9611-44bf-8c78-4c939c96539c', 'Grace')
     on conflict do nothing
+    returning id
+),
+things as (
+    insert into items (id, base_item_id)
+    values
+        ('850bbe50-4686-4026-9de0-94ba4b8bafa7', '8645a131-a7ae-4569-bb3c-1f1c7ae86829'),
+        ('84e57c17-7ae0-4ef7-baea-ca0b9a598ab8', '77a09016-e314-419d-a779-274daa77281f')
+    on conflict do nothing
+    returning id
 )
-insert into items (id, base_item_id)
-values
-    ('850bbe50-4686-4026-9de0-94ba4b8bafa7', '8645a131-a7ae-4569-bb3c-1f1c7ae86829'),
-    ('84e57c17-7ae0-4ef7-baea-ca0b9a598ab8', '77a09016-e314-419d-a779-274daa77281f')
-on conflict do nothing
+select
+    (select count(*) from bases) as "base items",
+    (select count(*) from people) as owners,
+    (select count(*) from things) as items
 
 -- The owners of generated transfers, and the first ten items.
 -- name: fixtures

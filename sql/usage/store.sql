@@ -384,7 +384,9 @@ clicks as (
     from (select number, number * number % 997 as scattered from generate_series(1, 100) as number) as samples
     join accounts on place = 1 + number % (select count(*) from accounts)
     on conflict (id) do nothing
+    returning id
 )
-select name
-from people
-where name not in (select username_key from accounts)
+select
+    (select count(*) from clicks) as usage,
+    (select count(*) from added) as accounts,
+    array(select name from people where name not in (select username_key from accounts)) as taken

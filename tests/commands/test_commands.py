@@ -187,6 +187,26 @@ async def test_seed_counts_at_once_and_once(run: Run, database_url: str, pool: A
         assert await pool.fetchval("select sum(logins)::int from login_devices") == 100
 
 
+async def test_seed_reports_only_its_own_rows(run: Run, database_url: str, pool: Any) -> None:
+    for name in "ab":
+        await pool.execute("insert into owners (name) values ($1)", name)
+        await pool.execute(
+            'insert into page_events (site_id, event_type, path, "timestamp") values ($1, $1, $1, now())', name
+        )
+        await pool.execute(
+            "insert into user_logins (user_id, ip_address, region, device_type, browser) values (1, $1, $1, $1, $1)",
+            name,
+        )
+    for arguments, stored in ((["seed"], "100 logins"), (["seed", "--transfers"], "2 base items, 2 owners, 2 items")):
+        for said in (f"{stored} stored\n", "stored, the samples were there already\n"):
+            program = run(*arguments, DATABASE_URL=database_url)
+            assert await program.ended() == 0
+            assert program.stderr.splitlines(keepends=True)[0].endswith(said)
+            assert "pageviews" not in program.stderr
+    quiet = run("seed", "--quiet", DATABASE_URL=database_url)
+    assert (await quiet.ended(), quiet.stderr) == (0, "")
+
+
 async def test_what_psql_inserts_beside_a_server_counts_at_its_next_aggregation(run: Run, database_url: str) -> None:
     server = run("serve", "--port", "0", DATABASE_URL=database_url, STATS_AGGREGATE_SECONDS="0.2")
     address = await server.address()
@@ -297,10 +317,10 @@ async def test_password_is_asked_for_twice_and_never_shown(database_url: str, po
 
 
 async def test_sample_accounts_are_made_once_and_warned_of_beyond_loopback(run: Run, database_url: str) -> None:
-    for stored in (100, 0):
+    for stored in ("100 usage, 10 accounts stored", "0 usage, 0 accounts stored, the samples were there already"):
         program = run("seed", "--usage", DATABASE_URL=database_url)
         assert await program.ended() == 0
-        assert f"{stored} usage stored" in program.stderr
+        assert stored in program.stderr
     near = run("serve", "--port", "0", DATABASE_URL=database_url)
     await near.address()
     far = run("serve", "--host", "0.0.0.0", "--port", "0", DATABASE_URL=database_url)
