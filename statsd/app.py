@@ -5,7 +5,6 @@ import gc
 import hashlib
 import itertools
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -24,7 +23,7 @@ from statsd.accounts.users import ACCOUNTS, open_accounts
 from statsd.database import durable, sql
 from statsd.database.migrations import migrate
 from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
-from statsd.errors import DatabaseAway, StatsError
+from statsd.errors import CannotListen, DatabaseAway, StatsError
 from statsd.ingest import aggregate, lean
 from statsd.ingest.generator import Generator, WriterStore
 from statsd.ingest.order import key_of_record
@@ -323,10 +322,8 @@ async def serve(settings: Settings, dsn: str, ready: Callable[[str], None]) -> N
         listener = web.TCPSite(runner, settings.host, settings.port, backlog=backlog())
         try:
             await listener.start()
-        except OSError as error:
-            # asyncio repeats the address in the text of the error; a name that is unknown has no number of the system.
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
-            raise StatsError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
+        except OSError as error:  # `serve` has looked before, but somebody else may have been faster
+            raise CannotListen(settings.host, settings.port, error) from error
         host, port = runner.addresses[0][:2]
         gc.freeze()  # the collector need not scan objects that live as long as the program
         gc.enable()

@@ -1,7 +1,8 @@
 """Every error the program raises on purpose.
 
     StatsError                                                            exit 1, HTTP 500
-    ├── WrongUsage               options that do not go together          exit 2
+    ├── UsageError               a command lacks an argument              exit 2
+    ├── CannotListen             the port or the address cannot be had    exit 1
     ├── SettingsError            a setting is wrong                       exit 3
     ├── DatabaseError            the database as a whole cannot be used   exit 4, HTTP 503
     │   ├── EmbeddedServerError  the embedded PostgreSQL cannot serve     exit 4
@@ -21,6 +22,9 @@ A message says what is wrong, then what would be right. The HTTP statuses are as
 ends with the `exit_code` (`commands/main.py`).
 """
 
+import errno
+import os
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,10 +36,30 @@ class StatsError(Exception):
     reason = ""  # as its status says (web/meter.py)
 
 
-class WrongUsage(StatsError):
-    """Options of a command do not go together."""
+class UsageError(StatsError):
+    """A command cannot do what its arguments say; the usage of the command is shown, too."""
 
     exit_code = 2
+
+
+class CannotListen(StatsError):
+    """The server cannot listen on its port or address; `user` is who listens there, if that is known."""
+
+    def __init__(self, host: str, port: int, error: OSError, user: str = "") -> None:
+        # asyncio repeats the address in the text of the error; a name that is unknown has no number of the system.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        by = f" by {user}" if user else ""
+        super().__init__(f"cannot listen on {host}:{port}: {reason}{by}{_way_out(port, error)}")
+
+
+def _way_out(port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f". Stop that, or choose another port: --port {port % 65535 + 1}, or --port 0 for any free one"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ". Ports below 1024 are for root: choose --port 8080, with a proxy in front of it"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return ". --host must be an address of this machine: 127.0.0.1 for its own users, 0.0.0.0 for every network"
+    return ""
 
 
 class SettingsError(StatsError):

@@ -62,9 +62,15 @@ def _port(text: str) -> int:
 
 
 def _host(text: str) -> str:
-    if any(c.isspace() or c == "/" for c in text):
+    if not text or any(c.isspace() or c == "/" for c in text):
         raise ValueError(f'must be a host name or address, such as 127.0.0.1 or 0.0.0.0 (got "{text}")')
     return text
+
+
+def _folder(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("must be the name of a folder")
+    return Path(text)
 
 
 def _number(minimum: float, maximum: float, unit: str) -> Callable[[str], float]:
@@ -207,7 +213,8 @@ def _network(text: str) -> Network:
 def _setting(
     default: Any, *names: str, parse: Callable[[str], Any], about: str, flag: str = "", secret: bool = False
 ) -> Any:
-    metadata = {"names": names, "parse": parse, "about": about, "flag": flag}
+    *short, long = flag.split() or [""]
+    metadata = {"names": names, "parse": parse, "about": about, "flag": long, "short": "".join(short)}
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
@@ -233,13 +240,13 @@ class Settings:
         about="schema of the database that holds the program's tables; created if missing; unset: public, or what"
         " the role or the URL says",
     )  # fmt: skip
-    host: str = _setting("127.0.0.1", "HOST", parse=_host, flag="--host", about="address to listen on")
+    host: str = _setting("127.0.0.1", "HOST", parse=_host, flag="-H --host", about="address to listen on")
     port: int = _setting(
-        8080, "PORT", "SERVER_PORT", "API_PORT", parse=_port, flag="--port",
+        8080, "PORT", "SERVER_PORT", "API_PORT", parse=_port, flag="-p --port",
         about="port to listen on; 0: any free port, which is printed",
     )  # fmt: skip
     data_dir: Path = _setting(
-        Path("data"), "STATS_DATA_DIR", parse=Path, flag="--data-dir",
+        Path("data"), "STATS_DATA_DIR", parse=_folder, flag="-d --data-dir",
         about="folder of the embedded database, the spool and the token secret",
     )  # fmt: skip
     pg_shared_buffers: str | None = _setting(
@@ -411,7 +418,7 @@ def load(
 
     Raises SettingsError with every wrong setting, each under the name that set it.
     """
-    sources = (environ, dotenv.dotenv_values(dotenv_path))
+    sources = (environ, _dotenv(dotenv_path))
     values: dict[str, Any] = {}
     faults: list[str] = []
     for name, field in fields().items():
@@ -437,12 +444,19 @@ def notes(settings: Settings) -> list[str]:
 def unknown(environ: Mapping[str, str] = os.environ, dotenv_path: Path = Path(".env")) -> list[str]:
     """Return a sentence for each variable `STATS_*` that is not a setting, with the most similar setting."""
     known = [name for field in fields().values() for name in field.metadata["names"]]
-    names = {name for name in (*environ, *dotenv.dotenv_values(dotenv_path)) if name.startswith("STATS_")}
+    names = {name for name in (*environ, *_dotenv(dotenv_path)) if name.startswith("STATS_")}
     sentences = []
     for name in sorted(names - {*known}):
         near = difflib.get_close_matches(name, known, n=1)
         sentences.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     return sentences
+
+
+def _dotenv(path: Path) -> Mapping[str, str | None]:
+    try:
+        return dotenv.dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path} cannot be read as a text in UTF-8: {error}"]) from error
 
 
 def _look_up(

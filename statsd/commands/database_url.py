@@ -2,11 +2,12 @@
 
 import argparse
 
+from statsd import program
 from statsd.database import embedded
 from statsd.libpq.forms import for_programs
 from statsd.settings import Settings
 
-EXAMPLE = 'database-url    (as in: psql "$(python -m statsd database-url)")'
+EXAMPLE = f'database-url\n  psql "$({program()} database-url)"'
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

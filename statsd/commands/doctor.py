@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from statsd import program
+from statsd.commands.parser import whole
 from statsd.database import embedded
 from statsd.database.pool import Connection, connect, in_time
 from statsd.doctor import database, machine
@@ -17,6 +19,7 @@ from statsd.settings import Settings
 
 EXAMPLE = "doctor --days 7"
 DAYS = 3
+MOST_DAYS = 36_500
 CHECK_SECONDS = 20.0
 SLOW_CHECK_SECONDS = 900.0
 
@@ -24,9 +27,9 @@ Check: TypeAlias = Callable[[Connection], AsyncIterator[Finding]]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    about = "random days of each stream to recount (default %(default)s); 0: none"
-    parser.add_argument("--days", type=_days, default=DAYS, metavar="N", help=about)
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON on stdout")
+    about = "random days of each stream to recount; 0: none"
+    parser.add_argument("--days", type=whole(0, MOST_DAYS), default=DAYS, metavar="N", help=about)
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -57,7 +60,7 @@ async def _findings(settings: Settings, days: int) -> AsyncIterator[Finding]:
         yield fault("database", str(error), mend)
 
 
-_EMBEDDED = "python -m statsd serve starts it; postgres.log in the data folder says why it does not run"
+_EMBEDDED = f"{program()} serve starts it; postgres.log in the data folder says why it does not run"
 
 
 def _of_machine(settings: Settings) -> Iterator[Finding]:
@@ -101,9 +104,3 @@ async def _collected(findings: AsyncIterator[Finding]) -> list[Finding]:
 def _not_made(name: str, error: Exception) -> Finding:
     reason = str(error) or type(error).__name__
     return fault(name, f"this could not be checked: {reason}", "mend the other faults first, then run this again")
-
-
-def _days(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError("must be a number of days")
-    return int(text)

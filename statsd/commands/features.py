@@ -5,7 +5,7 @@ import json
 import sys
 
 from statsd.commands.connection import connected
-from statsd.errors import StatsError
+from statsd.errors import StatsError, UsageError
 from statsd.settings import Settings
 from statsd.streams.usage import STREAM, features
 
@@ -18,6 +18,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
+    if bool(arguments.name) == (arguments.action == "list"):
+        lack = "takes no names" if arguments.name else "needs names of features"
+        raise UsageError(f"features {arguments.action} {lack}")
     async with connected(settings) as (pool, channel):
         rows = await pool.fetch(features.QUERIES["features"])
         if arguments.action == "list":

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from statsd.commands.connection import connected, unserved
 from statsd.commands.progress import Progress
-from statsd.errors import StatsError, WrongUsage
+from statsd.errors import StatsError, UsageError
 from statsd.ingest import generator
 from statsd.ingest.generator import DAYS, Generator, Store, WriterStore
 from statsd.ingest.writer import Writer
@@ -120,13 +120,13 @@ def _what(arguments: argparse.Namespace) -> str:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Raise WrongUsage for options that do not go together."""
+    """Raise UsageError for options that do not go together."""
     if arguments.days is not None and not _is_bulk(arguments):
-        raise WrongUsage("--days needs --count without --rate: at a rate, events are dated now")
+        raise UsageError("--days needs --count without --rate: at a rate, events are dated now")
     if arguments.url and (arguments.database_url or arguments.data_dir):
-        raise WrongUsage("--url sends events to a server: leave out --database-url and --data-dir")
+        raise UsageError("--url sends events to a server: leave out --database-url and --data-dir")
     if arguments.token and not arguments.url:
-        raise WrongUsage("--token is for --url")
+        raise UsageError("--token is for --url")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -4,12 +4,13 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
+from statsd.commands.blocking import blocking
 from statsd.commands.connection import connected
 from statsd.commands.progress import Progress
-from statsd.errors import StatsError
+from statsd.errors import StatsError, UsageError
 from statsd.exchange import foreign, forms, reading
 from statsd.exchange.importing import Import
 from statsd.exchange.reading import Line, Lines
@@ -35,16 +36,19 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     if arguments.source and (arguments.stream != "pageviews" or not arguments.site):
-        raise StatsError("--source is for import pageviews and needs --site, the name of the site")
+        raise UsageError("--source is for import pageviews and needs --site, the name of the site")
     if arguments.site and not arguments.source:
-        raise StatsError("--site is for --source: the rows of other files have their own site_id")
+        raise UsageError("--site is for --source: the rows of other files have their own site_id")
     path = None if arguments.file == "-" else Path(arguments.file)
     progress = Progress(arguments.stream, None, arguments.quiet)
     async with connected(settings) as (pool, channel):
-        with _lines(arguments, path) as lines, _refusing(arguments, lines) as refuse:
+        with ExitStack() as stack:
+            with blocking:  # the first bytes say what the file is
+                lines = stack.enter_context(_lines(arguments, path))
+            refuse = stack.enter_context(_refusing(arguments, lines))
             work = Import(pool, forms.raws_of(arguments.stream), settings, channel.announce, refuse)
             try:
-                await work.run(lines.records, progress.show)
+                await work.run(blocking.each(lines.records), progress.show)
             finally:
                 outcome = work.outcome
                 progress.finish(outcome.records)

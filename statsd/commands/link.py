@@ -7,7 +7,8 @@ from statsd.accounts.access import ANNOUNCEMENT
 from statsd.accounts.keys import MOST_DAYS, VIEW, VIEWS, Keys, link_name
 from statsd.commands import tables
 from statsd.commands.connection import connected
-from statsd.errors import StatsError
+from statsd.commands.parser import nearest, whole
+from statsd.errors import UsageError
 from statsd.settings import Settings
 
 EXAMPLE = "link add pageviews --days 30 --name board-meeting"
@@ -20,16 +21,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "what", nargs="?", metavar="VIEW|NAME", help=f"for add one of {', '.join(VIEWS)}; for revoke a name"
     )
     parser.add_argument("--name", help="for add: by default the view and a number")
-    parser.add_argument(
-        "--days", type=int, default=DAYS, metavar="N", help=f"for add: 1 to {MOST_DAYS}, default {DAYS}"
-    )
+    parser.add_argument("--days", type=whole(1, MOST_DAYS), default=DAYS, metavar="N", help="for add: days it is valid")
     parser.add_argument("--json", action="store_true", help="for list: one JSON object per line")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    if arguments.action != "list" and not arguments.what:
-        needed = {"add": f"a view: {', '.join(VIEWS)}", "revoke": "the name of the link"}
-        raise StatsError(f"link {arguments.action} needs {needed[arguments.action]}")
+    _require(arguments.action, arguments.what)
     async with connected(settings) as (pool, channel):
         keys = Keys(pool, is_link=True)
         match arguments.action:
@@ -52,3 +49,14 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 for row in rows:
                     del row["scopes"]
                 tables.show(rows, as_json=arguments.json)
+
+
+def _require(action: str, what: str | None) -> None:
+    """Raise UsageError for an action without what it needs."""
+    needed = {"add": f"a view: {', '.join(VIEWS)}", "revoke": "the name of the link"}
+    if action == "list" and what:
+        raise UsageError("link list takes no name")
+    if action != "list" and not what:
+        raise UsageError(f"link {action} needs {needed[action]}")
+    if action == "add" and what not in VIEWS:
+        raise UsageError(f'the view must be one of {", ".join(VIEWS)} (got "{what}"){nearest(str(what), VIEWS)}')

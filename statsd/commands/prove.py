@@ -21,9 +21,9 @@ MOST_MINUTES = 1440.0
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--minutes", type=_minutes, default=1.0, help="about how long the faults go on (default 1)")
-    parser.add_argument("--seed", type=int, help="a number: the same seed makes the same plan of faults")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--minutes", type=_minutes, default=1.0, metavar="N", help="about how long the faults go on")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed makes the same plan of faults")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
 
 
 def _minutes(text: str) -> float:

@@ -4,11 +4,12 @@ import argparse
 import asyncio
 import signal
 
+from statsd import program
 from statsd.database import embedded, programs
 from statsd.errors import StatsError
 from statsd.settings import Settings
 
-EXAMPLE = "psql    (arguments of psql after --, as in: psql -- --csv -f report.sql)"
+EXAMPLE = f"psql\n  {program()} psql -- --csv -f report.sql"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

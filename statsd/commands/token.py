@@ -7,7 +7,8 @@ from statsd.accounts.access import ANNOUNCEMENT
 from statsd.accounts.keys import MOST_DAYS, SCOPES, Keys
 from statsd.commands import tables
 from statsd.commands.connection import connected
-from statsd.errors import StatsError
+from statsd.commands.parser import whole
+from statsd.errors import UsageError
 from statsd.settings import Settings
 
 EXAMPLE = "token add grafana --scope read --days 90"
@@ -18,14 +19,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="name of the token, for add and revoke")
     parser.add_argument("--scope", action="append", default=[], choices=SCOPES, help="for add; may be repeated")
     parser.add_argument(
-        "--days", type=int, metavar="N", help=f"for add: days it is valid, 1 to {MOST_DAYS}; for ever without"
+        "--days", type=whole(1, MOST_DAYS), metavar="N", help="for add: days it is valid; for ever without"
     )
     parser.add_argument("--json", action="store_true", help="for list: one JSON object per line")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
-    if arguments.action != "list" and not arguments.name:
-        raise StatsError(f"token {arguments.action} needs the name of the token")
+    if bool(arguments.name) == (arguments.action == "list"):
+        lack = "takes no name" if arguments.name else "needs the name of the token"
+        raise UsageError(f"token {arguments.action} {lack}")
+    if arguments.action == "add" and not arguments.scope:
+        raise UsageError(f"token add needs --scope, once or more: {', '.join(SCOPES)}")
     async with connected(settings) as (pool, channel):
         keys = Keys(pool, is_link=False)
         match arguments.action:

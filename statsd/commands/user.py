@@ -8,27 +8,29 @@ from statsd.accounts import invitations
 from statsd.accounts.access import ANNOUNCEMENT
 from statsd.accounts.users import GENDERS, ROLES, open_accounts, registration
 from statsd.commands import tables
+from statsd.commands.blocking import blocking
 from statsd.commands.connection import connected
 from statsd.commands.erase import remove_account
-from statsd.errors import StatsError
+from statsd.commands.parser import whole
+from statsd.errors import StatsError, UsageError
 from statsd.settings import Settings
 
 EXAMPLE = "user add anna --age 34 --gender Female"
+OLDEST = 150  # years, as in a registration
 ARTICLES = {"admin": "an admin", "viewer": "a viewer"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     actions = ["add", "invite", "list", "role", "passwd", "remove"]
-    about = "passwd logs the user out everywhere; invite prints a link with which one person may register"
+    about = "passwd logs the user out everywhere; invite prints a link to register"
     parser.add_argument("action", choices=actions, help=about)
     parser.add_argument("name", nargs="?", help="name of the user; not for list and invite")
     parser.add_argument("new_role", nargs="?", choices=ROLES, help="for role")
-    parser.add_argument("--age", metavar="N", help="for add: 0 to 150")
+    parser.add_argument("--age", type=whole(0, OLDEST), metavar="N", help=f"for add: 0 to {OLDEST}")
     parser.add_argument("--gender", choices=GENDERS, help="for add")
-    parser.add_argument(
-        "--role", choices=ROLES, default="viewer", help="for add, invite: an admin may do all, default viewer"
-    )
-    parser.add_argument("--days", metavar="N", default="7", help="for invite: until the link ends, default 7")
+    parser.add_argument("--role", choices=ROLES, default="viewer", help="for add, invite: an admin may do all")
+    days = whole(1, invitations.MOST_DAYS)
+    parser.add_argument("--days", type=days, metavar="N", default=7, help="for invite: until the link ends")
     parser.add_argument("--json", action="store_true", help="for list: one JSON object per line")
 
 
@@ -41,7 +43,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 user = await accounts.add(registration({**fields, "password": _new_password()}), arguments.role)
                 print(f"user {user.id} added as {ARTICLES[user.role]}", file=sys.stderr)
             case "invite":
-                secret, end = await invitations.make(pool, arguments.role, _days(arguments.days))
+                secret, end = await invitations.make(pool, arguments.role, arguments.days)
                 print(f"{_address(settings)}/#usage/register/{secret}")
                 print(f"for one account, {ARTICLES[arguments.role]}, until {end:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
             case "list":
@@ -62,19 +64,15 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _require(arguments: argparse.Namespace) -> None:
-    """Raise StatsError for an action without what it needs."""
+    """Raise UsageError for an action without what it needs, or with a name that it does not take."""
     needs = {"list": [], "invite": [], "add": ["name", "age", "gender"], "role": ["name", "new_role"]}.get(
         arguments.action, ["name"]
     )
     words = {"name": "a name", "new_role": f"a role: {' or '.join(ROLES)}", "age": "--age", "gender": "--gender"}
     if missing := [words[field] for field in needs if getattr(arguments, field) is None]:
-        raise StatsError(f"user {arguments.action} needs {' and '.join(missing)}")
-
-
-def _days(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= invitations.MOST_DAYS):
-        raise StatsError(f'--days must be a whole number from 1 to {invitations.MOST_DAYS} (got "{text}")')
-    return int(text)
+        raise UsageError(f"user {arguments.action} needs {' and '.join(missing)}")
+    if surplus := [field for field in ("name", "new_role") if getattr(arguments, field) and field not in needs]:
+        raise UsageError(f"user {arguments.action} takes no {surplus[0].removeprefix('new_')}")
 
 
 def _address(settings: Settings) -> str:
@@ -88,9 +86,11 @@ def _new_password() -> str:
 
     Not from an argument: every user of the machine can read those.
     """
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("New password: ")
-    if getpass.getpass("Again: ") != password:
+    with blocking:
+        if not sys.stdin.isatty():
+            return sys.stdin.readline().rstrip("\r\n")
+        password = getpass.getpass("New password: ")
+        again = getpass.getpass("Again: ")
+    if again != password:
         raise StatsError("the two passwords differ: nothing was changed")
     return password

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from statsd import program
 from statsd.database import durable, programs, unprivileged
 from statsd.database.unprivileged import Account
 from statsd.errors import EmbeddedServerError
@@ -160,7 +161,7 @@ async def prepare(data_dir: Path) -> Cluster:
     if left := left_by_upgrade(data_dir):
         raise EmbeddedServerError(
             f"{link} is gone, but {left} holds a database, as after an upgrade that was interrupted: "
-            f"run python -m statsd upgrade-db, or move {left} away to start empty"
+            f"run {program()} upgrade-db, or move {left} away to start empty"
         )
     if not _is_filled(link) and not (password.exists() and password.stat().st_size):  # empty: the disk was full
         durable.replace(password, secrets.token_urlsafe(24))  # before the cluster, so no cluster lacks its password
@@ -242,7 +243,7 @@ def _check(cluster: Cluster) -> None:
     version = (pgdata / "PG_VERSION").read_text().strip()
     if version != MAJOR:
         is_newer = version.isdigit() and int(version) > int(MAJOR)
-        remedy = "use a newer version of this program" if is_newer else "run python -m statsd upgrade-db"
+        remedy = "use a newer version of this program" if is_newer else f"run {program()} upgrade-db"
         raise EmbeddedServerError(
             f"the database in {pgdata} is of PostgreSQL {version}, but this program brings {MAJOR}: {remedy}, "
             f"or set DATABASE_URL to a server of version {version}"

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
+from statsd import program
 from statsd.database import unprivileged
 from statsd.database.cluster import (
     POLL_SECONDS,
@@ -144,7 +145,7 @@ def dsn(data_dir: Path) -> str:
         url = cluster.dsn
         if _postmaster(cluster) is None:
             raise EmbeddedServerError(
-                f"the embedded database in {data_dir} is not running: start it with python -m statsd serve"
+                f"the embedded database in {data_dir} is not running: start it with {program()} serve"
             )
         return url
 
@@ -155,7 +156,7 @@ def require_cluster(data_dir: Path) -> None:
         if not (data_dir / "password").exists():
             raise EmbeddedServerError(
                 f"there is no embedded database in {data_dir.resolve()}: "
-                "set STATS_DATA_DIR to its folder, or make one with python -m statsd serve"
+                f"set STATS_DATA_DIR to its folder, or make one with {program()} serve"
             )
 
 

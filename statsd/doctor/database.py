@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from statsd import __version__
+from statsd import __version__, program
 from statsd.database import ledger, sql
 from statsd.database.migrations import OLDEST_VERSION, migrations
 from statsd.database.pool import Connection, connect
@@ -52,7 +52,7 @@ async def versions(connection: Connection) -> AsyncIterator[Finding]:
         yield fault("versions", text, "restore the file in sql/migrations, and put the change into a new migration")
     if missing:
         text = f"{len(missing)} migrations are not applied yet"
-        yield warning("versions", text, "python -m statsd serve applies them when it starts")
+        yield warning("versions", text, f"{program()} serve applies them when it starts")
     if not (newer or changed or missing):
         python = ".".join(map(str, sys.version_info[:3]))
         number = f"{version.major}.{version.minor}"
@@ -121,7 +121,7 @@ async def letters(connection: Connection) -> AsyncIterator[Finding]:
     """Check for accepted events that PostgreSQL refused."""
     number = await connection.fetchval(sql.load("dead_letters")["number"])
     if number:
-        mend = "python -m statsd dead-letters list shows why; then retry all, or drop"
+        mend = f"{program()} dead-letters list shows why; then retry all, or drop"
         yield fault(
             "dead letters", f"{number:,} accepted events are not in the statistics: PostgreSQL refused them", mend
         )
@@ -133,7 +133,7 @@ async def accounts(connection: Connection, settings: Settings) -> AsyncIterator[
     """Check for accounts whose password everybody knows."""
     number = await connection.fetchval(sql.load("accounts")["samples"])
     if number and not is_loopback(settings.host):
-        mend = "python -m statsd user remove NAME, or user passwd NAME, for user1 to user10"
+        mend = f"{program()} user remove NAME, or user passwd NAME, for user1 to user10"
         yield fault("accounts", f"{number} sample accounts have a public password", mend)
 
 

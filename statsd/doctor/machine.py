@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from statsd import program
 from statsd import settings as settings_of
 from statsd.doctor.finding import Finding, fault, ok, warning
 from statsd.ingest import segments
@@ -104,7 +105,7 @@ def spool(current: Settings) -> Iterator[Finding]:
             mend = "if it does not shrink, look for why the database is away in /health and in the server's log"
             yield warning("spool", f"{text}; a server holds them", mend)
         else:
-            mend = "python -m statsd serve with the same data folder stores them"
+            mend = f"{program()} serve with the same data folder stores them"
             yield fault("spool", f"{text}, and no server runs that would store them", mend)
     for file in sorted(folder.glob("room-*/*.corrupt")):
         mend = f"what could be read of it is stored; keep a copy for a look at the disk, then rm {file}"

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 
+from statsd import program
 from statsd.database.pool import Connection, in_time
 from statsd.doctor.finding import Finding, fault, ok, warning
 from statsd.ingest import recount
@@ -31,6 +32,6 @@ async def totals(connection: Connection, days: int) -> AsyncIterator[Finding]:
             wrong = True
             some = "; ".join(f"{one.table} {one.key} is {one.stored}, not {one.counted}" for one in differences[:SHOWN])
             text = f"{stream.name}: {len(differences)} totals are not what the raw rows of their day say: {some}"
-            yield fault("totals", text, "python -m statsd aggregate --rebuild")
+            yield fault("totals", text, f"{program()} aggregate --rebuild")
     if not wrong:
         yield ok("totals", f"the totals of {compared} random days, over all streams, equal a recount of the raw rows")

@@ -33,7 +33,7 @@ async def test_users_are_listed_and_get_a_role_that_counts_at_once(start: Any, p
     table = await statsd(database_url, "user", "list")
     assert table.splitlines()[0].split() == ["id", "username", "role", "created", "at", "last", "login", "sample"]
     assert "vera" in table
-    assert "needs a role: viewer or admin" in await statsd(database_url, "user", "role", "vera", code=1)
+    assert "needs a role: viewer or admin" in await statsd(database_url, "user", "role", "vera", code=2)
     assert "there is no user nobody" in await statsd(database_url, "user", "role", "nobody", "admin", code=1)
 
 
@@ -60,6 +60,6 @@ async def test_tokens_and_links_are_added_listed_and_revoked(start: Any, databas
 
 
 async def test_what_cannot_be_added_is_refused_in_a_sentence(database_url: str) -> None:
-    assert "scopes: some of read" in await statsd(database_url, "token", "add", "ci", code=1)
-    assert "view must be one of logins" in await statsd(database_url, "link", "add", "board", code=1)
-    assert "link add needs a view" in await statsd(database_url, "link", "add", code=1)
+    assert "token add needs --scope, once or more: read" in await statsd(database_url, "token", "add", "ci", code=2)
+    assert "view must be one of logins" in await statsd(database_url, "link", "add", "board", code=2)
+    assert "link add needs a view" in await statsd(database_url, "link", "add", code=2)
