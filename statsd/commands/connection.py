@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from statsd import program
 from statsd.database import sql
 from statsd.database.embedded import open_server
 from statsd.database.migrations import migrate
@@ -37,7 +38,7 @@ async def unserved(pool: Pool, settings: Settings) -> str:
     """
     if await pool.fetchval(sql.load("aggregation")["listeners"], APPLICATION_NAME):
         return ""
-    serve = "python -m statsd serve"
+    serve = f"{program()} serve"
     if settings.database_url:
         parts = urlsplit(settings.database_url)
         place, serve = f"PostgreSQL at {parts.netloc.rpartition('@')[2]}{parts.path}", f"DATABASE_URL=… {serve}"

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 60.0  # without any acknowledgement
 ACKNOWLEDGED = (200, 201, 202, 204)
 LATER = (429, 502, 503, 504)
 REFUSALS = {
-    401: "it asks who sends this: give an API token (python -m statsd token add) with --token or STATS_TOKEN",
+    401: "it asks who sends this: give an API token (token add) with --token or STATS_TOKEN",
     403: "the token is not for that, or the server is closed to this",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from statsd import program
 from statsd.database import ledger, sql
 from statsd.database.pool import Connection, connect
 from statsd.errors import DatabaseAway, DatabaseError, SchemaTooNew
@@ -156,7 +157,7 @@ async def _apply_all(connection: Connection) -> list[str]:
         raise DatabaseError(
             f"the role {role} may not change the schema ({error}); pending: {pending if table else 'all migrations'}."
             " Run this once with the URL of the role that owns the tables:"
-            " python -m statsd aggregate --database-url URL"
+            f" {program()} aggregate --database-url URL"
         ) from error
     return names
 
