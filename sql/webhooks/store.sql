@@ -339,10 +339,14 @@ where false
 -- Of the given events, those whose ids are stored: when the stored event was received, and whether it is the same. A
 -- missing timestamp is stored as the time of receipt, so two deliveries without one are the same.
 -- name: known
+-- SDKs add a charset to the content type of a CloudEvent in binary mode, and name it where the event does not. That
+-- makes no other event of it: content types are compared without parameters, and a missing one is JSON.
 select
     given.number, stored.id, stored.received_at,
-    (given.event_type, given.user_id, given.metadata)
-        is not distinct from (stored.event_type, stored.user_id, stored.metadata)
+    (given.event_type, given.user_id, given.metadata - 'datacontenttype')
+        is not distinct from (stored.event_type, stored.user_id, stored.metadata - 'datacontenttype')
+        and lower(rtrim(split_part(coalesce(given.metadata ->> 'datacontenttype', 'application/json'), ';', 1)))
+        = lower(rtrim(split_part(coalesce(stored.metadata ->> 'datacontenttype', 'application/json'), ';', 1)))
         and (
             given."timestamp" = stored."timestamp"
             or given."timestamp" = given.received_at and stored."timestamp" = stored.received_at

@@ -100,7 +100,7 @@ def _fault(name: str, text: Any) -> Fault | None:
         return Fault.of(name, rule.kind, rule.must)
     if text is None:
         return Fault.of(name, "any.invalid", "must be a string, a boolean, or an integer of 32 bits")
-    if not _has_characters(text):
+    if not (text.isprintable() or _has_characters(text)):  # most are, and that is faster
         return Fault.of(name, "string.pattern.base", "must not have control characters or noncharacters")
     return None
 

@@ -50,9 +50,10 @@ HEADERS = {
 def is_binary(headers: CIMultiDictProxy[str]) -> bool:
     """Whether the attributes are in headers, and the body is the data alone.
 
-    A structured event may repeat its attributes in headers; its Content-Type decides.
+    Without its version it is not valid, but told so. A structured event may repeat its attributes in headers.
     """
-    return "ce-specversion" in headers and not _media(headers).startswith(MEDIA_TYPES)
+    is_marked = "ce-specversion" in headers or all(name in headers for name in ("ce-id", "ce-source", "ce-type"))
+    return is_marked and not _media(headers).startswith(MEDIA_TYPES)
 
 
 def decode(headers: CIMultiDictProxy[str], body: bytes, convert: Convert) -> KeyedEvent | Batch[KeyedEvent] | None:
@@ -101,22 +102,23 @@ def _members(headers: CIMultiDictProxy[str]) -> tuple[dict[str, str], list[Fault
             faults.append(Fault.of(name, "any.duplicate", "must be given once"))
         elif name in cloud_data.MEMBERS:
             faults.append(Fault.of(name, "object.unknown", "is not an attribute: the data is the body"))
-        elif name == "datacontenttype" and value != content_type:
+        elif (text := _decoded(value)) is None:
+            faults.append(Fault.of(name, "string.base", "must be UTF-8, percent-encoded where it is not ASCII"))
+        elif name == "datacontenttype" and text != content_type:
             faults.append(Fault.of(name, "object.unknown", "must be in the Content-Type"))
         else:
-            try:
-                members[name] = _decoded(value)
-            except UnicodeError:  # a byte that is not UTF-8, raw or percent-encoded
-                must = "must be UTF-8, percent-encoded where it is not ASCII"
-                faults.append(Fault.of(name, "string.base", must))
+            members[name] = text
         seen.add(name)
     return members, faults
 
 
-def _decoded(value: str) -> str:
-    """Return the text of a header: quotes are taken off first, then percent-encoding. Raises UnicodeError."""
-    text = unquote(_QUOTED.sub(_unquoted, value), errors="strict")
-    text.encode()  # aiohttp keeps bytes that are not UTF-8 as surrogates
+def _decoded(value: str) -> str | None:
+    """Return the text of a header, without its quotes, then percent-decoded; None if a byte of it is not UTF-8."""
+    try:
+        text = unquote(_QUOTED.sub(_unquoted, value), errors="strict")
+        text.encode()  # aiohttp keeps bytes that are not UTF-8 as surrogates
+    except UnicodeError:
+        return None
     return text
 
 
