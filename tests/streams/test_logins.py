@@ -64,6 +64,13 @@ async def test_login_without_times_is_now_and_still_open(client: Any) -> None:
     assert abs(datetime.fromisoformat(stored["login_time"]) - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+async def test_browser_may_be_a_user_agent(client: Any) -> None:
+    agent = f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) {'AppleWebKit/605.1.15 ' * 30}"[:512]
+    answer = await client.post("/logins", json={**LOGIN, "browser": agent})
+    assert (answer.status, (await answer.json())["browser"]) == (201, agent)
+    assert (await stats(client))["browserStats"] == [{"browser": agent, "count": 1}]
+
+
 async def test_array_answers_with_an_array(client: Any) -> None:
     response = await client.post("/logins", json=[LOGIN, {**LOGIN, "user_id": "x"}, {**LOGIN, "user_id": 8}])
     answer = await response.json()

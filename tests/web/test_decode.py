@@ -130,6 +130,7 @@ def test_all_faults_come_at_once_in_field_order() -> None:
         ({"user_id": 1.0}, "user_id must be an integer"),
         ({"user_id": 2**31}, "user_id must be an integer"),
         ({"region": "x" * 101}, "region must be a non-empty string of at most 100"),
+        ({"browser": "x" * 513}, "browser must be a non-empty string of at most 512"),
         ({"region": "a\u2028b"}, "region must be"),
         ({"region": "line\n"}, "region must be"),
         ({"region": None}, "region is required"),
