@@ -41,7 +41,8 @@ async def refused(client: Any) -> list[dict[str, Any]]:
         (400, {**EVENT, SECRET: 1, "more": SECRET}, {}, ["a field is not allowed"]),
         (400, {"eventType": 1, "userId": 2, "timestamp": 3, "metadata": 4, SECRET: 5}, {}, [
             "eventType must be a string", "userId must be a string",
-            "timestamp must be an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z", "and 2 more",
+            "timestamp must be an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:00Z",
+            "metadata must be a JSON object", "and more",
         ]),
         (200, [EVENT, {"userId": "1"}, SECRET], {}, [
             "event 1: eventType is required", "event 2: an event must be a JSON object",

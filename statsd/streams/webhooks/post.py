@@ -73,7 +73,7 @@ async def post_webhook(request: web.Request) -> web.Response:
     if isinstance(verdicts, Verdict):
         return json_response(*_receipt(verdicts))
     await refusals.count(sum(isinstance(verdict.error, InvalidEvent) for verdict in verdicts))
-    if some := refused.of_some(verdicts):
+    if some := refused.of_batch(verdicts, refused.MOST_REASONS + 1):
         request[ERROR] = some
     return _batch_response(verdicts)
 
@@ -174,4 +174,4 @@ def _refused_batch(verdicts: Sequence[Verdict]) -> StatsError:
     """Return the error for a batch without a valid event: KeyReused if all of them have used keys."""
     errors = [verdict.error for verdict in verdicts if verdict.error]
     all_reused = all(isinstance(error, KeyReused) for error in errors)
-    return errors[0] if all_reused else refused.of_some(verdicts) or InvalidEvent([])
+    return errors[0] if all_reused else refused.of_batch(verdicts) or InvalidEvent([])

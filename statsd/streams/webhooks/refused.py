@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 from aiohttp import web
@@ -22,7 +23,7 @@ from statsd.web.meter import ERROR
 from statsd.web.operation import Answer, Operation, declared, view_of
 
 TOPIC = "refusals"
-MOST_REASONS = 3  # of a delivery; how many more there are is said
+MOST_REASONS = 4  # of a delivery
 ATTRIBUTES = {*RULES, *MEMBERS}
 """Of CloudEvents, those whose names are not the client's own."""
 
@@ -37,7 +38,10 @@ async def note(request: web.Request, response: web.StreamResponse) -> None:
     An answer from 500 on is not the fault of what was sent, and the sender tries again.
     """
     error = request.get(ERROR)
-    if error is None or response.status >= 500:
+    if error is None:
+        return
+    del request[ERROR]  # its traceback refers to the request: without this, only a collection would free the two
+    if response.status >= 500:
         return
     handler = request.match_info.handler
     if view_of(handler) != STREAM.name or declared(handler).access != "ingest":
@@ -48,22 +52,26 @@ async def note(request: web.Request, response: web.StreamResponse) -> None:
     request.app[REFUSALS][STREAM.name].latest.note(address, path, response.status, _reasons(request, error))
 
 
-def of_some(verdicts: Sequence[Verdict]) -> InvalidEvent | None:
-    """Return the faults of the refused events of a batch as one error; None if all were accepted."""
-    faults = [
+def of_batch(verdicts: Sequence[Verdict], most: int | None = None) -> InvalidEvent | None:
+    """Return the faults of the refused events of a batch, at most so many, as one error; None if all were accepted."""
+    faults = (
         msgspec.structs.replace(fault, path=[index, *fault.path])
         for index, verdict in enumerate(verdicts)
         if verdict.error
         for fault in answers.faults_of(verdict.error)
-    ]
-    return InvalidEvent(faults) if faults else None
+    )
+    first = [*islice(faults, most)]
+    return InvalidEvent(first) if first else None
 
 
 def _reasons(request: web.Request, error: StatsError) -> list[str]:
     is_cloud_event = cloudevents.is_binary(request.headers) or "cloudevents" in request.headers.get("Content-Type", "")
-    reasons = list(dict.fromkeys(_reason(fault, is_cloud_event) for fault in answers.faults_of(error)))
-    rest = len(reasons) - MOST_REASONS
-    return reasons if rest <= 1 else [*reasons[:MOST_REASONS], f"and {rest} more"]
+    reasons: dict[str, None] = {}
+    for fault in answers.faults_of(error):
+        if len(reasons) == MOST_REASONS:
+            return [*reasons, "and more"]
+        reasons[_reason(fault, is_cloud_event)] = None
+    return [*reasons]
 
 
 def _reason(fault: answers.Fault, is_cloud_event: bool) -> str:
@@ -76,7 +84,6 @@ def _reason(fault: answers.Fault, is_cloud_event: bool) -> str:
 
 
 @Operation(
-    origins="any",
     shared="own",
     answers={200: Answer("newest first", Success[answers.RefusedDeliveries], refused=EXAMPLE)},
 )
