@@ -74,6 +74,7 @@ async def tracker(_: web.Request) -> web.FileResponse:
     """The tracker: a script that sites of any origin embed."""
     headers = {
         "Cache-Control": "public, max-age=3600",
+        "Access-Control-Allow-Origin": "*",  # for tags with `crossorigin`, which `integrity` needs
         "Content-Type": "text/javascript; charset=utf-8",
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
