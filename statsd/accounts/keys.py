@@ -23,7 +23,7 @@ from statsd.database import sql
 from statsd.database.pool import Pool, ask
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, Unauthenticated
 from statsd.settings import WAYS_IN
-from statsd.web.decode import PRINTABLE
+from statsd.web.texts import name_of
 
 TOKEN, LINK = "stl_", "shl_"
 SECRET_BYTES = 24
@@ -115,6 +115,7 @@ class Keys:
         """
         if faults := self._faults(name, scopes, days):
             raise InvalidEvent(faults)
+        name = name_of(name, NAME_CHARACTERS)
         secret = (LINK if self._is_link else TOKEN) + secrets.token_hex(SECRET_BYTES)
         ends = None if days is None else datetime.now(UTC) + timedelta(days=days)
         values = (name, digest(secret), list(dict.fromkeys(scopes)), ends)
@@ -126,7 +127,9 @@ class Keys:
     def _faults(self, name: str, scopes: Sequence[str], days: int | None) -> list[str]:
         known = [f"{VIEW}{view}" for view in VIEWS] if self._is_link else SCOPES
         faults = []
-        if not (1 <= len(name) <= NAME_CHARACTERS and re.match(PRINTABLE, name)):
+        try:
+            name_of(name, NAME_CHARACTERS)
+        except ValueError:
             faults.append(f"name must be a string of 1 to {NAME_CHARACTERS} printable characters, not blank")
         if not scopes or any(scope not in known for scope in scopes):
             what = f"view must be one of {', '.join(VIEWS)}" if self._is_link else f"scopes: some of {', '.join(known)}"

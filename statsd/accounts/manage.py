@@ -13,8 +13,9 @@ from statsd.database.pool import POOL
 from statsd.errors import BadRequest, InvalidEvent
 from statsd.web.answers import Instant, PlainError, Refusal, json_response
 from statsd.web.asked import read_body
-from statsd.web.decode import PRINTABLE, parse
+from statsd.web.decode import parse, whole
 from statsd.web.operation import Answer, Operation, Parameter
+from statsd.web.texts import PRINTABLE
 from statsd.web.times import iso
 
 BODY_BYTES = 16 * 1024
@@ -177,8 +178,8 @@ def _keys(request: web.Request, *, is_link: bool) -> Keys:
 async def _read(request: web.Request, kind: type[Any]) -> Any:
     session.require_json(request)
     value = parse(await read_body(request, BODY_BYTES))
-    if isinstance(value, dict) and isinstance(days := value.get("days"), float) and days.is_integer():
-        value["days"] = int(days)  # 30.0 is an integer in JSON
+    if isinstance(value, dict) and "days" in value:
+        value["days"] = whole(value["days"])
     try:
         return msgspec.convert(value, kind)
     except msgspec.MsgspecError as error:

@@ -18,7 +18,8 @@ from statsd.database.pool import Pool, ask
 from statsd.errors import AccountRefused, DatabaseAway, InvalidEvent, Overloaded
 from statsd.settings import Network
 from statsd.web.addresses import client_network
-from statsd.web.decode import PRINTABLE
+from statsd.web.decode import whole
+from statsd.web.texts import NO_CONTROLS, PRINTABLE, name_of
 
 Role = Literal["viewer", "admin"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -28,8 +29,14 @@ OLDEST = 150
 TAKEN = "Username already exists"
 QUERIES = sql.load("accounts")
 
+NAME_CHARACTERS = 64
+MOST_TYPED = 4 * NAME_CHARACTERS  # characters of a name that is not in its normal form
+
 USERNAME = msgspec.Meta(
-    min_length=1, max_length=64, pattern=PRINTABLE, description="a string of 1 to 64 printable characters, not blank"
+    min_length=1,
+    max_length=NAME_CHARACTERS,
+    pattern=PRINTABLE,
+    description=f"a string of 1 to {NAME_CHARACTERS} printable characters, not blank",
 )
 
 
@@ -67,8 +74,10 @@ def registration(body: dict[str, Any]) -> Registration:
     if any(value is None or value == "" for value in fields.values()):
         raise InvalidEvent(["All fields are required"])
     age = fields["age"]
-    if isinstance(age, str) and re.fullmatch(r"\d{1,3}", age, re.ASCII):
-        fields["age"] = int(age)
+    fields["age"] = int(age) if isinstance(age, str) and re.fullmatch(r"\d{1,3}", age, re.ASCII) else whole(age)
+    if isinstance(name := fields["username"], str):
+        with suppress(ValueError):  # which the fault says
+            fields["username"] = name_of(name, NAME_CHARACTERS)
     if faults := [fault for name, value in fields.items() if (fault := _fault(name, value))]:
         raise InvalidEvent(faults)
     return msgspec.convert(fields, Registration)
@@ -77,8 +86,11 @@ def registration(body: dict[str, Any]) -> Registration:
 def _fault(name: str, value: object) -> str | None:
     """Return what is wrong with a field of a registration, or None."""
     try:
-        msgspec.convert(value, KINDS[name])
-    except (msgspec.ValidationError, UnicodeError):
+        if name == "username" and isinstance(value, str):
+            name_of(value, NAME_CHARACTERS)
+        else:
+            msgspec.convert(value, KINDS[name])
+    except (msgspec.ValidationError, ValueError):
         return f"{name} must be {KINDS[name].__metadata__[0].description}"
     return None
 
@@ -145,7 +157,8 @@ class Accounts:
 
         A wrong name and a wrong password give the same error after the same time.
         """
-        if _fault("username", username) or _fault("password", password):
+        is_name = len(username) <= MOST_TYPED and re.fullmatch(NO_CONTROLS, username)
+        if not is_name or _fault("password", password):
             raise AccountRefused("Invalid credentials")  # no account can have these
         key = key_of(username)
         attempt = await self._throttle.enter(key, address)

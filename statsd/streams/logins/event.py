@@ -8,7 +8,7 @@ import msgspec
 
 from statsd.stream import Row
 from statsd.web.addresses import cut
-from statsd.web.decode import Decoder, When, text
+from statsd.web.decode import Decoder, When, label, text
 from statsd.web.times import INSTANT_RULE, LAST_INSTANT, utc
 
 LONGEST_SESSION = 315_576_000  # ten years, in seconds
@@ -28,9 +28,9 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     logout_time: When | None = None
     session_duration_seconds: Annotated[int, Seconds] | None = None
     ip_address: Annotated[str, text(64)]
-    region: Annotated[str, text(100)]
-    device_type: Annotated[str, text(100)]
-    browser: Annotated[str, text(BROWSER_CHARACTERS)]
+    region: Annotated[str, label(100)]
+    device_type: Annotated[str, label(100)]
+    browser: Annotated[str, label(BROWSER_CHARACTERS)]
 
 
 def check(login: Login) -> list[str]:

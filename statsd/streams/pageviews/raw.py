@@ -7,7 +7,7 @@ from uuid import UUID
 from statsd.ingest.ids import id_of
 from statsd.settings import Settings
 from statsd.stream import Row
-from statsd.streams.pageviews.event import PageEvent, check, explain, row
+from statsd.streams.pageviews.event import PageEvent, check_stored, explain, row
 from statsd.streams.pageviews.stream import STREAM
 from statsd.streams.raw import Id, Raw, time_or_none
 from statsd.web.decode import When
@@ -28,4 +28,4 @@ def raw_row(event: RawPageEvent, id: UUID, settings: Settings) -> Row:
 
 
 IMPORTED = replace(STREAM, insert="import", columns={**STREAM.columns, "created_at": datetime | None})
-RAW = (Raw(IMPORTED, RawPageEvent, check, raw_row, explain=explain, received="created_at"),)
+RAW = (Raw(IMPORTED, RawPageEvent, check_stored, raw_row, explain=explain, received="created_at"),)

@@ -1,6 +1,5 @@
 """Reads of page views: the state of an event, the report of a site, the overview."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -20,12 +19,15 @@ from statsd.streams.pageviews.event import SITE_CHARACTERS
 from statsd.streams.pageviews.stream import STREAM
 from statsd.web.answers import json_response, tagged_response
 from statsd.web.asked import day, limit, parameters
-from statsd.web.decode import NO_CONTROLS, text
+from statsd.web.decode import label
 from statsd.web.operation import Answer, Operation, Parameter
+from statsd.web.texts import NO_CONTROLS, form_of
+from statsd.web.times import iso
 
 MOST_PATHS = 100
 MOST_DAYS = 366
 QUERIES = sql.load("pageviews")
+_SITE = form_of(NO_CONTROLS)
 
 
 @Operation(
@@ -44,13 +46,13 @@ async def get_job(request: web.Request) -> web.Response:
     record = await ask("page views", request.app[POOL].fetchrow(QUERIES["receipt"], id))
     if record is None:
         raise web.HTTPNotFound
-    return json_response(Job(id, record["state"], record["since"].isoformat(), record["reason"] or UNSET))
+    return json_response(Job(id, record["state"], iso(record["since"]), record["reason"] or UNSET))
 
 
 @Operation(
     shared="own",
     query={
-        "site_id": Parameter(Annotated[str, text(SITE_CHARACTERS)], "the site", required=True, example="shop"),
+        "site_id": Parameter(Annotated[str, label(SITE_CHARACTERS)], "the site", required=True, example="shop"),
         "date": Parameter(date, "the day, by default today"),
         "from": Parameter(date, f"the first of at most {MOST_DAYS} days, by default of 30"),
         "to": Parameter(date, "the last day, by default today"),
@@ -82,7 +84,11 @@ def _site(query: Mapping[str, str]) -> str:
     site = query.get("site_id", "")
     if not site.strip():
         raise BadRequest(400, "site_id query parameter is required")
-    if len(site) > SITE_CHARACTERS or not re.fullmatch(NO_CONTROLS, site):
+    try:
+        site = _SITE(site)
+    except ValueError:
+        site = ""
+    if not 1 <= len(site) <= SITE_CHARACTERS:
         raise BadRequest(400, f"site_id must have at most {SITE_CHARACTERS} characters and no control characters")
     return site
 

@@ -9,7 +9,7 @@ import msgspec
 from statsd.ingest.order import CLOCK
 from statsd.stream import Row
 from statsd.streams.transfers.read import UUID_RULE
-from statsd.web.decode import Single, text
+from statsd.web.decode import Single, label, text
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class NewBaseItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class NewOwner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /owners`."""
 
-    name: Annotated[str, text(200)] | None = None
+    name: Annotated[str, label(200)] | None = None
 
 
 NEW_ITEM = Single(NewItem)

@@ -12,7 +12,7 @@ from statsd.settings import Settings
 from statsd.stream import Row
 from statsd.streams.raw import Id, Raw, time_or_none
 from statsd.streams.transfers.stream import ITEMS, TRANSFERS
-from statsd.web.decode import When, text
+from statsd.web.decode import When, label, text
 from statsd.web.times import utc
 
 
@@ -30,7 +30,7 @@ class RawOwner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     kind: Literal["owner"] = "owner"
     id: Id
-    name: Annotated[str, text(200)] | None = None
+    name: Annotated[str, label(200)] | None = None
     created_at: When | None = None
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from statsd.ingest.accept import EVENT_ID
 from statsd.stream import Row
-from statsd.web.decode import PRINTABLE, Decoder
+from statsd.web.decode import Decoder
+from statsd.web.texts import PRINTABLE
 
 FEATURE_CHARACTERS = 64
 ALL = "All"

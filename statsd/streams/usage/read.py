@@ -1,6 +1,5 @@
 """Reads of clicks: the charts with their filters, and the overview."""
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
@@ -18,8 +17,8 @@ from statsd.streams.usage.event import ALL, FEATURE_CHARACTERS, Name
 from statsd.streams.usage.stream import STREAM
 from statsd.web.answers import PlainError, json_response
 from statsd.web.asked import day, parameters
-from statsd.web.decode import PRINTABLE
 from statsd.web.operation import Answer, Operation, Parameter
+from statsd.web.texts import name_of
 
 AGE_GROUPS = ("<18", "18-40", ">40")
 FIRST_DAY, LAST_DAY = date(1969, 12, 30), date(2100, 1, 2)  # outside the days of all clicks, in every time zone
@@ -71,9 +70,10 @@ def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
 
 
 def _feature(query: Mapping[str, str]) -> str | None:
-    feature = query.get("feature", ALL)
-    if len(feature) > FEATURE_CHARACTERS or not re.match(PRINTABLE, feature):
-        raise BadRequest(400, f"feature must be 1 to {FEATURE_CHARACTERS} printable characters")
+    try:
+        feature = name_of(query.get("feature", ALL), FEATURE_CHARACTERS)
+    except ValueError:
+        raise BadRequest(400, f"feature must be 1 to {FEATURE_CHARACTERS} printable characters") from None
     return None if feature == ALL else feature
 
 

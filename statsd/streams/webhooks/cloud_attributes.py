@@ -13,7 +13,7 @@ import msgspec
 from statsd.streams.webhooks.answers import Fault
 from statsd.streams.webhooks.cloud_data import MEMBERS
 from statsd.streams.webhooks.event import TYPE_CHARACTERS
-from statsd.web.decode import NOT_BLANK_NO_CONTROLS
+from statsd.web.texts import NOT_BLANK_NO_CONTROLS
 from statsd.web.times import DATE_TIME
 
 REQUIRED = ("specversion", "id", "source", "type")

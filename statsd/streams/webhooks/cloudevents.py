@@ -18,8 +18,9 @@ from statsd.errors import BadRequest, InvalidEvent
 from statsd.streams.webhooks import cloud_attributes, cloud_data
 from statsd.streams.webhooks.answers import Fault
 from statsd.streams.webhooks.event import USER_CHARACTERS, KeyedEvent, WebhookEvent
-from statsd.web.decode import NOT_BLANK_NO_CONTROLS, Batch, parse, raised, single
+from statsd.web.decode import Batch, parse, raised, single
 from statsd.web.operation import Parameter
+from statsd.web.texts import NOT_BLANK_NO_CONTROLS
 
 MEDIA_TYPES = "application/cloudevents"  # how the media types of structured and batched events begin
 STRUCTURED = "application/cloudevents+json"
