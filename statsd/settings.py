@@ -30,6 +30,12 @@ PLACEHOLDERS = ("your_secret", "your-secret", "changeme", "change_me", "change-m
 
 SHORTEST_KEY, LONGEST_KEY = 16, 64  # bytes; Standard Webhooks asks for 24 to 64, but its own example has 18
 KEY_PREFIX = "whsec_"
+SENDER_SECRET = re.compile(r"WEBHOOK_([A-Z0-9]+(?:_[A-Z0-9]+)*)_SECRET")
+"""The setting with the secrets of a service that posts to `/webhook/{sender}`."""
+
+_IN_HEADER, _IN_BODY = r"header:[!#$%&'*.^_`|~0-9A-Za-z-]+", r"[^\s,+:.]+(?:\.[^\s,+:.]+)*"
+FIELD_PATH = re.compile(rf"(?:{_IN_HEADER}|{_IN_BODY})(?:\+(?:{_IN_HEADER}|{_IN_BODY}))*")
+"""Where a field of a webhook stands: a dotted path into the body, `header:Name`, or several of them joined by `+`."""
 
 WAYS_IN = ("logins", "webhooks", "transfers", "pageviews")
 """The streams whose ways in a token may guard; clicks always need the login of their user."""
@@ -153,6 +159,16 @@ def _secrets(text: str) -> tuple[bytes, ...]:
     return tuple(webhook_secret(part) for part in re.split(r"[\s,]+", text.strip()))
 
 
+def _field_paths(text: str) -> tuple[str, ...]:
+    paths = tuple(path for path in re.split(r"[\s,]+", text) if path)
+    if wrong := [path for path in paths if not FIELD_PATH.fullmatch(path)]:
+        raise ValueError(
+            "must be dotted paths into the body, such as data.user.id, or header:Name, separated by spaces or commas;"
+            f' + joins several (got "{wrong[0]}")'
+        )
+    return paths
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -216,6 +232,11 @@ def _setting(
     *short, long = flag.split() or [""]
     metadata = {"names": names, "parse": parse, "about": about, "flag": long, "short": "".join(short)}
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
+
+
+def _field_from(field: str, what: str) -> Any:
+    about = f"where {what} of webhooks of another form stands: paths such as data.user.id, or header:Name; unset: as"
+    return _setting((), f"WEBHOOK_{field}_FROM", parse=_field_paths, about=f"{about} Standard Webhooks has it")
 
 
 def _retention(stream: str) -> Any:
@@ -324,6 +345,12 @@ class Settings:
     webhook_strict: bool = _setting(
         False, "WEBHOOK_STRICT", parse=_switch, about="true: refuse webhooks with unknown fields"
     )
+    webhook_type_from: tuple[str, ...] = _field_from("TYPE", "the type")
+    webhook_user_from: tuple[str, ...] = _field_from("USER", "the user id")
+    webhook_time_from: tuple[str, ...] = _field_from("TIME", "the time")
+    webhook_id_from: tuple[str, ...] = _field_from("ID", "the id, which makes it count once,")
+    sender_secrets: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict, repr=False)
+    """The secrets of WEBHOOK_<NAME>_SECRET by the name in lower case; the table of presets says which names exist."""
     require_login: bool = _setting(
         False, "STATS_REQUIRE_LOGIN", parse=_switch,
         about="true: reading needs a login, a token or a share link (page, API, sockets, streams, exports)",
@@ -405,8 +432,11 @@ class Settings:
 
 
 def fields() -> dict[str, dataclasses.Field[Any]]:
-    """Return the fields of `Settings` by name; `metadata` has names, parse, about and flag."""
-    return {field.name: field for field in dataclasses.fields(Settings)}
+    """Return the fields of `Settings` by name; `metadata` has names, parse, about and flag.
+
+    Without `sender_secrets`, whose names follow from the table of presets.
+    """
+    return {field.name: field for field in dataclasses.fields(Settings) if field.metadata}
 
 
 def load(
@@ -432,7 +462,7 @@ def load(
     faults += _complete_urls(values, {**sources[1], **sources[0]}, bool(faults))
     if faults:
         raise SettingsError(faults)
-    return Settings(**values)
+    return Settings(**values, sender_secrets=_sender_secrets(sources))
 
 
 def notes(settings: Settings) -> list[str]:
@@ -470,6 +500,17 @@ def _look_up(
             if source.get(name):  # compose files pass an unset variable as an empty one
                 return name, source[name]
     return "", None
+
+
+def _sender_secrets(sources: Sequence[Mapping[str, str | None]]) -> dict[str, tuple[str, ...]]:
+    """Return the secrets of each sender. They are separated by commas only: a passphrase has spaces."""
+    texts = {
+        match[1].lower(): source[match[0]] or ""
+        for source in reversed(sources)
+        for match in map(SENDER_SECRET.fullmatch, source)
+        if match and source[match[0]]
+    }
+    return {sender: secrets for sender, text in texts.items() if (secrets := _names(text))}
 
 
 def _complete_urls(values: dict[str, Any], variables: Mapping[str, str | None], is_wrong: bool) -> Iterator[str]:

@@ -14,7 +14,7 @@ from statsd.settings import Settings
 from statsd.web.operation import declared, view_of
 
 ID = "8645a131-a7ae-4569-bb3c-1f1c7ae86829"
-IN_PATH = {"job": ID, "item": ID, "unit": "minute", "secret": "shl_no", "path": "favicon.svg"}
+IN_PATH = {"job": ID, "item": ID, "unit": "minute", "secret": "shl_no", "sender": "github", "path": "favicon.svg"}
 SOCKET = {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
@@ -43,7 +43,7 @@ def _route(route: web.AbstractRoute) -> Route:
     assert route.resource
     path, operation = route.resource.canonical, declared(route.handler)
     address = path
-    for name in ("job", "item", "unit", "secret", "name"):
+    for name in ("job", "item", "unit", "secret", "sender", "name"):
         address = address.replace(f"{{{name}}}", IN_PATH.get(name, "settings.html" if "/docs/" in path else "app.js"))
     return Route(route.method, path, address, operation.access, operation.shared, view_of(route.handler))
 

@@ -10,6 +10,7 @@ from folders import ROOT
 
 from statsd import settings
 from statsd.errors import SettingsError
+from statsd.streams.webhooks import presets
 
 NOWHERE = Path("no-such-file")
 
@@ -153,6 +154,7 @@ def test_unknown_name_is_answered_with_the_nearest() -> None:
 def test_every_setting_is_documented_and_nothing_else_is() -> None:
     """The page of settings, `.env.example` and compose name exactly the settings that exist; README those used most."""
     known = {name for field in settings.fields().values() for name in field.metadata["names"]}
+    known |= {presets.setting(sender) for sender in presets.PRESETS}
     example = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     page = set(re.findall(r"<code>([A-Z][A-Z_]+)</code>", (ROOT / "static/docs/settings.html").read_text()))
     table = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]

@@ -65,7 +65,8 @@ async def _admit(request: web.Request) -> None:
     operation, view = declared(request.match_info.handler), view_of(request.match_info.handler)
     is_socket = request.headers.get("Upgrade", "").lower() == "websocket"
     right = needed(operation, view, request.app[SETTINGS], is_socket=is_socket)
-    if right is None and operation.shared == "no":
+    is_signed = operation.is_signed is not None and operation.is_signed(request)
+    if is_signed or (right is None and operation.shared == "no"):
         return
     secret = link(_in_query(request)) or link(_bearer(request))
     if right is None and not secret:

@@ -15,10 +15,11 @@ from statsd import settings as settings_of
 from statsd.doctor.finding import Finding, fault, ok, warning
 from statsd.ingest import segments
 from statsd.settings import Settings
+from statsd.streams.webhooks import presets
 from statsd.web.addresses import is_loopback
 from statsd.web.exposure import exposure
 
-SHORTEST_KEY = 16  # characters of WEBHOOK_API_KEY: fewer can be guessed
+SHORTEST_KEY = 16  # characters of WEBHOOK_API_KEY and of services' secrets: fewer can be guessed
 WIDEST_PROXIES = 1 << 16  # addresses: whoever is in a trusted network chooses the address that is logged
 LOW_SHARE, LOW_BYTES = 0.1, 1 << 30  # of a disk: below both it is nearly full
 SECRETS = ("jwt_secret", "password")  # files of the data folder
@@ -27,12 +28,16 @@ CLOCK_SECONDS = 2.0
 
 def settings(current: Settings) -> Iterator[Finding]:
     """Check names, weak values, and what strangers may do. A wrong value ends every command before this."""
-    unknown = settings_of.unknown()
+    unknown = [*settings_of.unknown(), *presets.unknown(current)]
     for sentence in unknown:
         yield warning("settings", sentence, "correct the name, or remove it from the environment and .env")
     if current.webhook_api_key and len(current.webhook_api_key) < SHORTEST_KEY:
         text = f"WEBHOOK_API_KEY has {len(current.webhook_api_key)} characters and can be guessed"
         yield warning("settings", text, "make a longer one with openssl rand -hex 32")
+    for sender, secrets in current.sender_secrets.items():
+        if shortest := min((len(secret) for secret in secrets if len(secret) < SHORTEST_KEY), default=0):
+            text = f"{presets.setting(sender)} has a secret of {shortest} characters, which can be guessed"
+            yield warning("settings", text, "give the service a longer one, such as openssl rand -hex 32 prints")
     wide = [str(network) for network in current.trusted_proxies if network.num_addresses > WIDEST_PROXIES]
     if wide:
         text = f"TRUSTED_PROXIES trusts {', '.join(wide)}: everybody there can claim any address"

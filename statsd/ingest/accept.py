@@ -32,6 +32,8 @@ REUSED = "was used with another event: use a new one for a new event"
 STATUSES = {"stored": 201, "known": 200, "spooled": 202}
 """The status of an answer with the row of an event, by the state of its verdict."""
 
+Repeats = Callable[[Row, asyncpg.Record], bool]
+
 E = TypeVar("E")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,12 +55,14 @@ async def events(  # noqa: PLR0913 - the differences between the streams
     types: Collection[str] | None = JSON_TYPES,
     admit: Callable[[list[E | InvalidEvent]], Awaitable[list[E | InvalidEvent]]] | None = None,
     ask_first: bool = False,
+    is_repeat: Repeats = lambda _, record: record["same"],
 ) -> Verdict | list[Verdict]:
     """Store the events of a request; return the verdict on a single event, or a verdict for each event of a batch.
 
     `row` makes a row of the event, the request's key (None: it has none) and the event's index in the batch (None: it
     came alone). `admit` may replace valid events by an InvalidEvent. `ask_first` checks whether the key of a single
-    event is known before it is stored, for tables whose primary key has more columns than the id.
+    event is known before it is stored, for tables whose primary key has more columns than the id. `is_repeat` says
+    whether a row whose id is known repeats the stored one, by default if nothing differs.
 
     Raises for a single event whatever refused it: InvalidEvent, KeyReused, Overloaded or DatabaseAway. Raises for a
     batch what refused the request as a whole: BadRequest, InvalidEvent for an empty batch, and Overloaded or
@@ -77,17 +81,18 @@ async def events(  # noqa: PLR0913 - the differences between the streams
             return event if isinstance(event, InvalidEvent) else row(event, key, index)
 
         rows = await in_slices(make_row, await admit(batch) if admit else batch)
-        stored = iter(await _store(request, stream, [row for row in rows if not isinstance(row, InvalidEvent)]))
+        valid = [row for row in rows if not isinstance(row, InvalidEvent)]
+        stored = iter(await _store(request, stream, valid, is_repeat))
         return [Verdict("refused", error=row) if isinstance(row, InvalidEvent) else next(stored) for row in rows]
     event = raised((await admit([decoded]))[0]) if admit else decoded
     values = [row(event, key, None)]
     if ask_first and key:
         # If a lock or an outage delays the answer, the replay decides.
         with suppress(DatabaseAway):
-            (verdict,) = await _known(request, stream, values, AWAY_SECONDS)
+            (verdict,) = await _known(request, stream, values, is_repeat, AWAY_SECONDS)
             if verdict.error:
                 raise verdict.error
-    (verdict,) = await _store(request, stream, values)
+    (verdict,) = await _store(request, stream, values, is_repeat)
     if verdict.error:
         raise verdict.error
     return verdict
@@ -126,7 +131,7 @@ def idempotency_key(request: web.Request, name: str = "Idempotency-Key") -> str 
     return key
 
 
-async def _store(request: web.Request, stream: Stream, rows: Sequence[Row]) -> list[Verdict]:
+async def _store(request: web.Request, stream: Stream, rows: Sequence[Row], is_repeat: Repeats) -> list[Verdict]:
     """Store rows. Raises the error of a valid row that could not be stored."""
     verdicts = await request.app[WRITERS][stream.name].store(rows)
     repeats = []
@@ -138,12 +143,16 @@ async def _store(request: web.Request, stream: Stream, rows: Sequence[Row]) -> l
     if not repeats:
         return verdicts
     # Two rows with the same id may get different verdicts: one is a repeat, the other another event.
-    known = iter(await _known(request, stream, repeats))
+    known = iter(await _known(request, stream, repeats, is_repeat))
     return [next(known) if verdict.state == "known" else verdict for verdict in verdicts]
 
 
 async def _known(
-    request: web.Request, stream: Stream, rows: Sequence[Row], patience: float = PATIENCE_SECONDS
+    request: web.Request,
+    stream: Stream,
+    rows: Sequence[Row],
+    is_repeat: Repeats,
+    patience: float = PATIENCE_SECONDS,
 ) -> list[Verdict]:
     """Return for each row whether it repeats the stored row or is another event under its id (KeyReused).
 
@@ -163,6 +172,6 @@ async def _known(
     verdicts = []
     for number, row in enumerate(rows, 1):
         record = records.get(number)
-        reused = KeyReused(f"this key {REUSED}") if record and not record["same"] else None
+        reused = KeyReused(f"this key {REUSED}") if record and not is_repeat(row, record) else None
         verdicts.append(Verdict("refused" if reused else "known", row, record, reused))
     return verdicts

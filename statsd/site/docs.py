@@ -5,7 +5,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Annotated, Any, get_origin
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 from aiohttp import web
@@ -143,14 +144,16 @@ def _parameters(operation: Operation, in_path: Sequence[str]) -> list[Schema]:
 def _request(operation: Operation, schemas: Schemas) -> Schema:
     """Return the body as JSON, as lines of JSON for batches, and in the further content types of the operation."""
     event: Any = operation.body
+    kinds = get_args(event) if isinstance(event, UnionType) else (event,)
     bounds = {"minItems": 1, "maxItems": BATCH_EVENTS}
-    schema, examples = schemas.of(event), {"one": operation.example}
+    forms = [schemas.of(kind) for kind in kinds]
+    schema, examples = forms[0] if len(forms) == 1 else {"anyOf": forms}, {"one": operation.example}
     content: Schema = {}
     if operation.batch:
-        schema = {"anyOf": [schema, schemas.batch(list[event], **bounds)]}
+        schema = {"anyOf": [*forms, schemas.batch(list[event], **bounds)]}
         examples["many"] = [operation.example]
         line = msgspec.json.encode(operation.example).decode() + "\n"
-        lines = {"type": "string", "description": f"One {event.__name__} per line, as JSON."}
+        lines = {"type": "string", "description": f"One {kinds[0].__name__} per line, as JSON."}
         content[LINES[0]] = {"schema": lines, "examples": named({"many": line * 2})}
     for media, kind in operation.media.items():
         batched = get_origin(kind) is list

@@ -3,6 +3,7 @@
 The spool is replayed in the order of KINDS, so a kind stands behind those that its rows refer to.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from types import ModuleType
 
@@ -14,6 +15,8 @@ from statsd.stream import Stream
 from statsd.streams import logins, pageviews, transfers, usage, webhooks
 from statsd.web import SETTINGS
 from statsd.web.errors import Handler
+
+log = logging.getLogger("statsd.streams")
 
 KINDS = (logins, webhooks, usage, transfers, pageviews)
 
@@ -48,8 +51,11 @@ def ways(app: web.Application) -> dict[Handler, Way]:
 
 
 async def resources(app: web.Application) -> AsyncIterator[None]:
-    """Make what the handlers keep between requests."""
-    app[webhooks.event.DECODER] = webhooks.event.decoder(app[SETTINGS])
+    """Make what the handlers keep between requests. Raises SettingsError for a secret of the wrong form."""
+    app[webhooks.decoder.DECODER] = webhooks.decoder.EventDecoder(app[SETTINGS])
+    app[webhooks.senders.KEYS] = webhooks.presets.keys(app[SETTINGS])
+    for sentence in webhooks.presets.unknown(app[SETTINGS]):
+        log.warning("%s", sentence)
     app[webhooks.export.EXPORTS] = webhooks.export.Exports(app[DSN])
     app[usage.features.FEATURES] = usage.features.Features()
     app[usage.read.ZONES] = set()

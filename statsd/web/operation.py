@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
+from aiohttp import web
 
 from statsd.errors import InvalidEvent
 from statsd.web.answers import InvalidPayload
@@ -99,8 +100,8 @@ class Operation:
     envelope: type[Envelope] = InvalidPayload
     detailed: bool = False
     """Whether a Refusal has `details`, with the message, in every case."""
-    body: type[Any] | None = None
-    """The struct in the body."""
+    body: Any = None
+    """The struct in the body, or a union of structs."""
     plain: bool = True
     """Whether a body sent as text or without a type is read as JSON, too, as beacons send it."""
     grants: bool = False
@@ -119,6 +120,8 @@ class Operation:
     headers: Mapping[str, Parameter] = field(default_factory=dict)
     guards: Sequence[Guard] = ()
     """Of the ways in, all that the settings require; for a user, one of them."""
+    is_signed: Callable[[web.Request], bool] | None = None
+    """Of a way in: whether the handler asks for a signature, in place of the token that the settings may require."""
     tagged: bool = False
     """Whether answers have an ETag; 304 if the client has that version."""
     answers: Mapping[int, Answer | str] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from folders import ROOT
 
 from statsd.accounts.keys import SCOPES
 from statsd.settings import fields
+from statsd.streams.webhooks import presets
 
 WHO = ("anybody", "viewer", "admin", "ingest token", "read token", "metrics token", "admin token", "share link")
 YES, NO, LOCKED, GUARDED = "yes", "no", "unless locked", "unless guarded"
@@ -78,6 +79,7 @@ def test_table_says_of_every_route_what_it_declares() -> None:
 def test_page_names_every_scope_and_the_settings_that_lock() -> None:
     assert [scope for scope in SCOPES if f"<code>{scope}</code>" not in PAGE] == []
     names = {name for field in fields().values() for name in field.metadata["names"]}
+    names |= {presets.setting(sender) for sender in presets.PRESETS}
     mentioned = set(re.findall(r"<code>((?:STATS|WEBHOOK)_[A-Z_]+)", PAGE))
     assert mentioned <= names
     assert {"STATS_REQUIRE_LOGIN", "STATS_METRICS", "STATS_REQUIRE_INGEST_TOKEN"} <= mentioned

@@ -59,7 +59,7 @@ async def run_snippet(command: list[str], folder: Path, stream: bool = False) ->
     (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
     environ = {
         **os.environ, "CURL_HOME": str(folder), "WEBHOOK_API_KEY": KEY,
-        "WEBHOOK_SECRET": f"whsec_{base64.b64encode(SECRET).decode()}",
+        "WEBHOOK_SECRET": f"whsec_{base64.b64encode(SECRET).decode()}", "WEBHOOK_GITHUB_SECRET": KEY,
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -80,6 +80,8 @@ async def test_command_works_as_it_is_pasted(start: Start, tmp_path: Path, snipp
     guards: dict[str, Any] = {}
     if snippet.section == GUARDED:
         guards = {"webhook_api_key": KEY} if "X-API-Key" in snippet.text else {"webhook_secrets": (SECRET,)}
+    if "$WEBHOOK_GITHUB_SECRET" in snippet.text:
+        guards = {"sender_secrets": {"github": (KEY,)}}
     client = await start(**guards)
     if "/login " in snippet.text:
         account = {"username": "grace", "password": "correct horse", "age": 44, "gender": "Female"}

@@ -16,7 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from statsd.errors import BadRequest
 from statsd.settings import webhook_secret
-from statsd.streams.webhooks import senders
+from statsd.streams.webhooks.signatures import STANDARD
 
 # The example of the Standard Webhooks specification.
 SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"
@@ -37,14 +37,14 @@ def headers(**changes: str | None) -> CIMultiDictProxy[str]:
 
 def refusal(given: CIMultiDictProxy[str], body: bytes = BODY, now: float = TIME, secrets: Any = (KEY,)) -> str:
     with pytest.raises(BadRequest) as caught:
-        senders.verify(secrets, given, body, now)
+        STANDARD.verify(secrets, given, body, now)
     assert caught.value.status == 401
     return str(caught.value)
 
 
 def test_example_of_the_specification_is_signed_and_verified() -> None:
     assert sign(KEY, ID, TIME, BODY) == SIGNATURE
-    assert senders.verify([KEY], headers(), BODY, TIME) == ID
+    assert STANDARD.verify([KEY], headers(), BODY, TIME) == ID
 
 
 def test_signature_of_the_standard_webhooks_sdk_passes_and_the_sdk_passes_ours() -> None:
@@ -52,19 +52,19 @@ def test_signature_of_the_standard_webhooks_sdk_passes_and_the_sdk_passes_ours()
     theirs = sdk.sign(ID, now, BODY.decode())
     assert theirs == sign(KEY, ID, int(now.timestamp()), BODY)
     signed = headers(webhook_timestamp=str(int(now.timestamp())), webhook_signature=theirs)
-    assert senders.verify([KEY], signed, BODY, now.timestamp()) == ID
+    assert STANDARD.verify([KEY], signed, BODY, now.timestamp()) == ID
     assert sdk.verify(BODY, dict(signed)) == json.loads(BODY)
 
 
 def test_old_and_new_secret_are_good_while_one_is_replaced() -> None:
-    assert senders.verify([OTHER, KEY], headers(), BODY, TIME) == ID
+    assert STANDARD.verify([OTHER, KEY], headers(), BODY, TIME) == ID
     both = f"{sign(OTHER, ID, TIME, BODY)} {SIGNATURE} v1a,bm8="
-    assert senders.verify([KEY], headers(webhook_signature=both), BODY, TIME) == ID
+    assert STANDARD.verify([KEY], headers(webhook_signature=both), BODY, TIME) == ID
 
 
 @pytest.mark.parametrize("seconds", [-300, 300])
 def test_five_minutes_either_way_are_tolerated(seconds: int) -> None:
-    assert senders.verify([KEY], headers(), BODY, TIME + seconds) == ID
+    assert STANDARD.verify([KEY], headers(), BODY, TIME + seconds) == ID
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_header_that_stands_twice_is_refused() -> None:
 
 def test_of_more_signatures_than_anybody_sends_the_first_count() -> None:
     others = " ".join(f"v1,{base64.b64encode(bytes([number] * 32)).decode()}" for number in range(16))
-    assert senders.verify([KEY], headers(webhook_signature=f"{SIGNATURE} {others}"), BODY, TIME) == ID
+    assert STANDARD.verify([KEY], headers(webhook_signature=f"{SIGNATURE} {others}"), BODY, TIME) == ID
     assert "does not match" in refusal(headers(webhook_signature=f"{others} {SIGNATURE}"))
 
 

@@ -27,6 +27,7 @@ from packaging.requirements import Requirement
 from program import Program
 
 from statsd import __version__, settings
+from statsd.streams.webhooks import presets
 
 BUILD_FILES = {"LICENSE", "README.md", "pyproject.toml", "setup.cfg"}
 FRONTEND_FILES = {"static/nginx.conf"}
@@ -358,6 +359,7 @@ def test_compose_passes_every_setting_on(compose: dict[str, Any]) -> None:
     decided = {"DATABASE_URL", "HOST", "PORT", "STATS_DATA_DIR", "NO_COLOR", "TRUSTED_PROXIES"}
     decided |= {"STATS_PG_SHARED_BUFFERS", "STATS_PG_MAX_WAL_SIZE"}  # of the embedded server; here `db` gets them
     names = {field.metadata["names"][0] for field in settings.fields().values()} - decided
+    names |= {presets.setting(sender) for sender in presets.PRESETS}
     passed = compose["services"]["backend"]["environment"]
     assert {name for name, value in passed.items() if value is None} == names
     environ = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(value)) for name, value in passed.items() if value}

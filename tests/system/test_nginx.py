@@ -221,6 +221,17 @@ async def test_a_login_is_stored_and_pushed(client: aiohttp.ClientSession) -> No
         await until(pushed)
 
 
+async def test_a_service_posts_to_its_address(client: aiohttp.ClientSession) -> None:
+    body = {"action": "opened", "sender": {"login": "octocat"}}
+    for _ in range(2):
+        headers = {"X-GitHub-Event": "issues", "X-GitHub-Delivery": "72d3162e"}
+        async with client.post("/webhook/github", json=body, headers=headers) as response:
+            assert response.status == 200
+    async with client.get("/events?filter=hour") as response:
+        (event,) = (await response.json())["data"]["events"]
+    assert (event["eventType"], event["userId"], event["metadata"]) == ("issues.opened", "octocat", body)
+
+
 async def test_a_page_of_another_origin_may_not_open_a_socket(client: aiohttp.ClientSession) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
         await client.ws_connect("/ws", origin="https://elsewhere.example")

@@ -2,13 +2,14 @@
 
 from aiohttp import web
 
-from statsd.streams.webhooks import post, read, refused, socket
+from statsd.streams.webhooks import post, post_preset, read, refused, socket
 from statsd.streams.webhooks.stream import STREAM as STREAM
 
 STREAMS = (STREAM,)
 ROUTES = [
     web.get("/events/ws", socket.get_events_socket),
     web.post("/webhook", post.post_webhook),
+    web.post("/webhook/{sender}", post_preset.post_preset),
     web.get("/webhooks", read.get_overview),
     web.get("/events", read.get_events),
     web.get("/events/refused", refused.get_refused),

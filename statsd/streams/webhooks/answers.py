@@ -146,6 +146,12 @@ class BatchReceipt(msgspec.Struct, rename="camel"):
     rejected: list[RejectedEvent]
 
 
+class Challenge(msgspec.Struct):
+    """The answer to a service that asks whether anybody is there: its own text."""
+
+    challenge: str
+
+
 class InvalidWebhook(msgspec.Struct):
     """All faults of an event or of a batch; in a batch, `path` begins with the index of the event."""
 

@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from aiohttp import web
 
-from statsd.settings import Settings
 from statsd.stream import Row
 from statsd.streams.webhooks import metadata
 from statsd.streams.webhooks.answers import Fault
 from statsd.web.addresses import cut_values
-from statsd.web.decode import Decoder, When, text
+from statsd.web.decode import When, text
 from statsd.web.times import INSTANT_RULE, utc
 
 TYPE_CHARACTERS = 128
@@ -37,10 +34,15 @@ class StrictEvent(WebhookEvent, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class KeyedEvent(NamedTuple):
-    """An event, and its own idempotency key: a CloudEvent has one."""
+    """An event, and its own idempotency key, if it has one; a key has a meaning within its `scope`."""
 
     event: WebhookEvent
     key: str | None = None
+    scope: str = "cloudevent"
+    is_shared: bool = False
+    """Whether all events of the delivery have the key, so that their index is part of it."""
+    by_id: bool = False
+    """Whether the key alone makes it a repeat, whatever else differs."""
 
 
 def explain(name: str, value: Any) -> Fault:
@@ -100,12 +102,3 @@ def people(row: Row) -> set[str]:
     data = msgspec.json.decode(row[4]) if row[4] else {}
     named = {str(value) for name, value in data.items() if name.replace("_", "").lower() in USER_FIELDS}
     return {row[2], *named}
-
-
-DECODER: web.AppKey[Decoder[WebhookEvent]] = web.AppKey("webhook_decoder")
-
-
-def decoder(settings: Settings) -> Decoder[WebhookEvent]:
-    """Return the decoder that the settings require."""
-    struct = StrictEvent if settings.webhook_strict else WebhookEvent
-    return Decoder(struct, partial(check, allowed=settings.webhook_event_types), explain)

@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from types import NoneType
 from typing import Any
 
@@ -13,6 +13,11 @@ import msgspec
 MOST_BYTES, MOST_LEVELS, MOST_VALUES = 16 * 1024, 12, 2_000
 
 RULE = f"a JSON object of at most {MOST_BYTES} bytes as compact JSON, {MOST_LEVELS} levels and {MOST_VALUES} values"
+
+MOST_CHARACTERS, MOST_ELEMENTS = 1_000, 20
+"""What texts and lists of a delivery keep that exceeds the limits."""
+LEFT_OUT = "…"
+"""Stands where something was left out."""
 
 _SIMPLE = {str, int, float, bool, NoneType}
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not where the backslash itself is escaped
@@ -36,6 +41,63 @@ def fault(metadata: dict[str, Any], most_bytes: int = MOST_BYTES) -> str | None:
     if (_exponent_bytes(floats, free) if floats else 0) > free:
         return f"must have at most {most_bytes} bytes as compact JSON, numbers written without exponents"
     return None
+
+
+def reduced(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a service's payload as it is, or as much of it as the limits of metadata allow.
+
+    What is too large keeps 1,000 characters of each text and 20 elements of each list. If it is still too large, it
+    loses its deepest levels, as many as needed, and at last its last fields. `…` stands where something was left out.
+    NUL becomes U+FFFD, and a number beyond a double's range null.
+    """
+    if not fault(payload):
+        return payload
+    for levels in range(_levels(payload), 0, -1):
+        kept: dict[str, Any] = _shallow(payload, levels)
+        if not fault(kept):
+            return kept
+    while fault(kept):
+        kept = dict(list(kept.items())[: len(kept) // 2])
+    return kept
+
+
+def _levels(payload: dict[str, Any]) -> int:
+    """Return how many levels of a payload hold few enough values, at least one."""
+    level: list[Any] = [payload]
+    levels = values = 0
+    while level and levels < MOST_LEVELS - 1:
+        children = chain.from_iterable(_parts(value) for value in level)
+        level = list(islice(children, MOST_VALUES))
+        values += len(level)
+        if values >= MOST_VALUES:
+            break
+        levels += 1
+        level = [value for value in level if type(value) in (dict, list)]
+    return max(1, levels)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    return value.values() if type(value) is dict else value[:MOST_ELEMENTS]
+
+
+def _shallow(value: Any, levels: int) -> Any:
+    """Return a value of at most `levels` levels of objects and lists, with short texts and lists."""
+    match value:
+        case str():
+            text = value.replace("\0", "\ufffd")
+            return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}{LEFT_OUT}"
+        case float():
+            return value if math.isfinite(value) else None
+        case dict() | list() if value and not levels:
+            return LEFT_OUT
+        case dict():
+            fields = islice(value.items(), MOST_VALUES)
+            return {_shallow(name, 0): _shallow(part, levels - 1) for name, part in fields}
+        case list():
+            more = [LEFT_OUT] * (len(value) > MOST_ELEMENTS)
+            return [_shallow(part, levels - 1) for part in value[:MOST_ELEMENTS]] + more
+        case _:
+            return value
 
 
 def _floats(metadata: dict[str, Any]) -> list[float] | None:

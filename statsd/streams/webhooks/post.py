@@ -1,8 +1,10 @@
 """`POST /webhook`: receive events in any of the forms that services send."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from uuid import UUID
 
+import asyncpg
 from aiohttp import web
 
 from statsd.errors import InvalidEvent, KeyReused, StatsError
@@ -13,19 +15,20 @@ from statsd.ingest.refusals import REFUSALS
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
-from statsd.streams.webhooks import answers, cloudevents, refused, senders
+from statsd.streams.webhooks import answers, cloudevents, forms, refused, senders
 from statsd.streams.webhooks.cloud_attributes import ExtendedEvent
-from statsd.streams.webhooks.event import DECODER, KeyedEvent, WebhookEvent, row
+from statsd.streams.webhooks.decoder import DECODER, SentEvent, StandardWebhook
+from statsd.streams.webhooks.event import KeyedEvent, WebhookEvent, row
 from statsd.streams.webhooks.stream import STREAM
 from statsd.web import SETTINGS
 from statsd.web.answers import Reply, Success, json_response
-from statsd.web.asked import JSON_TYPES
-from statsd.web.decode import Batch, parse
+from statsd.web.asked import JSON_TYPES, media_type
+from statsd.web.decode import Batch, parse, raised, single
 from statsd.web.meter import ERROR
 from statsd.web.operation import Answer, Operation
 from statsd.web.times import iso
 
-TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
+TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH, forms.FORM)
 
 
 @Operation(
@@ -33,10 +36,14 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
     access="ingest",
     envelope=answers.InvalidWebhook,
     grants=True,
-    body=WebhookEvent,
+    body=WebhookEvent | StandardWebhook,
     batch=True,
     example=answers.EXAMPLE,
-    media={cloudevents.STRUCTURED: ExtendedEvent, cloudevents.BATCH: list[ExtendedEvent]},
+    media={
+        cloudevents.STRUCTURED: ExtendedEvent,
+        cloudevents.BATCH: list[ExtendedEvent],
+        forms.FORM: forms.FormEvent,
+    },
     keys=["webhook-id", "Idempotency-Key"],
     headers={**senders.HEADERS, **cloudevents.HEADERS},
     guards=senders.GUARDS,
@@ -52,8 +59,9 @@ TYPES = (*JSON_TYPES, cloudevents.STRUCTURED, cloudevents.BATCH)
 async def post_webhook(request: web.Request) -> web.Response:
     """Receive a webhook event or a batch.
 
-    The body is one event, an array, one event per line, or a CloudEvent in any mode. The valid events of a batch are
-    stored; a batch without a valid event is 400.
+    The body is one event, an array, one event per line, a form, or a CloudEvent in any mode. An event may also have the
+    form that Standard Webhooks recommends, or that the settings WEBHOOK_TYPE_FROM, WEBHOOK_USER_FROM, WEBHOOK_TIME_FROM
+    and WEBHOOK_ID_FROM describe. The valid events of a batch are stored; a batch without a valid event is 400.
 
     With a `webhook-id` or an `Idempotency-Key`, a redelivery counts once; another event under the same key is 422.
 
@@ -63,10 +71,16 @@ async def post_webhook(request: web.Request) -> web.Response:
     has_token = await senders.has_token(request)
     if not has_token:
         senders.check_api_key(request)
-    delivery = Delivery(request, is_signed=not has_token)
+    return await receive(request, Delivery(request, is_signed=not has_token))
+
+
+async def receive(request: web.Request, delivery: "Delivery") -> web.Response:
+    """Store the events of a delivery and return the receipt. Raises what `accept.events` raises."""
     refusals = request.app[REFUSALS][STREAM.name]
     try:
-        verdicts = await accept.events(request, STREAM, delivery, delivery.row, types=delivery.types)
+        verdicts = await accept.events(
+            request, STREAM, delivery, delivery.row, types=delivery.types, is_repeat=delivery.is_repeat
+        )
     except InvalidEvent:
         await refusals.count(1)
         raise
@@ -81,6 +95,8 @@ async def post_webhook(request: web.Request) -> web.Response:
 def way(app: web.Application) -> Way | None:
     """Return the lean way in, for a single event without a key; None where it needs a signature or an API key."""
     settings, decoder = app[SETTINGS], app[DECODER]
+    if decoder.has_settings:  # they may name headers, of which the lean front knows nothing
+        decoder = decoder.of_own_form()
     if settings.webhook_secrets or settings.webhook_api_key:
         return None
 
@@ -104,7 +120,8 @@ class Delivery:
         self._is_signed = is_signed  # where WEBHOOK_SECRET is set
         self._signed_id: str | None = None
         self._key: str | None = None
-        self.types = None if cloudevents.is_binary(request.headers) else TYPES
+        self._by_id: set[UUID] = set()
+        self.types: Collection[str] | None = None if cloudevents.is_binary(request.headers) else TYPES
         """The allowed content types. None: any, because in binary mode it is the type of the CloudEvent's data."""
 
     def decode(self, body: bytes, lines: bool) -> KeyedEvent | Batch[KeyedEvent]:
@@ -116,24 +133,40 @@ class Delivery:
         self._now = datetime.now(UTC)
         self._signed_id = senders.signed_id(self._request, body) if self._is_signed else None
         self._key = self._signed_id or accept.idempotency_key(self._request, "webhook-id")
-        decoder = self._request.app[DECODER]
+        decoder = self._request.app[DECODER].of(self._request.headers)
         cloud_events = cloudevents.decode(self._request.headers, body, decoder.convert)
         if cloud_events is not None:
             return cloud_events
+        if media_type(self._request) == forms.FORM:
+            return _keyed(raised(decoder.convert(forms.decode(single(body)))))
         decoded = decoder.decode(body, lines and not (self._signed_id and _is_json(body)))
         if isinstance(decoded, Batch):
-            return decoded.map(KeyedEvent)
-        return Batch([KeyedEvent(decoded)], list) if lines else KeyedEvent(decoded)
+            return decoded.map(_keyed)
+        return Batch([_keyed(decoded)], list) if lines else _keyed(decoded)
 
     def row(self, keyed: KeyedEvent, key: str | None, index: int | None) -> Row:
         """Return the row of an event. Its id follows from its own key, or from the delivery's key and its index."""
-        key = self._key or key
-        if keyed.key and not self._signed_id:
-            key = f"cloudevent\n{keyed.key}"
+        key, has_own_key = self._key or key, keyed.key and not self._signed_id
+        if has_own_key:
+            key = f"{keyed.scope}\n{keyed.key}"
         elif key:
+            key = f"delivery\n{key}"
+        if key and index and (keyed.is_shared or not has_own_key):
             # An event alone has the id of the first event of a batch: sent again as an array of one, it is a repeat.
-            key = f"delivery\n{key}\n{index}" if index else f"delivery\n{key}"
-        return row(keyed.event, id_of(STREAM.name, key), self._now, self._request.app[SETTINGS].ip)
+            key = f"{key}\n{index}"
+        id = id_of(STREAM.name, key)
+        if has_own_key and keyed.by_id:
+            self._by_id.add(id)
+        return row(keyed.event, id, self._now, self._request.app[SETTINGS].ip)
+
+    def is_repeat(self, row: Row, record: asyncpg.Record) -> bool:
+        """Whether an event with a known id is a repeat: by its sender's own id, or because nothing differs."""
+        return row[0] in self._by_id or bool(record["same"])
+
+
+def _keyed(event: WebhookEvent) -> KeyedEvent:
+    id = event.id if isinstance(event, SentEvent) else None
+    return KeyedEvent(event, id.text, "sender", is_shared=id.is_shared, by_id=True) if id else KeyedEvent(event)
 
 
 def _is_json(body: bytes) -> bool:
