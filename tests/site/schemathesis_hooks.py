@@ -35,6 +35,12 @@ def filter_body(_: schemathesis.HookContext, body: Any) -> bool:
 
 @schemathesis.hook
 def before_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
-    """A header such as `ce-type` alone would make a CloudEvent of any body: the attributes come all or not at all."""
+    """Send what can be sent: attributes of CloudEvents all or not at all, and a form with texts in it.
+
+    A header such as `ce-type` alone would make a CloudEvent of any body. In a form, a list is several fields or none,
+    and an object, such as metadata, cannot be sent.
+    """
+    if case.media_type == "application/x-www-form-urlencoded" and isinstance(case.body, dict):
+        case.body = {name: str(value) for name, value in case.body.items() if name != "metadata"}
     for name in [name for name in case.headers or {} if name.startswith("ce-")]:
         del case.headers[name]

@@ -23,7 +23,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from statsd.settings import Settings
 from statsd.streams.webhooks import cloudevents
-from statsd.streams.webhooks.event import KeyedEvent, decoder
+from statsd.streams.webhooks.decoder import EventDecoder
+from statsd.streams.webhooks.event import KeyedEvent
 from statsd.web.decode import Batch
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -128,7 +129,7 @@ def an_event(draw: st.DrawFn) -> Event:
 
 
 _numbers = count(1)
-CONVERT = decoder(Settings()).convert
+CONVERT = EventDecoder(Settings()).convert
 
 
 def decoded(headers: dict[str, str], body: bytes) -> KeyedEvent:

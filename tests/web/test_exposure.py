@@ -27,6 +27,7 @@ from statsd.web.exposure import exposure
         ),
         ({"webhook_api_key": "k"}, ["send logins, transfers", "Webhooks are guarded"], ["WEBHOOK_API_KEY"]),
         ({"webhook_secrets": (b"k",)}, ["Webhooks are guarded where they are sent"], ["WEBHOOK_SECRET"]),
+        ({"sender_secrets": {"github": ("k",)}}, ["send logins, webhooks"], ["Webhooks are guarded"]),
         ({"require_ingest_token": ("webhooks",)}, ["Webhooks are guarded", "logins"], ["send logins, webhooks"]),
         ({"require_login": True}, ["send logins"], ["read all", "register", "/metrics", "Webhooks are guarded"]),
         ({"require_login": True, "metrics": "open"}, ["read /metrics (STATS_METRICS"], ["read all"]),

@@ -38,7 +38,7 @@ class StandardWebhook(msgspec.Struct):
 
     type: Annotated[str, text(TYPE_CHARACTERS)]
     timestamp: When | None = None
-    data: dict[str, Any] | None = None
+    data: Any = None
 
 
 class SentEvent(WebhookEvent, frozen=True, kw_only=True):
@@ -62,11 +62,12 @@ class EventDecoder(Decoder[WebhookEvent]):
             time=own[2] + STANDARD.time,
             id=settings.webhook_id_from,
         )
+        self._reads_headers = bool(self._layout.headers)
         self._headers: Headers = {}
 
     def of(self, headers: Headers) -> Self:
         """Return the decoder for a request with these headers."""
-        if not (self._layout and self._layout.headers):
+        if not self._reads_headers:
             return self
         decoder = copy.copy(self)
         decoder._headers = headers
