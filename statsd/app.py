@@ -45,7 +45,7 @@ from statsd.site.readings import READINGS, make_readings
 from statsd.streams import STREAMS, logins, webhooks
 from statsd.web import SETTINGS
 from statsd.web.addresses import is_loopback
-from statsd.web.asked import BATCH_BYTES
+from statsd.web.asked import BATCH_BYTES, check_query
 from statsd.web.backlog import backlog
 from statsd.web.errors import errors_to_bodies
 from statsd.web.exposure import exposure
@@ -67,7 +67,7 @@ log = logging.getLogger("statsd.app")
 
 def make_app(settings: Settings, dsn: str = "") -> web.Application:
     """Return the application for the database at `dsn`, by default DATABASE_URL. Nothing starts before its startup."""
-    app = web.Application(middlewares=[timed, errors_to_bodies, check_access], client_max_size=BATCH_BYTES)
+    app = web.Application(middlewares=[timed, errors_to_bodies, check_access, check_query], client_max_size=BATCH_BYTES)
     app[SETTINGS] = settings
     app[DSN] = dsn or settings.database_url or ""
     app[STATE] = State()

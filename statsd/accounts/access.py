@@ -20,12 +20,11 @@ from statsd.accounts.keys import KEY_CHECKS, LINK, TOKEN, VIEW
 from statsd.errors import DatabaseAway, Forbidden, Overloaded, Unauthenticated
 from statsd.settings import Settings
 from statsd.web import SETTINGS
+from statsd.web.asked import IN_QUERY
 from statsd.web.errors import Handler
 from statsd.web.grants import GRANT, Grant
 from statsd.web.operation import Operation, declared, view_of
 
-IN_QUERY = "link"
-"""The parameter with the secret of a share link; a page cannot send headers with a WebSocket or a download."""
 RIGHTS = {"viewer": frozenset({"read"}), "admin": frozenset({"read", "metrics", "admin"})}
 RECHECK_SECONDS = 30.0  # live connections, in case the announcement of a revocation was lost
 ANNOUNCEMENT = "access"

@@ -35,6 +35,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",  # otherwise nginx sends only full buffers
 }
+LAST_ID = "lastEventId"  # the parameter of scripts that stand in for EventSource, and cannot send the header
 ID = b"id: "
 ID_CHARACTERS = 16
 ID_WITHIN = 16  # the bytes in which it begins: the size of a chunk may stand before it
@@ -77,7 +78,8 @@ class Connection(Client):
         loop = asyncio.get_running_loop()
         self.ending: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
-        self._last_id = ID + request.headers.get("Last-Event-ID", "").encode(errors="replace")
+        last_id = request.headers.get("Last-Event-ID") or request.query.get(LAST_ID, "")
+        self._last_id = ID + last_id.encode(errors="replace")
 
     def framing(self, event: Framing) -> Framing:
         """Return the framing of an event in this response: HTTP/1.0 has no chunks."""

@@ -76,7 +76,7 @@ def _error(message: str) -> bytes:
 
 
 HANDSHAKE_ERRORS = {
-    400: "duplicate header",
+    400: "duplicate header, or invalid parameter",
     403: "pages of this origin may not connect",
     426: "not an upgrade to a WebSocket of version 13",
     503: "too many sockets are open already",

@@ -25,8 +25,9 @@ ABOUT = (
     "the totals at once.\n\n"
     "Every error has a JSON body. An unknown path is 404. A method that a path does not support is 405, with `Allow`. "
     "OPTIONS returns 204, or 200 to a sender of webhooks that asks for a grant. HEAD works wherever GET does. 503 has "
-    "`Retry-After`. An empty query parameter counts as absent. Request bodies may be compressed with gzip or deflate. "
-    "`X-Request-Id` is echoed. Days and hours are UTC, unless an operation takes a time zone."
+    "`Retry-After`. A GET with a query parameter that is not described here is 400 and says the nearest name; only `_` "
+    "and `utm_…` are ignored. Bodies may be compressed with gzip or deflate. `X-Request-Id` is echoed. Days and hours "
+    "are UTC, unless an operation takes a time zone."
 )
 PLAIN = "A body of `text/plain` or without a content type is also read as JSON, because beacons send such bodies."
 
@@ -114,6 +115,7 @@ def _operation(path: str, method: str, handler: Handler, schemas: Schemas) -> Sc
             schemas,
             asks_database=package(handler) != SITE,
             may_refuse=may_refuse(operation, view_of(handler)),
+            reads=method == "GET",
         ),
         "security": security(operation, view_of(handler)),
     })  # fmt: skip

@@ -10,7 +10,7 @@ from statsd import __version__
 from statsd.site import page
 from statsd.streams.webhooks.socket import get_events_socket
 from statsd.web.answers import Success, json_response
-from statsd.web.asked import weights
+from statsd.web.asked import require_known, weights
 from statsd.web.operation import Answer, Operation
 
 VARY = {"Vary": "Accept, Upgrade"}
@@ -24,18 +24,24 @@ class ApiIndex(msgspec.Struct):
     endpoints: dict[str, str]
 
 
-@Operation(access="open", answers={101: "a WebSocket, as at `/events/ws`", 200: Answer("the index", Success[ApiIndex])})
+@Operation(
+    access="open",
+    strict=False,  # the page takes any query; the others check theirs
+    answers={101: "a WebSocket, as at `/events/ws`", 200: Answer("the index", Success[ApiIndex])},
+)
 async def front(request: web.Request) -> web.StreamResponse:
     """Get the index of the API, or the page.
 
     A client that prefers HTML gets the page. An upgrade request opens a WebSocket, as at `/events/ws`.
     """
     if request.headers.get("Upgrade", "").lower() == "websocket":
+        require_known(request)
         return await get_events_socket(request)
     if _wants_page(weights(request)):
         response = await page.dashboard(request)
         response.headers.update(VARY)
         return response
+    require_known(request)
     index = ApiIndex(__version__, "Statistics you can believe, live.", _endpoints(request))
     return json_response(Success(message="Event Webhook API", data=index), headers=VARY)
 

@@ -22,7 +22,7 @@ SHARE = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
 DOCS_POLICY = HEADERS["Content-Security-Policy"] + "; img-src 'self' data:"
 """Swagger UI's stylesheet contains its icons as `data:` URLs."""
 
-FILE = Operation(access="open", documented=False)
+FILE = Operation(access="open", documented=False, strict=False)
 
 
 def _file(name: str) -> web.FileResponse:

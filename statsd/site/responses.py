@@ -26,9 +26,14 @@ COMMON = {
 """Answers that follow from the kind of an operation, by their names among the components of the document."""
 
 
-def responses(operation: Operation, schemas: Schemas, *, asks_database: bool, may_refuse: bool) -> Schema:
-    """Return the Responses Object of an operation; `may_refuse`: those whom it is not for."""
+def responses(operation: Operation, schemas: Schemas, *, asks_database: bool, may_refuse: bool, reads: bool) -> Schema:
+    """Return the Responses Object of an operation.
+
+    `may_refuse`: those whom it is not for. `reads`: it is a GET, which refuses unknown query parameters.
+    """
     by_status = _expected(operation, schemas, asks_database=asks_database, may_refuse=may_refuse)
+    if reads:
+        by_status.setdefault(400, _common("Wrong"))
     for status, declaration in operation.answers.items():
         by_status[status] = _declared(status, declaration, operation, schemas)
     return {str(status): by_status[status] for status in sorted(by_status)}
@@ -79,7 +84,7 @@ def _expected(operation: Operation, schemas: Schemas, *, asks_database: bool, ma
         names[401] = "Unauthorized"
     if may_refuse:
         names[403] = "Forbidden"
-    expected: dict[int, Schema] = {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
+    expected = {status: _common(name) for status, name in names.items()}
     if operation.envelope is PlainError:
         expected |= {
             code: response(Answer(COMMON[names[code]].about, PlainError), schemas) for code in {401, 403} & {*names}
@@ -87,6 +92,10 @@ def _expected(operation: Operation, schemas: Schemas, *, asks_database: bool, ma
     if operation.body and operation.envelope is not InvalidPayload:
         expected[400] = response(Answer(COMMON["Invalid"].about, operation.envelope, Refusal), schemas)
     return expected
+
+
+def _common(name: str) -> Schema:
+    return {"$ref": f"#/components/responses/{name}"}
 
 
 def _declared(status: int, declaration: Answer | str, operation: Operation, schemas: Schemas) -> Schema:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from statsd.accounts import session
-from statsd.accounts.access import IN_QUERY
 from statsd.settings import WAYS_IN
 from statsd.site.schemas import Schema
+from statsd.web.asked import IN_QUERY
 from statsd.web.operation import Guard, Operation
 
 TOKEN = Guard(

@@ -3,8 +3,9 @@
 import asyncio
 import re
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import date
+from difflib import get_close_matches
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -17,19 +18,63 @@ BATCH_BYTES = 8 << 20  # of a batch, decompressed
 BODY_SECONDS = 10.0
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")  # one event per line
 JSON_TYPES = ("application/json", "text/plain", "application/octet-stream", "", *LINES)  # beacons send text or no type
+READS = ("GET", "HEAD")
+IN_QUERY = "link"
+"""The parameter with the secret of a share link; a page cannot send headers with a WebSocket or a download."""
+IGNORED = re.compile(r"_|utm_.*", re.DOTALL)
+"""Parameters that mean nothing: `_` passes by caches, and `utm_source` and its sisters say where a link stood."""
+NAME_CHARACTERS = 64  # of an unknown name, in its fault
+LIKENESS = 0.5  # from which on a name is said to be near
+MOST_FAULTS = 10  # for unknown names: to look for the nearest one takes time
 ALIASES = {"x-gzip": "gzip"}  # RFC 9110 §8.4.1.3
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def check_query(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a request that reads with a query parameter that its route does not know."""
+    if request.method in READS and request.query_string and declared(request.match_info.handler).strict:
+        require_known(request)
+    return await handler(request)
+
+
+def require_known(request: web.Request) -> None:
+    """Raise BadRequest (400) for query parameters that the operation does not declare, and for repeated ones.
+
+    The secret of a share link is one of every operation. Names that caches and links of campaigns add are no fault.
+    """
+    operation, query = declared(request.match_info.handler), request.query
+    known = [*operation.query, *([IN_QUERY] if operation.shared != "no" else [])]
+    names = [name for name in dict.fromkeys(query) if not IGNORED.fullmatch(name)]
+    faults = [_unknown(name, known) for name in names if name not in (*known, IN_QUERY)][:MOST_FAULTS]
+    faults += [f"{name} must be given once" for name in names if name in known and len(query.getall(name)) > 1]
+    if faults:
+        missing = [name for name, parameter in operation.query.items() if parameter.required and not query.get(name)]
+        raise BadRequest(400, "; ".join([*faults, *(f"{name} query parameter is required" for name in missing)]))
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    near = {other.lower(): other for other in known}
+    matches = get_close_matches(name.lower()[:NAME_CHARACTERS], near, 1, LIKENESS)
+    if matches:
+        hint = f"did you mean {near[matches[0]]}?"
+    else:
+        hint = f"known: {', '.join(known)}" if known else "this route has none"
+    return f'unknown query parameter "{name[:NAME_CHARACTERS]}" ({hint})'
 
 
 def parameters(request: web.Request) -> dict[str, str]:
-    """Return the query parameters that the operation declares. An empty one counts as absent; others are ignored.
+    """Return the query parameters that the operation declares. An empty one is given, too."""
+    return {name: request.query[name] for name in declared(request.match_info.handler).query if name in request.query}
 
-    Raises BadRequest (400) for a repeated one.
-    """
-    names = declared(request.match_info.handler).query
-    for name in names:
-        if len(request.query.getall(name, [])) > 1:
-            raise BadRequest(400, f"{name} must be given once")
-    return {name: request.query[name] for name in names if request.query.get(name)}
+
+def choice(parameters: Mapping[str, str], name: str, choices: Collection[str], default: str) -> str:
+    """Return a parameter that has few values. Raises BadRequest (400) for another one."""
+    value = parameters.get(name, default)
+    if name in parameters and value not in choices:
+        raise BadRequest(400, f"{name} must be one of {', '.join(choices)}")
+    return value
 
 
 def weights(request: web.Request) -> dict[str, float]:

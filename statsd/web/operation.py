@@ -117,6 +117,8 @@ class Operation:
     path: Mapping[str, Parameter] = field(default_factory=dict)
     query: Mapping[str, Parameter] = field(default_factory=dict)
     """What `asked.parameters` reads."""
+    strict: bool = True
+    """Whether a GET with other query parameters is refused before the handler. Files and the page take any."""
     headers: Mapping[str, Parameter] = field(default_factory=dict)
     guards: Sequence[Guard] = ()
     """Of the ways in, all that the settings require; for a user, one of them."""
@@ -131,7 +133,7 @@ class Operation:
         return handler
 
 
-UNDECLARED = Operation()
+UNDECLARED = Operation(strict=False)
 
 
 def declared(handler: Callable[..., Any]) -> Operation:

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.live.websocket import CONTRACTS, HANDSHAKE_ERRORS, Contract, converse
+from statsd.web.asked import choice, parameters
 from statsd.web.operation import Operation, Parameter
 from statsd.web.times import iso
 
@@ -46,4 +47,6 @@ async def get_socket(request: web.Request) -> web.WebSocketResponse:
     After `{"type":"subscribe","topics":["logins","pageviews"]}` the client gets these topics instead, as
     `{"type":"update","topic":…,"payload":…}`.
     """
-    return await converse(request, request.app[CONTRACTS].get(request.query.get("stream", ""), CONTRACT))
+    query, contracts = parameters(request), request.app[CONTRACTS]
+    choice(query, "session_stats", ["object"], "")
+    return await converse(request, contracts.get(choice(query, "stream", contracts, ""), CONTRACT))

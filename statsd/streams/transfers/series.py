@@ -40,6 +40,7 @@ STREAMING = Operation(
     query={
         "limit": Parameter(Annotated[int, msgspec.Meta(ge=1, le=MOST_BINS)], "how many bins", default=MOST_BINS),
         "since": Parameter(When, "only bins that begin at this instant or later"),
+        sse.LAST_ID: Parameter(str, "what `Last-Event-ID` says, for clients that cannot send it"),
     },
     headers={"Last-Event-ID": Parameter(str, "the id of the client's last event, which is not sent again")},
     answers={
