@@ -47,7 +47,8 @@ def require_known(request: web.Request) -> None:
     operation, query = declared(request.match_info.handler), request.query
     known = [*operation.query, *([IN_QUERY] if operation.shared != "no" else [])]
     names = [name for name in dict.fromkeys(query) if not IGNORED.fullmatch(name)]
-    faults = [_unknown(name, known) for name in names if name not in (*known, IN_QUERY)][:MOST_FAULTS]
+    unknown = [name for name in names if name not in (*known, IN_QUERY)]
+    faults = [_unknown(name, known) for name in unknown[:MOST_FAULTS]]
     faults += [f"{name} must be given once" for name in names if name in known and len(query.getall(name)) > 1]
     if faults:
         missing = [name for name, parameter in operation.query.items() if parameter.required and not query.get(name)]
