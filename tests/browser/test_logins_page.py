@@ -379,6 +379,7 @@ def length(seconds: float) -> str:
 
 WRITTEN: dict[str, Callable[[Any], str]] = {
     "text": str,
+    "name": str,
     "day": lambda text: f"{date.fromisoformat(text):%b} {date.fromisoformat(text).day}",
     "hour": "{:02}:00".format,
     "percent": "{:.1f}%".format,
