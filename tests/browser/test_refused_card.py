@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from playwright.async_api import expect
@@ -41,6 +42,19 @@ async def test_sender_whose_deliveries_are_all_refused_is_seen(start: Start, vis
     await expect(why).to_have_text("Invalid or missing API key")
     await fits_every_screen(page)
     await is_readable(page)
+
+
+async def test_csv_of_a_card_tells_a_guard_from_an_apostrophe(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    for kind in ("=1", "'=1", "it's"):
+        assert (await page.request.post("/webhook", data={"eventType": kind, "userId": "1"})).status == 200
+    await page.goto("/#webhooks/hour")
+    await expect(page.locator("[data-card=newest] tbody tr")).to_have_count(3)
+    async with page.expect_download() as downloading:
+        await page.get_by_role("button", name="CSV: download Newest events").click()
+    lines = Path(await (await downloading.value).path()).read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["it's", "''=1", "'=1"]
+    assert all(line.endswith(",") for line in lines[1:])  # no metadata: nothing behind the last comma
 
 
 async def test_long_names_are_cut_and_whole_in_the_tooltip(start: Start, visit: Visits) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from program import Program
 
+from statsd.database.pool import open_pool
+
 Run = Callable[..., Program]
 FILL = (
     "insert into feature_clicks (feature_name, \"timestamp\") select 'a', '2026-01-01' from generate_series(1, $1::int)"
@@ -28,6 +30,23 @@ async def test_stdout_and_files_have_the_same(run: Run, pool: Any, database_url:
     assert gzip.decompress((folder / "clicks.ndjson.gz").read_bytes()).decode() == text
     assert await run("export", "usage", str(folder / "clicks.csv"), DATABASE_URL=database_url).ended() == 0
     assert (folder / "clicks.csv").read_text().startswith('"id","user_id","feature_name"')
+
+
+async def test_texts_come_back_with_the_guard_and_without(
+    run: Run, pool: Any, empty_url: str, folder: Path, *, database_url: str
+) -> None:
+    names = ["'=1", "+1", "=1", "it"]
+    await pool.execute("insert into feature_clicks (feature_name) select unnest($1::text[])", names)
+    written = {}
+    for option in ((), ("--no-guard",)):
+        file = str(folder / "clicks.csv")
+        assert await run("export", "usage", file, *option, DATABASE_URL=database_url).ended() == 0
+        written[option] = sorted(line.split(",")[2] for line in Path(file).read_text().splitlines()[1:])
+        assert await run("import", "usage", file, *option, DATABASE_URL=empty_url).ended() == 0
+        async with await open_pool(empty_url) as empty:
+            rows = await empty.fetch('select feature_name from feature_clicks order by feature_name collate "C"')
+        assert [row["feature_name"] for row in rows] == names
+    assert [*written.values()] == [["\"''=1\"", '"\'+1"', '"\'=1"', '"it"'], [f'"{name}"' for name in names]]
 
 
 async def test_export_that_fails_leaves_the_file_as_it_was(
