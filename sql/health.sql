@@ -33,4 +33,4 @@ set stored_at = greatest(moment.stored_at, excluded.stored_at)
 -- name: moments
 select stream, stored_at
 from stream_moments
-where stream <> ''
+where stream not in ('', 'demo', 'demo history')

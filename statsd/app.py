@@ -24,7 +24,7 @@ from statsd.database import durable, sql
 from statsd.database.migrations import migrate
 from statsd.database.pool import CONNECT_SECONDS, DSN, POOL, open_pool
 from statsd.errors import CannotListen, DatabaseAway, StatsError
-from statsd.ingest import aggregate, lean
+from statsd.ingest import aggregate, demo, lean
 from statsd.ingest.generator import Generator, WriterStore
 from statsd.ingest.order import key_of_record
 from statsd.ingest.outage import OUTAGE, Outage
@@ -79,7 +79,7 @@ def make_app(settings: Settings, dsn: str = "") -> web.Application:
     app[docs.DOCUMENT] = docs.on_demand(app)
     # Started in this order, stopped in reverse.
     app.cleanup_ctx.extend((failure_watch, the_database, the_spool, the_schema, the_accounts, streams.resources))
-    app.cleanup_ctx.extend((refusal_counts, live_topics, writers, readings, alerts, aggregation, synthetic_logins))
+    app.cleanup_ctx.extend((refusal_counts, live_topics, writers, readings, alerts, aggregation, synthetic_events))
     app.on_shutdown.append(close_clients)
     return app
 
@@ -269,9 +269,16 @@ async def aggregation(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def synthetic_logins(app: web.Application) -> AsyncIterator[None]:
-    rate, source = app[SETTINGS].generate_rate, Generator([logins.STREAM], WriterStore(app[WRITERS]))
-    async with background(app, {"generator": source.at_rate(rate)} if rate else {}):
+async def synthetic_events(app: web.Application) -> AsyncIterator[None]:
+    rate, is_demo = app[SETTINGS].generate_rate, app[SETTINGS].demo
+    works: dict[str, Coroutine[Any, Any, None]] = {}
+    if is_demo:
+        with suppress(DatabaseAway):
+            await demo.claim(app[POOL])
+        works["demo"] = demo.run(app[POOL], STREAMS, app[WRITERS], rate)
+    elif rate:
+        works["generator"] = Generator([logins.STREAM], WriterStore(app[WRITERS])).at_rate(rate)
+    async with background(app, works):
         yield
 
 

@@ -330,6 +330,10 @@ class Settings:
         0.0, "STATS_GENERATE_RATE", parse=_number(0, 100_000, "events per second"), flag="--generate",
         about="synthetic logins per second inside serve; 0: none",
     )  # fmt: skip
+    demo: bool = _setting(
+        False, "STATS_DEMO", parse=_switch, flag="--demo",
+        about="true: events of all streams, with a month of history, in a database of their own",
+    )  # fmt: skip
     webhook_api_key: str = _setting(
         "", "WEBHOOK_API_KEY", parse=str, secret=True,
         about="key that POST /webhook requires in the X-API-Key header; unset: none",

@@ -186,10 +186,13 @@ def _texts(name: str) -> dict[str, str]:
 def _add_setting(group: argparse._ArgumentGroup, name: str) -> None:
     field = settings.fields()[name]
     value = f"{field.default:g}" if isinstance(field.default, float) else field.default
-    default = "" if value is None else f", default {value}"
+    default = "" if value in (None, "", False) else f", default {value}"
     about = f"{field.metadata['about']} ({field.metadata['names'][0]}{default})"
     flags = [flag for flag in (field.metadata["short"], field.metadata["flag"]) if flag]
-    group.add_argument(*flags, dest=name, metavar=name.upper().split("_")[-1], help=about)
+    if isinstance(field.default, bool):
+        group.add_argument(*flags, dest=name, action="store_const", const="true", help=about)
+    else:
+        group.add_argument(*flags, dest=name, metavar=name.upper().split("_")[-1], help=about)
 
 
 def _run(command: Coroutine[Any, Any, None], terminated: int) -> int:

@@ -16,7 +16,7 @@ from statsd.errors import CannotListen
 from statsd.settings import Settings
 
 EXAMPLE = "serve --port 8080 --generate 5"
-SETTINGS = ("host", "port", "generate_rate")
+SETTINGS = ("host", "port", "demo", "generate_rate")
 ASK_SECONDS = 1.0  # whoever listens on our port
 
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+from uuid import UUID
 
 from statsd.database import sql
 from statsd.database.pool import Pool
@@ -45,10 +46,11 @@ class Store(Protocol):
 
 
 class WriterStore:
-    """Stores events with the writers of the streams, by name."""
+    """Stores events with the writers of the streams, by name; `make_id` makes the id of an event of a stream."""
 
-    def __init__(self, writers: Mapping[str, Writer]) -> None:
+    def __init__(self, writers: Mapping[str, Writer], make_id: Callable[[str], UUID] = lambda stream: new_id()) -> None:
         self._writers = writers
+        self._make_id = make_id
 
     @property
     def stored(self) -> int:
@@ -58,7 +60,7 @@ class WriterStore:
         return True
 
     async def store(self, stream: Stream, events: Sequence[Any], stored: Callable[[int], None]) -> None:
-        rows = [stream.row(event, new_id()) for event in events]
+        rows = [stream.row(event, self._make_id(stream.name)) for event in events]
         while rows:
             try:
                 verdicts = await self._writers[stream.name].store(rows)

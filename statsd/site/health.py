@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from statsd.ingest.outage import OUTAGE
 from statsd.site import exposition
 from statsd.site.readings import READINGS, Durability, Reading
+from statsd.web import SETTINGS
 from statsd.web.answers import Instant, json_response
 from statsd.web.operation import Answer, Operation
 from statsd.web.times import iso
@@ -67,7 +68,7 @@ class Health(msgspec.Struct):
     """The state of the server and its database. `uptime` is in seconds, `database` is whether it answers.
 
     `degraded`: the database answers, but does not store; events wait on disk, or are refused once that is full, too.
-    `unhealthy`: the database does not answer.
+    `unhealthy`: the database does not answer. `demo` is true where STATS_DEMO is set: all events are synthetic.
     """
 
     success: bool
@@ -79,6 +80,7 @@ class Health(msgspec.Struct):
     data: HealthData
     checks: Checks
     reason: str | UnsetType = UNSET
+    demo: bool | UnsetType = UNSET
 
 
 class Status(msgspec.Struct):
@@ -126,6 +128,7 @@ async def health(request: web.Request) -> web.Response:
             phase=state.phase,
         ),
         reason=reading.reason or UNSET,
+        demo=request.app[SETTINGS].demo or UNSET,
     )
     return json_response(body, 200 if accepts else 503)
 

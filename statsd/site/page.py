@@ -35,10 +35,10 @@ def _file(name: str) -> web.FileResponse:
 async def dashboard(request: web.Request) -> web.StreamResponse:
     """The dashboard."""
     settings = request.app[SETTINGS]
-    registration = f'data-registration="{"open" if settings.is_registration_open else "closed"}"'
-    if settings.require_login:
-        return _page(f'data-locked="" {registration}', REVALIDATE)
-    return _file("index.html") if settings.is_registration_open else _page(registration, REVALIDATE)
+    marks = ['data-demo=""'] * settings.demo + ['data-locked=""'] * settings.require_login
+    if settings.require_login or not settings.is_registration_open:
+        marks.append(f'data-registration="{"open" if settings.is_registration_open else "closed"}"')
+    return _page(" ".join(marks), REVALIDATE) if marks else _file("index.html")
 
 
 def _page(mark: str, headers: dict[str, str], status: int = 200) -> web.Response:
