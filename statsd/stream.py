@@ -50,8 +50,8 @@ class Delivery:
     method: str = "POST"
     after: Any = None
     """Deliveries of a batch that have the same value here are sent one after the other. None: in any order."""
-    person: Mapping[str, Any] | None = None
-    """The age and gender of the user who must be logged in; None: nobody."""
+    person: int | None = None
+    """Which of the wire's people must be logged in; None: nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,8 @@ class Wire:
     """Turns samples, and `run`, into requests."""
     fixtures: Callable[[str], Iterator[Delivery]] = lambda run: iter(())
     """Requests for what samples refer to, which come before them."""
+    people: Sequence[Mapping[str, Any]] = ()
+    """Users whose events these are: what `POST /register` needs beside a name and a password."""
     keeps_time: bool = False
     """Whether events may say when they happened; otherwise it is when the server receives them."""
 

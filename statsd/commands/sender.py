@@ -5,13 +5,15 @@ import os
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from statsd.accounts.keys import TOKEN
+from statsd.accounts.users import TAKEN as NAME_TAKEN
 from statsd.errors import StatsError
 from statsd.stream import Delivery, Stream
 
@@ -23,6 +25,7 @@ LONGEST_PAUSE = 30.0  # that a server's Retry-After may ask for
 PATIENCE_SECONDS = 60.0  # without any acknowledgement
 ACKNOWLEDGED = (200, 201, 202, 204)
 LATER = (429, 502, 503, 504)
+NEEDS_USER = "clicks are those of users: give the token that POST /login answers with --token or STATS_TOKEN"
 REFUSALS = {
     401: "it asks who sends this: give an API token (token add) with --token or STATS_TOKEN",
     403: "the token is not for that, or the server is closed to this",
@@ -40,8 +43,9 @@ class Sender:
         self._token = token
         self._run = secrets.token_hex(4)
         self._slots = asyncio.Semaphore(IN_FLIGHT)
-        self._logins: dict[tuple[Any, ...], asyncio.Task[str]] = {}
-        self._acknowledged_at = time.monotonic()
+        self._people: list[Mapping[str, Any]] = []  # whose events are sent, and their tokens
+        self._tokens: list[str] = []
+        self._acknowledged_at = 0.0
         self.stored = 0
         """Events that the server acknowledged."""
         self.refused = 0
@@ -61,18 +65,24 @@ class Sender:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for login in self._logins.values():
-            login.cancel()
         await self._session.close()
 
     def keeps_time(self, stream: Stream) -> bool:
         return stream.wire.keeps_time
 
     async def prepare(self, streams: Sequence[Stream]) -> None:
-        """Send what samples of the streams refer to."""
+        """Register the people whose events are sent, and send what samples of the streams refer to."""
         for stream in streams:
+            for person in stream.wire.people if self._registers else ():
+                self._people.append(person)
+                self._tokens.append(await self._register(person))
             for delivery in stream.wire.fixtures(self._run):
                 await self._deliver(delivery)
+
+    @property
+    def _registers(self) -> bool:
+        """Whether people are registered: without a token, or with one of a program, which is nobody's."""
+        return not self._token or self._token.startswith(TOKEN)
 
     async def store(self, stream: Stream, events: Sequence[Any], stored: Callable[[int], None]) -> None:
         chains: dict[Any, list[Delivery]] = defaultdict(list)
@@ -93,103 +103,90 @@ class Sender:
 
     async def _deliver(self, delivery: Delivery) -> int:
         """Send a request until it is acknowledged; return how many of its events the server has stored."""
+        person = delivery.person if self._registers else None
+        token = self._token if person is None else self._tokens[person]
+        headers = {"Idempotency-Key": delivery.key} if delivery.key else {}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        status, answer = await self._request(delivery.method, delivery.path, delivery.body, headers)
+        if status == 409:
+            return 0  # the item has this owner already
+        if status == 401 and person is not None:  # a session lasts for a day
+            self._tokens[person] = await self._register(self._people[person])
+            return await self._deliver(delivery)
+        if status not in ACKNOWLEDGED:
+            raise self._refusal(delivery.method, delivery.path, status, answer)
+        self._acknowledged_at = time.monotonic()
+        refused = _refused(answer)
+        self.refused += refused
+        return delivery.events - refused
+
+    async def _register(self, person: Mapping[str, Any]) -> str:
+        """Register a user for this run, with a password that nobody knows; return the token."""
         while True:
-            headers = {"Idempotency-Key": delivery.key} if delivery.key else {}
-            token = await self._token_for(delivery)
-            if token:
-                headers["Authorization"] = f"Bearer {token}"
+            name = f"sample-{secrets.token_hex(4)}"
+            account = {"username": name, "password": secrets.token_urlsafe(24), **person}
+            status, answer = await self._request("POST", "/register", msgspec.json.encode(account), {})
+            match status:
+                case 201:
+                    return str(answer["token"])
+                case 403:
+                    raise StatsError(f"{self._url} does not let anybody register, and {NEEDS_USER}")
+                case 400 if _text(answer) == NAME_TAKEN:  # an answer got lost, and this is the second try
+                    continue
+            raise self._refusal("POST", "/register", status, answer)
+
+    async def _request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, Any]:
+        """Send a request until the server answers; return the status and the answer, as JSON where it is that."""
+        began = time.monotonic()
+        while True:
             try:
-                status, answer, pause = await self._request(delivery.method, delivery.path, delivery.body, headers)
+                status, answer, pause = await self._request_once(method, path, body, headers)
+                if status not in LATER:
+                    return status, answer
+                reason = f"{status} {_text(answer)}"
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
-                self._require_patience(_reason(error))
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            if status in ACKNOWLEDGED:
-                self._acknowledged_at = time.monotonic()
-                refused = _refused(answer)
-                self.refused += refused
-                return delivery.events - refused
-            if status == 409:
-                return 0  # the item has this owner already
-            if status == 401 and delivery.person and token != self._token:
-                self._logins.clear()  # the session has ended
-                pause = RETRY_SECONDS
-            elif status not in LATER:
-                raise self._refusal(delivery.method, delivery.path, status, answer)
-            self._require_patience(f"{status} {_text(answer)}")
+                reason, pause = _reason(error), RETRY_SECONDS
+            if time.monotonic() - max(began, self._acknowledged_at) > PATIENCE_SECONDS:
+                raise StatsError(f"{self._url} has acknowledged nothing for {PATIENCE_SECONDS:g} s: {reason}")
             await asyncio.sleep(pause)
 
-    async def _request(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any, float]:
-        """Return the status, the answer (as JSON where it is that), and the seconds to wait before another attempt."""
+    async def _request_once(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, Any, float]:
+        """Return the status, the answer, and the seconds to wait before another attempt."""
         async with self._session.request(
             method, self._url + path, data=body, headers=headers, allow_redirects=False
         ) as response:
-            is_json = response.content_type == "application/json"
-            answer = await (response.json() if is_json else response.text(errors="replace"))
+            text, wait = await response.text(errors="replace"), response.headers.get("Retry-After", "")
             if 300 <= response.status < 400 and "Location" in response.headers:
                 parts = urlsplit(response.headers["Location"])
                 raise StatsError(f"{self._url} redirects to {parts.scheme}://{parts.netloc}: give that address")
-            wait = response.headers.get("Retry-After", "")
         pause = min(float(wait), LONGEST_PAUSE) if wait.isascii() and wait.isdigit() else RETRY_SECONDS
-        return response.status, answer, pause
+        try:
+            return response.status, msgspec.json.decode(text), pause
+        except msgspec.DecodeError:
+            return response.status, text, pause
 
     async def _require_server(self) -> None:
         """Raise StatsError unless a statsd-live server answers."""
         try:
-            status, answer, _ = await self._request("GET", "/livez", None, {})
+            status, answer, _ = await self._request_once("GET", "/livez", b"", {})
         except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
             raise StatsError(f"{self._url} cannot be reached: {_reason(error)}") from error
         if isinstance(answer, dict) and answer.get("status") == "alive":
             return
         if isinstance(answer, dict) and status in (401, 403, 421):
             raise self._refusal("GET", "/livez", status, answer)
+        if status in LATER:
+            raise StatsError(f"{self._url} takes no requests now: {status} {_text(answer)}")
         raise StatsError(
             f"{self._url} is not a statsd-live server: GET /livez answers {status} {_text(answer)}".strip()
         )
 
-    async def _token_for(self, delivery: Delivery) -> str:
-        if not delivery.person or (self._token and not self._token.startswith(TOKEN)):
-            return self._token
-        person = tuple(delivery.person.values())
-        if person not in self._logins:
-            self._logins[person] = asyncio.create_task(self._register(delivery.person, len(self._logins) + 1))
-        return await asyncio.shield(self._logins[person])
-
-    async def _register(self, person: Any, number: int) -> str:
-        """Register a user for the clicks of this run, whose password nobody knows; return the token."""
-        name = f"sample-{secrets.token_hex(4)}-{number}"
-        account = {"username": name, "password": secrets.token_urlsafe(24), **person}
-        while True:
-            try:
-                async with self._session.post(f"{self._url}/register", json=account) as response:
-                    status, answer = response.status, await response.text()
-                    if status == 201:
-                        token: str = (await response.json())["token"]
-                        return token
-                    pause = response.headers.get("Retry-After", "1")
-            except (aiohttp.ClientConnectionError, TimeoutError) as error:
-                self._require_patience(_reason(error))
-                account["username"] = f"sample-{secrets.token_hex(4)}-{number}"  # the first one may exist
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            if status == 403:
-                raise StatsError(
-                    f"{self._url} does not let anybody register: clicks are those of users, so give the token that"
-                    " POST /login answers with --token or STATS_TOKEN"
-                )
-            if status not in LATER:
-                raise self._refusal("POST", "/register", status, answer)
-            self._require_patience(f"{status} {_text(answer)}")
-            await asyncio.sleep(min(float(pause), LONGEST_PAUSE) if pause.isdigit() else RETRY_SECONDS)
-
     def _refusal(self, method: str, path: str, status: int, answer: Any) -> StatsError:
         about = f"; {REFUSALS[status]}" if status in REFUSALS else ""
         return StatsError(f"{self._url} refused {method} {path}: {status} {_text(answer)}{about}")
-
-    def _require_patience(self, reason: str) -> None:
-        """Raise StatsError if the server has acknowledged nothing for too long."""
-        if time.monotonic() - self._acknowledged_at > PATIENCE_SECONDS:
-            raise StatsError(f"{self._url} has acknowledged nothing for {PATIENCE_SECONDS:g} s: {reason}")
 
 
 def _refused(answer: Any) -> int:

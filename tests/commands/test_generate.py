@@ -121,7 +121,8 @@ async def test_clicks_need_users_or_the_token_of_one(run: Run, start: Any, pool:
     client = await start(registration="closed")
     arguments = ("--url", str(client.make_url("/")), "--stream", "usage", "--count", "10")
     closed = await generate(run, *arguments, code=1)
-    assert "POST /login answers with --token" in closed.stderr
+    assert "does not let anybody register" in closed.stderr
+    assert "the token that POST /login answers with --token" in closed.stderr
     await make_user(pool, "anna", "viewer")
     token = (await log_in(client, "anna"))["Authorization"].removeprefix("Bearer ")
     await generate(run, *arguments, "--token", token)

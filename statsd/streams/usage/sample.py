@@ -28,8 +28,8 @@ PEOPLE = (
     ("user10", 22, "Other"),
 )
 """Name, age and gender of each sample account."""
-REGISTERED = PEOPLE[2:6]
-"""Those that a run over HTTP registers, so that it leaves few accounts: of every age group and gender."""
+REGISTERED = [{"age": age, "gender": gender} for _, age, gender in PEOPLE[2:6]]
+"""People that a run over HTTP registers: few, but of every age group and gender."""
 
 
 def sample(rng: random.Random, days: int = DAYS) -> Click:
@@ -45,9 +45,8 @@ def deliveries(clicks: Sequence[Click], run: str) -> Iterator[Delivery]:
     for click in clicks:
         sent = {"feature_name": click.feature_name, "event_id": f"{run}-{uuid4()}"}
         bodies[click.age % len(REGISTERED)].append(sent)
-    for place, body in bodies.items():
-        _, age, gender = REGISTERED[place]
-        yield Delivery("/track", msgspec.json.encode(body), len(body), person={"age": age, "gender": gender})
+    for person, body in bodies.items():
+        yield Delivery("/track", msgspec.json.encode(body), len(body), person=person)
 
 
-WIRE = Wire(deliveries=deliveries)
+WIRE = Wire(deliveries=deliveries, people=REGISTERED)
