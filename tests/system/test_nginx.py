@@ -153,6 +153,12 @@ async def test_assets_are_compressed(client: aiohttp.ClientSession) -> None:
         assert response.headers["Vary"] == "Accept-Encoding"
 
 
+async def test_tracker_is_for_pages_of_any_origin(client: aiohttp.ClientSession) -> None:
+    async with client.get("/t.js", headers={"Origin": "https://shop.example"}) as response:
+        assert response.headers.getall("Access-Control-Allow-Origin") == ["*"]
+        assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
 async def test_security_headers_are_those_of_the_program(client: aiohttp.ClientSession, program: str) -> None:
     async with aiohttp.ClientSession(program) as direct:
         for path in ("/", "/docs", "/docs/servers.html", "/assets/app.js", "/logins/stats", "/health", "/nowhere"):

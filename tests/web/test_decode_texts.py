@@ -21,7 +21,7 @@ EVENTS: dict[str, tuple[Decoder[Any], dict[str, Any]]] = {
         {"user_id": 1, "ip_address": "a", "region": "b", "device_type": "c", "browser": "d", "login_time": WHEN},
     ),
     "pageviews": (
-        pageviews.event.DECODER,
+        pageviews.sent.DECODER,
         {"site_id": "a", "event_type": "b", "path": "/", "timestamp": WHEN, "user_id": "u", "event_id": "e"},
     ),
     "usage": (usage.event.DECODER, {"feature_name": "a", "featureName": "b", "event_id": "e"}),

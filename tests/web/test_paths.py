@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statsd.streams.pageviews.event import DECODER
+from statsd.streams.pageviews.sent import DECODER
 from statsd.web.paths import LONGEST, REMEMBERED, page
 
 EVENT = {"site_id": "a", "event_type": "b", "path": "/", "timestamp": "2026-11-21T10:30:00Z"}

@@ -24,8 +24,8 @@ LOGIN = {"user_id": 1, "ip_address": "a", "region": "b", "device_type": "c", "br
 VIEW = {"site_id": "a", "event_type": "b", "path": "/", "timestamp": WHEN}
 # Every field whose texts people compare by eye; usernames, and names of tokens and links, are read by `name_of`.
 FIELDS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "site_id": (pageviews.event.DECODER, VIEW),
-    "event_type": (pageviews.event.DECODER, VIEW),
+    "site_id": (pageviews.sent.DECODER, VIEW),
+    "event_type": (pageviews.sent.DECODER, VIEW),
     "region": (logins.event.DECODER, LOGIN),
     "device_type": (logins.event.DECODER, LOGIN),
     "browser": (logins.event.DECODER, LOGIN),

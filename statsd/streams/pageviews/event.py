@@ -9,7 +9,7 @@ import msgspec
 
 from statsd.ingest.accept import EVENT_ID
 from statsd.stream import Row
-from statsd.web.decode import Decoder, label, text
+from statsd.web.decode import label, text
 from statsd.web.paths import page
 from statsd.web.texts import NO_CONTROLS
 from statsd.web.times import DATE_TIME, FIRST_INSTANT, Tomorrow, utc
@@ -84,6 +84,3 @@ def row(event: PageEvent, id: UUID) -> Row:
         event.user_id or None,
         when if when.tzinfo is UTC else utc(when),
     )
-
-
-DECODER = Decoder(PageEvent, check, explain)

@@ -12,7 +12,8 @@ from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import WRITERS
 from statsd.stream import Row
 from statsd.streams.pageviews.answers import BATCH_ACCEPTED, EVENT_ACCEPTED, EXAMPLE, ID, AcceptedBatch, AcceptedEvent
-from statsd.streams.pageviews.event import DECODER, PageEvent, row
+from statsd.streams.pageviews.event import PageEvent, row
+from statsd.streams.pageviews.sent import DECODER, SentEvent
 from statsd.streams.pageviews.stream import STREAM
 from statsd.web.answers import InvalidPayload, Rejected, Reply, json_response
 from statsd.web.decode import Batch
@@ -22,7 +23,7 @@ from statsd.web.operation import Answer, Operation
 @Operation(
     origins="any",
     access="ingest",
-    body=PageEvent,
+    body=SentEvent,
     batch=True,
     example=EXAMPLE,
     keys=["Idempotency-Key"],
