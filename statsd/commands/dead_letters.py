@@ -5,6 +5,7 @@ import json
 import sys
 
 from statsd.commands.connection import connected
+from statsd.commands.tables import plain
 from statsd.errors import StatsError, UsageError
 from statsd.ingest import dead_letters
 from statsd.ingest.writer import Writer
@@ -38,4 +39,4 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
             print(f"{len(stored)} stored, {len(letters) - len(stored)} refused again", file=sys.stderr)
             letters = stored
     for letter in letters:
-        print(json.dumps(dict(letter), default=str))
+        print(json.dumps(dict(letter), default=plain))

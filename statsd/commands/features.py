@@ -5,6 +5,7 @@ import json
 import sys
 
 from statsd.commands.connection import connected
+from statsd.commands.tables import plain
 from statsd.errors import StatsError, UsageError
 from statsd.settings import Settings
 from statsd.streams.usage import STREAM, features
@@ -25,7 +26,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
         rows = await pool.fetch(features.QUERIES["features"])
         if arguments.action == "list":
             for row in rows:
-                print(json.dumps(dict(row), default=str, ensure_ascii=False))
+                print(json.dumps(dict(row), default=plain, ensure_ascii=False))
             return
         if unknown := {*arguments.name} - {row["feature_name"] for row in rows}:
             raise StatsError(f"there is no feature {', '.join(sorted(unknown))}: nothing was dropped")

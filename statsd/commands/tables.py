@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from statsd.web.times import iso
+
 
 def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """Print rows that have the same columns. Times are UTC; a value that is missing is empty in the table."""
     if as_json:
         for row in rows:
-            print(json.dumps(row, default=_plain, ensure_ascii=False))
+            print(json.dumps(row, default=plain, ensure_ascii=False))
         return
     if not rows:
         return
@@ -26,5 +28,6 @@ def _text(value: object) -> str:
     return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+def plain(value: object) -> str:
+    """Return a value that JSON does not have as a text, an instant as all answers write it."""
+    return iso(value) if isinstance(value, datetime) else str(value)
