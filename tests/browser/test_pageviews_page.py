@@ -107,6 +107,34 @@ async def test_hostile_path_is_text_and_nothing_else(start: Start, visit: Visits
     assert await page.locator('img[src="x"]').count() == 0
 
 
+PATHS = {
+    "/%E5%B7%A5%E5%85%B7": "/工具",
+    "/caf%c3%a9": "/café",
+    "/%FF/%C3%A9": "/%FF/é",  # the byte is not UTF-8
+    "/a%2Fb%20c": "/a%2Fb%20c",
+    "/%E2%80%AEgpj.exe": "/%E2%80%AEgpj.exe",  # it would read /exe.jpg
+    "/ad%E2%80%8Dmin": "/ad%E2%80%8Dmin",
+    "/%E3%85%A4": "/%E3%85%A4",  # it would be blank
+    "/%F0%9F%91%A8%E2%80%8D%F0%9F%91%A9": "/\U0001f468\u200d\U0001f469",
+    "/%D9%85%DB%8C%E2%80%8C%D8%AE": "/\u0645\u06cc\u200c\u062e",
+}
+
+
+async def test_path_is_shown_as_people_read_it(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    long = "/" + "%E5%B7%A5" * 200
+    await post(page, *(event(path=path) for path in (*PATHS, long, "/工具", "/%e5%b7%a5%e5%85%b7")))
+    panel = await opened(page)
+    await shows(panel, "views", len(PATHS) + 3)
+    await draws(page, "/工具 3")
+    await expect(panel.locator("[data-tile=top]")).to_contain_text("/工具")
+    await panel.locator("[data-card=paths] [data-toggle]").click()
+    cells = panel.locator("[data-card=paths] tbody th")
+    await expect(cells).to_have_count(len(PATHS) + 1)
+    assert {*await cells.all_text_contents()} >= {*PATHS.values()}
+    assert await cells.evaluate_all("cells => cells.map(({ title }) => title).filter(Boolean)") == ["/" + "工" * 200]
+
+
 async def test_tracker_counts_a_visit_to_a_page_of_another_origin(start: Start, visit: Visits) -> None:
     """One script tag: the first page, two navigations of a single-page site, and an event of the site's own."""
     client = await start()

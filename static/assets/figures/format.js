@@ -113,3 +113,32 @@ export function shorten(words, longest) {
   const end = Math.floor((longest - 1) / 2);
   return `${all.slice(0, longest - 1 - end).join("")}…${all.slice(-end).join("")}`;
 }
+
+const PICTOGRAPH = String.raw`\p{Extended_Pictographic}[\p{Emoji_Modifier}\ufe0f]*`;
+/** Joiners are seen in emoji, after a virama, and between Arabic letters. */
+const JOINED = [
+  String.raw`${PICTOGRAPH}(?:\u200d${PICTOGRAPH})*`,
+  String.raw`[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca][\u200c\u200d]`,
+  String.raw`\p{Script=Arabic}\u200c(?=\p{Script=Arabic})`,
+].join("|");
+/** What would not be seen, or would change the direction of its neighbours. */
+const UNSEEN = String.raw`(?! )[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Z}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u2800]`;
+const JOINED_OR_UNSEEN = new RegExp(`(${JOINED})|${UNSEEN}`, "gu");
+
+/**
+ * A path as people read it: `/%E5%B7%A5%E5%85%B7` is `/工具`. What is not UTF-8, or could not be seen, stays encoded.
+ * @param {string} path
+ */
+export function readable(path) {
+  const text = path.replace(/(?:%[89A-F][0-9A-F])+/gi, decoded);
+  return text.replace(JOINED_OR_UNSEEN, (character, joined) => joined ?? encodeURIComponent(character));
+}
+
+/** @param {string} escapes */
+function decoded(escapes) {
+  try {
+    return decodeURIComponent(escapes);
+  } catch {
+    return escapes;
+  }
+}

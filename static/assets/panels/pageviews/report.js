@@ -2,7 +2,7 @@
 
 import { daysAfter } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
-import { count, day, fullDay } from "../../figures/format.js";
+import { count, day, fullDay, readable } from "../../figures/format.js";
 import { highest, sum, top, withShare } from "../../figures/rows.js";
 
 /** @import { Card } from "../../cards/card.js" */
@@ -27,7 +27,8 @@ function dayBefore(payload, key) {
 }
 
 /** @param {Shown} payload */
-const viewsOfPaths = ({ report }) => withShare(report.top_paths, "views", report.total_views);
+const viewsOfPaths = ({ report }) =>
+  withShare(report.top_paths, "views", report.total_views).map((row) => ({ ...row, path: readable(String(row.path)) }));
 
 /** @param {Shown} payload */
 export const where = ({ report }) => `${report.site_id}, ${fullDay(report.date)}`;
