@@ -11,7 +11,8 @@ from collections.abc import Callable
 Form = Callable[[str], str]
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-_NONCHARACTERS = r"\ufdd0-\ufdef" + "".join([chr(end - 1) + chr(end) for end in range(0xFFFF, 0x110000, 0x10000)])
+_ASTRAL = "".join([chr(end - 1) + chr(end) for end in range(0x1FFFF, 0x110000, 0x10000)])
+_NONCHARACTERS = rf"\ufdd0-\ufdef\ufffe\uffff{_ASTRAL}"
 # Unicode 17.0, DerivedCoreProperties.txt: Default_Ignorable_Code_Point, which includes Bidi_Control (PropList.txt); but
 # without joiners (U+200C, U+200D) and the variation selectors of text and emoji (U+FE0E, U+FE0F).
 _IGNORABLE = (
