@@ -12,7 +12,7 @@ Form = Callable[[str], str]
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _ASTRAL = "".join([chr(end - 1) + chr(end) for end in range(0x1FFFF, 0x110000, 0x10000)])
-_NONCHARACTERS = rf"\ufdd0-\ufdef\ufffe\uffff{_ASTRAL}"
+NONCHARACTERS = rf"\ufdd0-\ufdef\ufffe\uffff{_ASTRAL}"
 # Unicode 17.0, DerivedCoreProperties.txt: Default_Ignorable_Code_Point, which includes Bidi_Control (PropList.txt); but
 # without joiners (U+200C, U+200D) and the variation selectors of text and emoji (U+FE0E, U+FE0F).
 _IGNORABLE = (
@@ -26,9 +26,9 @@ _JOINERS = r"\u200c\u200d\ufe0e\ufe0f"
 _UNSEEN = rf"(?:[\s{_JOINERS}{_IGNORABLE}{_BLANK}]*\Z)"
 
 NO_CONTROLS = rf"\A[^{_CONTROLS}]*\Z"
-NOT_BLANK_NO_CONTROLS = rf"\A(?!{_UNSEEN})[^{_CONTROLS}{_NONCHARACTERS}]*\Z"
+NOT_BLANK_NO_CONTROLS = rf"\A(?!{_UNSEEN})[^{_CONTROLS}{NONCHARACTERS}]*\Z"
 """Of a text with something to see."""
-PRINTABLE = rf"\A(?!{_UNSEEN})[^{_CONTROLS}{_NONCHARACTERS}{_IGNORABLE}{_BLANK}]*\Z"
+PRINTABLE = rf"\A(?!{_UNSEEN})[^{_CONTROLS}{NONCHARACTERS}{_IGNORABLE}{_BLANK}]*\Z"
 """Of a name that people compare by eye: nothing in it is invisible, or changes the direction of text."""
 
 PATTERNS = (NO_CONTROLS, NOT_BLANK_NO_CONTROLS, PRINTABLE)

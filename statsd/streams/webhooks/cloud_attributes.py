@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from statsd.streams.webhooks.answers import Fault
-from statsd.streams.webhooks.cloud_data import MEMBERS
+from statsd.streams.webhooks.cloud_data import BASE64, MEMBERS
 from statsd.streams.webhooks.event import TYPE_CHARACTERS
-from statsd.web.texts import NOT_BLANK_NO_CONTROLS
+from statsd.web.decode import text
+from statsd.web.texts import NONCHARACTERS, NOT_BLANK_NO_CONTROLS
 from statsd.web.times import DATE_TIME
 
 REQUIRED = ("specversion", "id", "source", "type")
@@ -23,8 +24,7 @@ MOST_FAULTS = 100  # of one event
 JSON = "application/json"
 
 # No pattern has two ways to match the same text: it takes one pass over it, however long it is.
-_NONCHARACTERS = r"\ufdd0-\ufdef" + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
-STRING = rf"\A[^\x00-\x1f\x7f-\x9f{_NONCHARACTERS}]*\Z"
+STRING = rf"\A[^\x00-\x1f\x7f-\x9f{NONCHARACTERS}]*\Z"
 NAME = r"\A[a-z0-9]+\Z"
 _TCHAR = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _PARAMETER = rf"""{_TCHAR}+=(?:"(?:[^"\\]|\\.)*"|[^\s";,]+)"""
@@ -36,10 +36,7 @@ INSTANT_RULE = "an RFC 3339 instant with seconds and a zone, from 1970 to 2099, 
 
 _has_characters = re.compile(STRING).search
 _is_name = re.compile(NAME).search
-
-
-def _is_identifier(text: str) -> bool:
-    return len(text) <= TEXT_CHARACTERS and bool(text.strip())
+_is_text = re.compile(NOT_BLANK_NO_CONTROLS).search
 
 
 class Rule(NamedTuple):
@@ -50,12 +47,13 @@ class Rule(NamedTuple):
     kind: str = "any.invalid"
 
 
-_IDENTIFIER = Rule(_is_identifier, f"must be a non-empty string of at most {TEXT_CHARACTERS} characters")
+_MUST = f"must be a non-empty string of at most {TEXT_CHARACTERS} characters"
+_NAME = Rule(lambda text: len(text) <= TEXT_CHARACTERS and _is_text(text), f"{_MUST} without control characters")
 RULES = {
     "specversion": Rule(lambda text: text == "1.0", "must be 1.0"),
-    "id": _IDENTIFIER,
-    "source": _IDENTIFIER,  # only compared, never resolved: it need not be a URI
-    "type": _IDENTIFIER,
+    "id": Rule(lambda text: 1 <= len(text) <= TEXT_CHARACTERS, _MUST),
+    "source": _NAME,  # only compared, never resolved: it need not be a URI
+    "type": _NAME,
     "subject": Rule(bool, "must be a non-empty string"),
     "time": Rule(re.compile(INSTANT, re.ASCII).search, f"must be {INSTANT_RULE}", "string.isoDate"),
     "datacontenttype": Rule(re.compile(MEDIA_TYPE).search, f"must be a media type, such as {JSON}"),
@@ -105,24 +103,19 @@ def _fault(name: str, text: Any) -> Fault | None:
     return None
 
 
-def _text(longest: int) -> msgspec.Meta:
-    pattern = NOT_BLANK_NO_CONTROLS.replace(r"\u2028", rf"\u2028{_NONCHARACTERS}")
-    return msgspec.Meta(max_length=longest, pattern=pattern)
-
-
 class CloudEvent(msgspec.Struct):
     """A CloudEvent in structured mode, as the OpenAPI document shows it. The rules above decide."""
 
     specversion: Literal["1.0"]
-    id: Annotated[str, _text(TEXT_CHARACTERS)]
-    source: Annotated[str, _text(TEXT_CHARACTERS)]
-    type: Annotated[str, _text(TYPE_CHARACTERS)]
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARACTERS, pattern=STRING)]
+    source: Annotated[str, text(TEXT_CHARACTERS)]
+    type: Annotated[str, text(TYPE_CHARACTERS)]
     time: Annotated[str, msgspec.Meta(description=INSTANT_RULE, extra_json_schema=DATE_TIME)] | None = None
     subject: Annotated[str, msgspec.Meta(min_length=1, pattern=STRING)] | None = None
     datacontenttype: Annotated[str, msgspec.Meta(pattern=MEDIA_TYPE)] | None = None
     dataschema: Annotated[str, msgspec.Meta(pattern=URI)] | None = None
     data: Any = None
-    data_base64: Annotated[str, msgspec.Meta(extra_json_schema={"contentEncoding": "base64"})] | None = None
+    data_base64: Annotated[str, msgspec.Meta(pattern=BASE64)] | None = None
 
 
 _REST = msgspec.Meta(
