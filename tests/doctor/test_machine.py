@@ -41,6 +41,8 @@ def test_all_is_well_in_a_new_folder(settings: Settings) -> None:
     ("changes", "says"),
     [
         ({"webhook_api_key": "secret"}, "WEBHOOK_API_KEY has 6 characters"),
+        ({"sender_secrets": {"github": ("x" * 16, "short")}}, "WEBHOOK_GITHUB_SECRET has a secret of 5 characters"),
+        ({"sender_secrets": {"githbu": ("x" * 16,)}}, "did you mean WEBHOOK_GITHUB_SECRET?"),
         ({"trusted_proxies": (ipaddress.ip_network("10.0.0.0/8"),)}, "TRUSTED_PROXIES trusts 10.0.0.0/8"),
         ({"host": "0.0.0.0"}, "anybody who reaches port 8080 of 0.0.0.0 can read all"),
     ],

@@ -9,13 +9,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from callers import make_token
 from deliveries import EVENT, events, post, stats
 from program import Program
 from services import DELIVERIES, EVENTS, GITHUB, SECRETS, SHOPIFY, SLACK, STRIPE, deliver, signed
-from waiting import PATIENCE_SECONDS
+from waiting import PATIENCE_SECONDS, until
 
 from statsd import settings
 from statsd.errors import SettingsError
+from statsd.ingest.outage import OUTAGE
 from statsd.settings import FIELD_PATH
 from statsd.streams.webhooks.layout import Layout
 from statsd.streams.webhooks.presets import PRESETS, Preset, keys, setting
@@ -229,11 +231,35 @@ async def test_without_its_secret_a_sender_is_guarded_as_webhook_is(start: Start
         await deliver(client, "github", headers={"X-API-Key": key})
 
 
+async def test_token_stands_in_place_of_the_signature(start: Start, pool: Any) -> None:
+    client = await start(sender_secrets=ALL_SECRETS, require_ingest_token=("webhooks",))
+    token, other = await make_token(pool, "ingest:webhooks"), await make_token(pool, "ingest:logins")
+    await deliver(client, "github", headers=token)
+    await deliver(client, "github", headers=other, status=403)
+    await deliver(client, "github", headers={"Authorization": "Bearer stl_no"}, status=401)
+    await post(client, EVENT, 401)
+
+
 async def test_event_types_that_are_not_allowed_are_refused(start: Start) -> None:
     client = await start(webhook_event_types=("push", "issues.opened"), webhook_strict=True)
     await deliver(client, "github")
     (fault,) = (await deliver(client, "stripe", status=400))["errors"]
     assert (fault["field"], fault["type"]) == ("eventType", "any.only")
+
+
+async def test_retry_during_an_outage_counts_once(start: Start, outside: Any) -> None:
+    await (await outside.ready()).close()
+    client = await start(database_url=outside.dsn)
+    first = await deliver(client, "stripe")
+    outside.stop()
+    for pending in (1, 0):
+        assert (await deliver(client, "stripe", {**STRIPE, "pending_webhooks": pending}))["data"]["eventId"] == (
+            first["data"]["eventId"]
+        )
+        await deliver(client, "stripe", {**STRIPE, "id": "evt_2", "pending_webhooks": pending})
+    outside.start()
+    await until(lambda: not client.app[OUTAGE].away)
+    assert (await stats(client))["statistics"] == {"invoice.paid": 2}
 
 
 # A fifth preset
