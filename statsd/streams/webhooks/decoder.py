@@ -89,33 +89,30 @@ class EventDecoder(Decoder[WebhookEvent]):
 
     def _sent(self, body: dict[str, Any], layout: Layout, types: Sequence[Found]) -> SentEvent | InvalidEvent:
         faults = [explain(name, ...) for name in body if name not in STANDARD_FIELDS] if self._is_strict else []
+        event_type = layout.event_type(body, self._headers)
+        if event_type is None:
+            faults.append(_renamed(explain("eventType", types[0].value), types[0].path))
+        timestamp, found = None, layout.timestamp(body, self._headers)
+        try:
+            timestamp = moment(found.value) if found else None
+        except ValueError:
+            faults.append(Fault.of(found.path if found else "", "string.isoDate", TIME_RULE))
         kept = _metadata(body)
-        fields = {
-            "eventType": layout.event_type(body, self._headers) or types[0].value,
-            "userId": layout.user_id(body, self._headers) or NOBODY,
-            "metadata": kept and metadata.reduced(kept),
-        }
-        if found := layout.timestamp(body, self._headers):
-            try:
-                fields["timestamp"] = moment(found.value)
-            except ValueError:
-                faults.append(Fault.of(found.path, "string.isoDate", TIME_RULE))
-        event = super().convert(fields)
-        if isinstance(event, InvalidEvent):
-            # The type is the only field that may still be wrong.
-            faults += [
-                Fault.of(types[0].path, fault.type, fault.message.removeprefix(fault.field).lstrip())
-                for fault in event.faults
-            ]
-        if isinstance(event, InvalidEvent) or faults:
-            return InvalidEvent(faults)
-        return SentEvent(
-            eventType=event.eventType,
-            userId=event.userId,
-            timestamp=event.timestamp,
-            metadata=event.metadata,
+        event = SentEvent(
+            eventType=event_type or "",
+            userId=layout.user_id(body, self._headers) or NOBODY,
+            timestamp=timestamp,
+            metadata=kept and metadata.reduced(kept),
             id=layout.event_id(body, self._headers),
         )
+        if not faults:  # then only WEBHOOK_EVENT_TYPES may have something against it
+            faults = [_renamed(fault, types[0].path) for fault in self._check(event)]
+        return InvalidEvent(faults) if faults else event
+
+
+def _renamed(fault: Fault, path: str) -> Fault:
+    """Return the fault of a field under the name that the sender knows."""
+    return Fault.of(path, fault.type, fault.message.removeprefix(fault.field).lstrip())
 
 
 def _metadata(body: dict[str, Any]) -> dict[str, Any] | None:

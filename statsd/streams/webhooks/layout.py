@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -66,8 +67,8 @@ class Layout:
 
     def user_id(self, body: Any, headers: Headers) -> str | None:
         """Return the first text or number that may be a userId, as a text."""
-        texts = [_text(found.value) for found in _values(self.user, body, headers)]
-        return next((text for text in texts if _fits(text, "userId")), None)
+        texts = (_text(found.value) for found in _values(self.user, body, headers))
+        return next((text for text in texts if text and _fits(text, "userId")), None)
 
     def timestamp(self, body: Any, headers: Headers) -> Found | None:
         """Return the first value that is there, whether or not it is a time."""
@@ -99,7 +100,7 @@ def moment(value: Any) -> datetime:
     return FIRST_INSTANT + timedelta(microseconds=int(seconds * 1_000_000))
 
 
-def _fits(text: str | None, field: str) -> bool:
+def _fits(text: str, field: str) -> bool:
     """Whether a text may be a field of an event."""
     try:
         msgspec.convert(text, _KINDS[field])
@@ -111,7 +112,7 @@ def _fits(text: str | None, field: str) -> bool:
 def _values(paths: Sequence[str], body: Any, headers: Headers) -> Iterator[Found]:
     """Yield each alternative that is there."""
     for path in paths:
-        first, *others = path.split("+")
+        first, *others = _parts(path)
         value = _value(first, body, headers)
         if value is not None and others:
             texts = [_text(part) for part in (value, *(_value(other, body, headers) for other in others))]
@@ -120,11 +121,20 @@ def _values(paths: Sequence[str], body: Any, headers: Headers) -> Iterator[Found
             yield Found(path, value)
 
 
-def _value(part: str, body: Any, headers: Headers) -> Any:
-    if part.startswith(IN_HEADER):
-        return _utf8(headers.get(part.removeprefix(IN_HEADER)))
+@cache
+def _parts(path: str) -> list[str | tuple[str, ...]]:
+    """Return each part of a path: the name of a header, or the steps into the body."""
+    return [
+        part.removeprefix(IN_HEADER) if part.startswith(IN_HEADER) else tuple(part.split("."))
+        for part in path.split("+")
+    ]
+
+
+def _value(part: str | tuple[str, ...], body: Any, headers: Headers) -> Any:
+    if isinstance(part, str):
+        return _utf8(headers.get(part))
     value = body
-    for step in part.split("."):
+    for step in part:
         if isinstance(value, dict):
             value = value.get(step)
         elif isinstance(value, list) and re.fullmatch(r"\d{1,4}", step, re.ASCII) and int(step) < len(value):
