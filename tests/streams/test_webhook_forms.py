@@ -90,6 +90,15 @@ async def test_user_and_metadata_follow_a_rule(client: Any, body: dict[str, Any]
     assert (event["userId"], event.get("metadata")) == (user, body["data"] if kept is ... else kept)
 
 
+async def test_texts_are_stored_in_one_form_as_in_our_own(client: Any) -> None:
+    name = "caf\u00e9"
+    await post(client, {"type": "cafe\u0301", "data": {"user": "cafe\u0301"}})
+    await post(client, {"eventType": "cafe\u0301", "userId": "cafe\u0301"})
+    assert [(event["eventType"], event["userId"]) for event in await stored(client)] == [(name, name)] * 2
+    await post(client, {"type": "x", "data": {"user": "\u2800", "userId": "\u202e"}})
+    assert (await stored(client))[0]["userId"] == "webhook"
+
+
 @pytest.mark.parametrize(
     ("body", "faults"),
     [

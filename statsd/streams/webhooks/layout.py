@@ -7,22 +7,22 @@ stops. The first of those must be there, the others may be missing.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
-import msgspec
-
-from statsd.streams.webhooks.event import WebhookEvent
+from statsd.streams.webhooks.event import TYPE_CHARACTERS, USER_CHARACTERS
+from statsd.web.texts import NOT_BLANK_NO_CONTROLS, form_of
 from statsd.web.times import FIRST_INSTANT, LAST_INSTANT, instant
 
 ID_CHARACTERS = 1_000
 IN_HEADER = "header:"
 FIRST_MILLISECONDS = 100_000_000_000  # in 1973 as milliseconds, in 5138 as seconds
 _NUMBER = re.compile(r"\d{9,13}(\.\d{1,9})?", re.ASCII)
-_KINDS = {field.name: field.type for field in msgspec.structs.fields(WebhookEvent)}
+_form = form_of(NOT_BLANK_NO_CONTROLS)
 
 Headers = Mapping[str, str]
 
@@ -63,12 +63,13 @@ class Layout:
 
     def event_type(self, body: Any, headers: Headers) -> str | None:
         """Return the first text that may be an eventType."""
-        return next((found.value for found in self.types(body, headers) if _fits(found.value, "eventType")), None)
+        texts = (_stored(found.value, TYPE_CHARACTERS) for found in self.types(body, headers))
+        return next(filter(None, texts), None)
 
     def user_id(self, body: Any, headers: Headers) -> str | None:
         """Return the first text or number that may be a userId, as a text."""
         texts = (_text(found.value) for found in _values(self.user, body, headers))
-        return next((text for text in texts if text and _fits(text, "userId")), None)
+        return next(filter(None, (_stored(text, USER_CHARACTERS) for text in texts if text)), None)
 
     def timestamp(self, body: Any, headers: Headers) -> Found | None:
         """Return the first value that is there, whether or not it is a time."""
@@ -100,13 +101,12 @@ def moment(value: Any) -> datetime:
     return FIRST_INSTANT + timedelta(microseconds=int(seconds * 1_000_000))
 
 
-def _fits(text: str, field: str) -> bool:
-    """Whether a text may be a field of an event."""
-    try:
-        msgspec.convert(text, _KINDS[field])
-    except msgspec.ValidationError:
-        return False
-    return True
+def _stored(text: str, longest: int) -> str | None:
+    """Return a text as it is stored; None if it may not be a field of at most `longest` characters."""
+    with suppress(ValueError):
+        form = _form(text)
+        return form if len(form) <= longest else None
+    return None
 
 
 def _values(paths: Sequence[str], body: Any, headers: Headers) -> Iterator[Found]:
