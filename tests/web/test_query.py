@@ -149,6 +149,16 @@ async def test_empty_value_counts_as_given(admin: Any, address: str, named: str)
     assert named in await fault(admin, address, **(SOCKET if address.startswith("/ws") else {}))
 
 
+async def test_no_route_takes_an_empty_value_for_its_default(admin: Any) -> None:
+    may_be_empty = {"lastEventId"}
+    for path, operation in operations():
+        for name in [name for name in operation.query if name not in may_be_empty]:
+            needed = "".join(
+                f"&{other}=a" for other, parameter in operation.query.items() if parameter.required and other != name
+            )
+            assert name in await fault(admin, f"{path}?{name}={needed}", **(SOCKET if path == "/ws" else {})), path
+
+
 async def test_every_declared_parameter_is_known(admin: Any) -> None:
     for path, operation in operations():
         for name in (*operation.query, "link") if operation.strict else ():
