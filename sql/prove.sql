@@ -44,5 +44,5 @@ where application_name = 'statsd-live listen'
 -- name: tables
 select quote_ident(relname) as "table"
 from pg_class
-where relkind = 'r' and relnamespace = current_schema()::regnamespace
+where relkind = 'r' and relnamespace = quote_ident(current_schema())::regnamespace
 order by relname

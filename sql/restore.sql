@@ -12,13 +12,13 @@ select
         current_schema(), relname
     ) as statement
 from pg_class
-where relnamespace = current_schema()::regnamespace
+where relnamespace = quote_ident(current_schema())::regnamespace
     and relkind in ('r', 'p', 'v', 'm', 'S')
     and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype in ('e', 'a', 'i'))
 union all
 select proname, false, format('drop routine if exists %s cascade', pg_proc.oid::regprocedure)
 from pg_proc
-where pronamespace = current_schema()::regnamespace
+where pronamespace = quote_ident(current_schema())::regnamespace
     and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = pg_proc.oid and deptype = 'e')
 order by is_table desc, name
 

@@ -17,7 +17,9 @@ _TABLES = """
     select pg_class.relname as name, array_agg(attname::text order by attname::text) as columns
     from pg_class
     join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped
-    where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p') and relname = any($1::text[])
+    where relnamespace = quote_ident(current_schema())::regnamespace
+        and relkind in ('r', 'p')
+        and relname = any($1::text[])
     group by pg_class.oid
 """
 _STRANGE = "select exists (select from schema_migrations where name !~ '^[0-9]{4}_')"
@@ -25,15 +27,15 @@ _TAKEN = """
     select case relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
             when 'i' then 'index' when 'c' then 'type' else 'table' end as kind, relname::text as name
     from pg_class
-    where relnamespace = current_schema()::regnamespace and relname = any($1::text[])
+    where relnamespace = quote_ident(current_schema())::regnamespace and relname = any($1::text[])
     union
     select 'type', typname::text
     from pg_type
-    where typnamespace = current_schema()::regnamespace and typname = any($1::text[]) and typrelid = 0
+    where typnamespace = quote_ident(current_schema())::regnamespace and typname = any($1::text[]) and typrelid = 0
     union
     select 'function', proname::text
     from pg_proc
-    where pronamespace = current_schema()::regnamespace and proname = any($1::text[])
+    where pronamespace = quote_ident(current_schema())::regnamespace and proname = any($1::text[])
     order by name, kind
 """
 IN_PUBLIC = """

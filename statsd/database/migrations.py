@@ -93,11 +93,14 @@ async def migrate(dsn: str) -> list[str]:
 async def make_schema(connection: Connection, dsn: str) -> None:
     """Create the schema that the URL leads into, if it names one that is missing. Raises DatabaseError."""
     name = schema(dsn)
-    current, role = await connection.fetchrow("select current_schema(), current_user") or ("", "")
-    if name is None or current is not None:
+    if name is None:
         return
-    quoted = options.identifier(name)
-    if await connection.fetchval("select exists (select from pg_namespace where nspname = $1)", name):
+    quoted, role = options.identifier(name), await connection.fetchval("select current_user")
+    query = "select has_schema_privilege(oid, 'usage') from pg_namespace where nspname = $1"
+    may_use = await connection.fetchval(query, name)  # None: there is no such schema
+    if may_use:
+        return
+    if may_use is False:
         raise DatabaseError(f"the role {role} may not use the schema {name}: grant usage on schema {quoted} to {role}")
     try:
         await connection.execute(f"create schema {quoted}")
