@@ -154,6 +154,26 @@ async def test_every_stream_takes_events_and_answers_their_statistics(serve: Ser
 
 
 @with_both
+async def test_schema_of_its_own_is_kept_in_every_transaction(serve: Serve, outside: Outside) -> None:
+    """Another client's transactions run in the same sessions, with a search path of their own."""
+    _, server = await serve(STATS_SCHEMA='weird-"Name"')
+    _, plain = await serve("data-2")
+    for count in (1, 2, 3):
+        await post(server, "/logins", LOGIN, 201)
+        await post(server, "/webhook", WEBHOOK, 200)
+        assert (await get(server, "/logins/stats"))["totalSessions"] == count
+        assert (await get(plain, "/logins/stats"))["totalSessions"] == 0
+    async with server.ws_connect("/ws") as ws:
+        await post(plain, "/logins", LOGIN, 201)
+        await post(server, "/logins", LOGIN, 201)
+        await total(ws, 4)
+    direct = await outside.ready()
+    assert await direct.fetchval('select count(*) from "weird-""Name""".user_logins') == 4
+    assert await direct.fetchval("select count(*) from public.user_logins") == 1
+    await direct.close()
+
+
+@with_both
 async def test_server_that_starts_again_finds_nothing_in_its_way(serve: Serve) -> None:
     """Neither statements that the first one prepared, nor a lock that it took."""
     for count in (1, 2, 3):
