@@ -75,7 +75,7 @@ async def _write(
         server = connection.get_server_version().major
         if server < OLDEST_VERSION:
             raise DatabaseError(f"PostgreSQL {server} is too old: use {OLDEST_VERSION} or newer")
-        pg_dump = programs.newest("pg_dump", server, f"the server is PostgreSQL {server}, ")
+        pg_dump = programs.newest("pg_dump", server, f"the server is PostgreSQL {server}, ", url)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             [(snapshot, schema, created)] = await connection.fetch(
                 'select pg_export_snapshot(), current_schema(), to_char(now(), \'YYYY-MM-DD"T"HH24:MI:SS"Z"\')'

@@ -25,7 +25,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
         # Ctrl-C is for psql, which shares our terminal and cancels its query.
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
         process = await asyncio.create_subprocess_exec(
-            programs.newest("psql"), f"--dbname={url}", *arguments.words, env=environment
+            programs.newest("psql", url=dsn), f"--dbname={url}", *arguments.words, env=environment
         )
         try:
             exit_code = await process.wait()

@@ -186,7 +186,9 @@ async def _restore_database(backup: archive.Reader, dsn: str, drops: list[str], 
     ends early if this process is killed.
     """
     manifest = backup.manifest
-    pg_restore = programs.newest("pg_restore", manifest.pg_dump, f"the backup was made by pg_dump {manifest.pg_dump}, ")
+    pg_restore = programs.newest(
+        "pg_restore", manifest.pg_dump, f"the backup was made by pg_dump {manifest.pg_dump}, ", dsn
+    )
     url, environment = programs.connection(dsn)
     options = ("--no-owner", "--no-privileges", f"--schema={manifest.schema}", "--file=-")
     script = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={url}")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from statsd.errors import DatabaseError
-from statsd.libpq.forms import for_programs
+from statsd.libpq.forms import for_programs, needs_tls
 
 PIPE_BYTES = 1 << 20
 REASON_LINES = 3
@@ -41,12 +41,17 @@ def major(program: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def newest(name: str, oldest: int = 0, reason: str = "") -> Path:
+def newest(name: str, oldest: int = 0, reason: str = "", url: str = "") -> Path:
     """Return the newest `name` of the wheel, or the one in PATH if only that one has the version `oldest`.
 
-    Raises DatabaseError, with `reason` as its beginning, if neither has it.
+    The wheel's may be built without TLS; it is left out if the connection to `url` needs that. Raises DatabaseError,
+    with `reason` as its beginning, if neither has what is needed.
     """
     bundled = {major(path): path for folder in folders() if (path := folder / "bin" / name).is_file()}
+    if url and needs_tls(url):
+        if without := [path for path in bundled.values() if not has_tls(path)]:
+            reason = reason or "the database URL asks for TLS, which the bundled programs do not have, "
+        bundled = {version: path for version, path in bundled.items() if path not in without}
     found = shutil.which(name)
     installed = {major(Path(found)): Path(found)} if found else {}
     for programs in (bundled, installed):
@@ -56,6 +61,16 @@ def newest(name: str, oldest: int = 0, reason: str = "") -> Path:
     versions += [f"{max(installed)} ({found})"] if installed else []
     have = f"{name} is of version {' and '.join(versions)}" if versions else f"there is no {name}"
     raise DatabaseError(f"{reason}but {have}: put {name} {oldest or ''}".rstrip() + " or newer into PATH")
+
+
+def has_tls(program: Path) -> bool:
+    """Whether the psql beside a program was built with TLS: one without says so before it connects."""
+    psql: list[str | Path] = [
+        program.with_name("psql"),
+        "--dbname=postgresql://127.0.0.1:1/?sslmode=require",
+        "--command=",
+    ]
+    return "not compiled in" not in subprocess.run(psql, capture_output=True, text=True, check=False).stderr
 
 
 def connection(url: str) -> tuple[str, dict[str, str]]:

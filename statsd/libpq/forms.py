@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from statsd.libpq import options
-from statsd.libpq.parameters import ENVIRONMENT, LIBPQ, SCHEMAS
+from statsd.libpq.parameters import ENVIRONMENT, LIBPQ, SCHEMAS, SSL_MODES
 from statsd.libpq.plan import plan, settings_of, ssl_mode, value_faults, with_service
 from statsd.libpq.url import Url, parse
 
@@ -43,6 +43,11 @@ def schema(text: str) -> str | None:
     """Return the schema of a URL whose search path has exactly one, or None."""
     names = options.names(plan(text).settings.get("search_path", ""))
     return names[0] if len(names) == 1 else None
+
+
+def needs_tls(text: str) -> bool:
+    """Whether the URL refuses a connection without TLS."""
+    return ssl_mode(with_service(parse(text))) in SSL_MODES[SSL_MODES.index("require") :]
 
 
 def for_programs(text: str) -> str:

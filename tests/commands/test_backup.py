@@ -394,6 +394,16 @@ def test_server_newer_than_the_bundled_pg_dump_needs_one_in_path(monkeypatch: py
     assert str(newer).startswith(package())
 
 
+def test_bundled_program_without_tls_is_not_used_where_the_url_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    (bundled, *_) = (folder / "bin" / "psql" for folder in programs.folders())
+    assert programs.newest("psql", url="postgresql://h/d?sslmode=prefer").is_relative_to(bundled.parents[2])
+    monkeypatch.setattr(programs, "has_tls", lambda program: "pginstall" not in str(program))
+    assert not programs.newest("psql", url="postgresql://h/d?sslmode=require").is_relative_to(bundled.parents[2])
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(DatabaseError, match=r"asks for TLS, which the bundled programs do not have.*into PATH"):
+        programs.newest("psql", url="postgresql://h/d?channel_binding=require")
+
+
 def test_password_is_in_the_environment_and_not_in_the_url() -> None:
     url, environment = programs.connection("postgresql://ada:p%40ss@h:1/d?host=/a%20b&password=other")
     assert (url, environment["PGPASSWORD"]) == ("postgresql://ada@h:1/d?host=/a%20b", "other")
