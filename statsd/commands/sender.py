@@ -1,6 +1,7 @@
 """Generated events over HTTP: sent to a server until it has acknowledged them, each counted once."""
 
 import asyncio
+import logging
 import os
 import secrets
 import time
@@ -31,6 +32,8 @@ REFUSALS = {
     403: "the token is not for that, or the server is closed to this",
 }
 
+log = logging.getLogger("statsd.sender")
+
 
 class Sender:
     """A store over HTTP. What is sent again keeps its keys, so that the server stores it once.
@@ -46,6 +49,7 @@ class Sender:
         self._people: list[Mapping[str, Any]] = []  # whose events are sent, and their tokens
         self._tokens: list[str] = []
         self._acknowledged_at = 0.0
+        self._warned = False  # since then
         self.stored = 0
         """Events that the server acknowledged."""
         self.refused = 0
@@ -116,7 +120,7 @@ class Sender:
             return await self._deliver(delivery)
         if status not in ACKNOWLEDGED:
             raise self._refusal(delivery.method, delivery.path, status, answer)
-        self._acknowledged_at = time.monotonic()
+        self._acknowledged_at, self._warned = time.monotonic(), False
         refused = _refused(answer)
         self.refused += refused
         return delivery.events - refused
@@ -147,6 +151,9 @@ class Sender:
                 reason = f"{status} {_text(answer)}"
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
                 reason, pause = _reason(error), RETRY_SECONDS
+            if not self._warned:
+                self._warned = True
+                log.warning("%s does not answer, trying again for %g s: %s", self._url, PATIENCE_SECONDS, reason)
             if time.monotonic() - max(began, self._acknowledged_at) > PATIENCE_SECONDS:
                 raise StatsError(f"{self._url} has acknowledged nothing for {PATIENCE_SECONDS:g} s: {reason}")
             await asyncio.sleep(pause)
