@@ -24,6 +24,7 @@ ANSWER_SECONDS = 20.0
 RETRY_SECONDS = 0.5
 LONGEST_PAUSE = 30.0  # that a server's Retry-After may ask for
 PATIENCE_SECONDS = 60.0  # without any acknowledgement
+WARNING_SECONDS = 3.0  # without an answer to a request
 ACKNOWLEDGED = (200, 201, 202, 204)
 LATER = (429, 502, 503, 504)
 NEEDS_USER = "clicks are those of users: give the token that POST /login answers with --token or STATS_TOKEN"
@@ -151,7 +152,7 @@ class Sender:
                 reason = f"{status} {_text(answer)}"
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
                 reason, pause = _reason(error), RETRY_SECONDS
-            if not self._warned:
+            if not self._warned and time.monotonic() - began > WARNING_SECONDS:
                 self._warned = True
                 log.warning("%s does not answer, trying again for %g s: %s", self._url, PATIENCE_SECONDS, reason)
             if time.monotonic() - max(began, self._acknowledged_at) > PATIENCE_SECONDS:
