@@ -1,9 +1,3 @@
--- How many servers listen for changes of this database, on connections of the name $1.
--- name: listeners
-select count(*)
-from pg_stat_activity
-where datname = current_database() and application_name = $1
-
 -- Claims this round of the aggregation. Returns a row unless a server has begun one within nine tenths of $1 seconds.
 -- The row's lock lets one server claim it, also through a pooler.
 -- name: claim

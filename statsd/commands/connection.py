@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from statsd import program
-from statsd.database import sql
 from statsd.database.embedded import open_server
 from statsd.database.migrations import migrate
 from statsd.database.pool import Pool, open_pool
-from statsd.live.channel import APPLICATION_NAME, Channel
+from statsd.live.channel import Channel, count_listeners
 from statsd.settings import Settings
 
 
@@ -32,11 +31,8 @@ async def connected(settings: Settings) -> AsyncIterator[tuple[Pool, Channel]]:
 
 
 async def unserved(pool: Pool, settings: Settings) -> str:
-    """Return where events go and how to see them, if no server shows this database; else an empty text.
-
-    Every server listens for changes on a connection of its own, which has a name of its own.
-    """
-    if await pool.fetchval(sql.load("aggregation")["listeners"], APPLICATION_NAME):
+    """Return where events go and how to see them, if no server shows this database; else an empty text."""
+    if await count_listeners(pool):
         return ""
     serve = f"{program()} serve"
     if settings.database_url:

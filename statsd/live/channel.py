@@ -19,6 +19,12 @@ NAME = "statsd"  # in the schema `public`
 PACE_SECONDS = 0.25  # by default: NOTIFY takes a database-wide lock at commit: keep it rare, and out of the insert
 APPLICATION_NAME = "statsd-live listen"
 NOTIFY = f"select pg_notify({sql.CHANNEL}, name) from unnest($1::text[]) as name"  # noqa: S608
+LISTENERS = f"""
+    select count(*)
+    from pg_stat_activity
+    where datname = current_database()
+        and application_name = $1 || coalesce(' ' || nullif({sql.CHANNEL}, $2), '')
+    """  # noqa: S608 - the channel is ours
 HEARTBEAT = "heartbeat"  # the first word of a server's message to itself
 HEARTBEAT_SECONDS = 10.0
 RETRY_SECONDS = 0.5  # a lost connection is replaced, and the gap reported, within two seconds
@@ -30,6 +36,12 @@ POOLED = (
 )
 
 log = logging.getLogger("statsd.channel")
+
+
+async def count_listeners(pool: Pool) -> int:
+    """Return how many servers listen for changes here: each does on a connection with a name of its own."""
+    number: int = await pool.fetchval(LISTENERS, APPLICATION_NAME, NAME)
+    return number
 
 
 class Channel:
@@ -112,6 +124,9 @@ class Channel:
         try:
             connection.add_termination_listener(on_loss)
             name = await ask("the channel", self._pool.fetchval(f"select {sql.CHANNEL}"))
+            if name != NAME:  # so that commands see which installation in the database has a server
+                naming = "select set_config('application_name', $1, false)"
+                await connection.execute(naming, f"{APPLICATION_NAME} {name}")
             await connection.add_listener(name, lambda _c, _pid, _channel, payload: self._receive(str(payload)))
             while not lost.is_set() and await self._receives_heartbeat(lost):
                 if not self.listening.is_set():

@@ -210,6 +210,15 @@ async def test_events_that_no_server_shows_are_said_to_be_so(run: Run, start: An
     assert "no server" not in seen.stderr
 
 
+async def test_server_of_another_schema_does_not_show_them(run: Run, database_url: str) -> None:
+    server = run("serve", "--port", "0", DATABASE_URL=database_url, STATS_SCHEMA="other")
+    await server.address()
+    unseen = await generate(run, "--count", "5", DATABASE_URL=database_url)
+    assert "which no server shows now" in unseen.stderr
+    seen = await generate(run, "--count", "5", DATABASE_URL=database_url, STATS_SCHEMA="other")
+    assert "no server" not in seen.stderr
+
+
 async def test_embedded_database_that_no_server_shows_is_named(run: Run, folder: Path) -> None:
     program = await generate(run, "--count", "5")
     assert f"the embedded database in {folder / 'data'}, which no server shows now" in program.stderr

@@ -119,7 +119,6 @@ LITERALS = {
     "transfers.add_base_item": [f"'{UUID}'", "'a bike'"],
     "transfers.owners": ["50", f"'{UUID}'"],
     "transfers.base_items": ["50", f"'{UUID}'"],
-    "aggregation.listeners": ["'statsd-live listen'"],
     "aggregation.claim": ["10"],
     "bins.expire": ["'items'"],
     "bins.series": ["'items'", "'minute'"],
