@@ -14,7 +14,7 @@ EXAMPLE = f'completion bash\n  eval "$({NAME} completion bash)"    (a line for ~
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS, help="the shell")
+    parser.add_argument("shell", choices=SHELLS)
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -144,7 +144,9 @@ def add_arguments(parser: Parser, name: str) -> None:
     command = module_of(name)
     if hasattr(command, "add"):
         command.add(parser)
-    flags = parser.add_argument_group("settings", "An option here goes before the variable in its brackets.")
+    flags = parser.add_argument_group(
+        "settings", "Each is also the environment variable in its brackets; the option wins."
+    )
     for field in ("database_url", "data_dir", *getattr(command, "SETTINGS", ())):
         _add_setting(flags, field)
     parser.finish()

@@ -54,7 +54,8 @@ class Parser(argparse.ArgumentParser):
             action.help = "; ".join(filter(None, (choices, action.help)))
             has_default = isinstance(action.default, (str, int, float)) and action.default is not False
             if has_default and action.default != argparse.SUPPRESS and "(default" not in action.help:
-                action.help += f" (default {action.default})"
+                default = f"{action.default:g}" if isinstance(action.default, float) else action.default
+                action.help += f" (default {default})"
 
     def read(self, words: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
         """Return the arguments in `words`. Options may stand before, between and after the others."""

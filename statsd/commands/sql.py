@@ -10,7 +10,7 @@ EXAMPLE = "sql logins"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("stream", choices=[stream.name for stream in STREAMS], help="name of the stream")
+    parser.add_argument("stream", choices=[stream.name for stream in STREAMS])
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
