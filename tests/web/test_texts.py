@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statsd.errors import InvalidEvent
-from statsd.streams import logins, pageviews, usage
+from statsd.streams import logins, pageviews, usage, webhooks
 from statsd.streams.transfers.event import NEW_BASE_ITEM, NEW_OWNER
 from statsd.web import texts
+from statsd.web.decode import Decoder
 from statsd.web.texts import NOT_BLANK_NO_CONTROLS, PRINTABLE, form_of, name_of
 
+WEBHOOKS = Decoder(webhooks.event.WebhookEvent, webhooks.event.check, webhooks.event.explain)
 WHEN = "2026-11-21T10:30:00Z"
 LOGIN = {"user_id": 1, "ip_address": "a", "region": "b", "device_type": "c", "browser": "d"}
 VIEW = {"site_id": "a", "event_type": "b", "path": "/", "timestamp": WHEN}
@@ -26,6 +28,7 @@ VIEW = {"site_id": "a", "event_type": "b", "path": "/", "timestamp": WHEN}
 FIELDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "site_id": (pageviews.sent.DECODER, VIEW),
     "event_type": (pageviews.sent.DECODER, VIEW),
+    "eventType": (WEBHOOKS, {"eventType": "a", "userId": "b"}),
     "region": (logins.event.DECODER, LOGIN),
     "device_type": (logins.event.DECODER, LOGIN),
     "browser": (logins.event.DECODER, LOGIN),

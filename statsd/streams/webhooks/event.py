@@ -11,7 +11,7 @@ from statsd.stream import Row
 from statsd.streams.webhooks import metadata
 from statsd.streams.webhooks.answers import Fault
 from statsd.web.addresses import cut_values
-from statsd.web.decode import When, text
+from statsd.web.decode import When, label, text
 from statsd.web.times import INSTANT_RULE, utc
 
 TYPE_CHARACTERS = 128
@@ -23,7 +23,7 @@ Metadata = msgspec.Meta(description=metadata.RULE)
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event of another service; `timestamp` defaults to the time of receipt."""
 
-    eventType: Annotated[str, text(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
+    eventType: Annotated[str, label(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
     userId: Annotated[str, text(USER_CHARACTERS)]  # noqa: N815
     timestamp: When | None = None
     metadata: Annotated[dict[str, Any], Metadata] | None = None
@@ -67,7 +67,7 @@ def _text_fault(value: Any, longest: int) -> tuple[str, str]:
         return "string.empty", "must not be empty"
     if len(value) > longest:
         return "string.max", f"must have at most {longest} characters"
-    return "string.pattern.base", "must not have control characters"
+    return "string.pattern.base", "must not have control or invisible characters"
 
 
 def check(event: WebhookEvent, allowed: Sequence[str] = ()) -> list[Fault]:
