@@ -42,6 +42,9 @@ VECTORS: dict[str, tuple[str, str, bytes, int, dict[str, str]]] = {
     "stripe while a secret is replaced": ("stripe", "whsec_test_secret", INVOICE, 1686089975, {
         "Stripe-Signature": f"t=1686089975,v1={'0' * 64},v1={STRIPE},v0={'1' * 64}",
     }),
+    "stripe with spaces": ("stripe", "whsec_test_secret", INVOICE, 1686089975, {
+        "Stripe-Signature": f"t=1686089975, v1={STRIPE}",
+    }),
     # printf %s '{"id":820982911946154508}' | openssl dgst -sha256 -hmac hush -binary | base64
     "shopify": ("shopify", "hush", b'{"id":820982911946154508}', 0, {
         "X-Shopify-Hmac-Sha256": "qBvrsZF7RfB1iS6BX6IHqJTp5L911P7intnPeTPsH0I=",

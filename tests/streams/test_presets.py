@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -98,6 +99,13 @@ async def test_other_body_under_a_known_id_is_a_repeat(
     assert (await stats(client))["totalEvents"] == 1
 
 
+async def test_retries_that_come_at_once_count_once(client: Any) -> None:
+    retries = [deliver(client, "stripe", {**STRIPE, "pending_webhooks": number}) for number in range(20)]
+    answers = await asyncio.gather(*retries)
+    assert len({answer["data"]["eventId"] for answer in answers}) == 1
+    assert (await stats(client))["totalEvents"] == 1
+
+
 async def test_one_id_at_several_services_is_several_events(client: Any) -> None:
     await deliver(client, "github", headers={"X-GitHub-Delivery": "1"})
     await deliver(client, "stripe", {"id": "1", "type": "t"})
@@ -122,7 +130,7 @@ async def test_one_event_of_a_shop_under_two_topics_is_two(client: Any) -> None:
         ("github", {"zen": "Keep it logically awesome.", "hook_id": 1}, {"X-GitHub-Event": "ping"}, ("ping", "github")),
         ("github", {"ref": "refs/heads/main", "pusher": {"name": "ada"}}, {"X-GitHub-Event": "push"}, ("push", "ada")),
         ("github", {"action": "x"}, {"X-GitHub-Event": ""}, ("github", "github")),
-        ("github", {"action": "y" * 2_000}, {"X-GitHub-Event": "x"}, ("github", "github")),
+        ("github", {"action": "y" * 2_000}, {"X-GitHub-Event": "x"}, ("x", "github")),
         ("stripe", {"type": "customer.created", "account": "acct_1"}, {}, ("customer.created", "acct_1")),
         ("stripe", {"type": "x", "data": {"object": {"customer": {"id": "cus_2"}}}}, {}, ("x", "cus_2")),
         ("stripe", {"type": 7, "data": [1]}, {}, ("stripe", "stripe")),
@@ -186,7 +194,9 @@ async def test_challenge_is_answered_and_not_stored(start: Start) -> None:
     body = json.dumps({"token": "J", "challenge": "3eZbrw1aB", "type": "url_verification"}).encode()
     await deliver(client, "slack", body, {}, 401)
     assert await deliver(client, "slack", body, signed("slack", body)) == {"challenge": "3eZbrw1aB"}
-    assert (await stats(client))["totalEvents"] == 0
+    body = json.dumps({"challenge": 7, "type": "url_verification"}).encode()
+    await deliver(client, "slack", body, signed("slack", body))
+    assert (await stats(client))["statistics"] == {"url_verification": 1}
 
 
 async def test_large_and_deep_payload_is_reduced_and_stored(client: Any) -> None:
@@ -258,8 +268,14 @@ async def test_retry_during_an_outage_counts_once(start: Start, outside: Any) ->
         )
         await deliver(client, "stripe", {**STRIPE, "id": "evt_2", "pending_webhooks": pending})
     outside.start()
-    await until(lambda: not client.app[OUTAGE].away)
-    assert (await stats(client))["statistics"] == {"invoice.paid": 2}
+
+    async def counted() -> bool:
+        response = await client.get("/events/stats?filter=hour")
+        return response.status == 200 and (await response.json())["data"]["statistics"] == {"invoice.paid": 2}
+
+    await until(counted)
+    assert not client.app[OUTAGE].away
+    assert len((await events(client))["events"]) == 2
 
 
 # A fifth preset

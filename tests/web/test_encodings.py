@@ -13,8 +13,8 @@ from statsd.web.operation import declared
 from statsd.web.origins import HEADERS
 
 VIEW = b'{"site_id":"s","event_type":"page_view","path":"/","timestamp":"2026-11-21T10:30:00Z"}'
-ITEM = "8645a131-a7ae-4569-bb3c-1f1c7ae86829"
 JSON = {"Content-Type": "application/json"}
+VALUES = {"item": "8645a131-a7ae-4569-bb3c-1f1c7ae86829", "sender": "github"}  # in the path of a route
 ELSEWHERE = {"Origin": "https://shop.example", "X-Request-Id": "r-1"}
 KNOWN: dict[Callable[[bytes], bytes], tuple[str, ...]] = {
     gzip.compress: ("gzip", "x-gzip", "GZip", "X-GZIP", " gzip ", "gzip, identity", ",gzip,"),
@@ -34,7 +34,7 @@ async def test_every_other_encoding_is_415_on_every_route_that_reads_a_body(clie
     ada = {"username": "ada", "password": "correct horse", "age": 34, "gender": "Female"}
     user = {"Authorization": f"Bearer {(await (await client.post('/register', json=ada)).json())['token']}"}
     routes = {
-        (route.method, route.resource.canonical.replace("{item}", ITEM).replace("{sender}", "github"))
+        (route.method, route.resource.canonical.format_map(VALUES))
         for route in client.app.router.routes()
         if route.resource and declared(route.handler).body and declared(route.handler).access != "admin"
     }

@@ -165,8 +165,9 @@ class Delivery:
 
 
 def _keyed(event: WebhookEvent) -> KeyedEvent:
-    id = event.id if isinstance(event, SentEvent) else None
-    return KeyedEvent(event, id.text, "sender", is_shared=id.is_shared, by_id=True) if id else KeyedEvent(event)
+    if type(event) is not SentEvent or event.id is None:
+        return KeyedEvent(event)
+    return KeyedEvent(event, event.id.text, "sender", is_shared=event.id.is_shared, by_id=True)
 
 
 def _is_json(body: bytes) -> bool:

@@ -38,7 +38,7 @@ PRESETS: dict[str, Preset] = {
     # in a fixed place. A redelivery keeps its X-GitHub-Delivery.
     "github": Preset(
         Layout(
-            type=("header:X-GitHub-Event+action",),
+            type=("header:X-GitHub-Event+action", "header:X-GitHub-Event"),
             user=("sender.login", "pusher.name", "organization.login"),
             id=("header:X-GitHub-Delivery",),
         ),

@@ -55,7 +55,8 @@ class Scheme:
         an old delivery.
         """
         values = {name: _only(headers, name) for name in self.headers}
-        parts = values[self.header].split(self.separator) if self.separator else [values[self.header]]
+        header = values[self.header]
+        parts = [part.strip() for part in header.split(self.separator)] if self.separator else [header]
         id, timestamp = values.get(self.id_header, ""), self._timestamp(values, parts)
         if "." in id:  # it separates the signed parts: the signature would also fit another split of them
             raise invalid(f"{self.id_header} must not hold a full stop")
