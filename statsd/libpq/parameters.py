@@ -45,7 +45,12 @@ SETTINGS = _words("""
     timezone datestyle intervalstyle bytea_output extra_float_digits standard_conforming_strings quote_all_identifiers
     synchronous_commit jit work_mem maintenance_work_mem temp_buffers geqo role row_security default_tablespace
     default_transaction_isolation default_transaction_read_only default_transaction_deferrable client_min_messages
-    log_statement tcp_keepalives_idle tcp_keepalives_interval tcp_keepalives_count
+    log_statement log_min_duration_statement tcp_keepalives_idle tcp_keepalives_interval tcp_keepalives_count
+    client_connection_check_interval check_function_bodies constraint_exclusion plan_cache_mode random_page_cost
+    effective_cache_size hash_mem_multiplier cursor_tuple_fraction max_parallel_workers_per_gather temp_tablespaces
+    enable_bitmapscan enable_hashjoin enable_indexscan enable_indexonlyscan enable_material enable_memoize
+    enable_mergejoin enable_nestloop enable_seqscan enable_sort lc_messages lc_monetary lc_numeric lc_time
+    default_toast_compression default_table_access_method session_replication_role xmloption escape_string_warning
 """)
 """Settings of PostgreSQL that may be parameters, as for asyncpg; so may every one with a dot in its name."""
 FIXED = ("application_name", "timezone", "synchronous_commit", "statement_timeout", "jit")

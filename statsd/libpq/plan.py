@@ -72,11 +72,13 @@ def value_faults(url: Url) -> Iterator[str]:
     for name, value in (url.parameters or {}).items():
         if name not in KNOWN and "." not in name:
             yield _unknown(name, value, url)
+        elif not value:  # as if it were not there
+            continue
         elif name in CHOICES and value not in CHOICES[name]:
             yield f'{name} must be one of {", ".join(CHOICES[name])} (got "{value}")'
-        elif name in FILES and value and value != SYSTEM and not Path(value).is_file():
+        elif name in FILES and value != SYSTEM and not Path(value).is_file():
             yield f"{name} names a file that is not there"
-        elif name in REFUSED and value and value.lower() not in REFUSED[name].harmless:
+        elif name in REFUSED and value.lower() not in REFUSED[name].harmless:
             yield f"{name} cannot be honoured: {REFUSED[name].reason}"
         elif name == "connect_timeout" and not re.fullmatch(r"-?\d{1,9}", value, re.ASCII):
             yield "connect_timeout must be a whole number of seconds"

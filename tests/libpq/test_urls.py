@@ -108,7 +108,7 @@ def test_all_wrong_parameters_are_said_at_once() -> None:
 HARMLESS = """
     channel_binding=prefer gssencmode=prefer sslcompression=0 sslsni=1 sslcertmode=allow client_encoding=utf8
     load_balance_hosts=disable gssdelegation=0 max_protocol_version=latest sslnegotiation=postgres replication=false
-    target_session_attrs=read-write requiressl=0 ssl=false min_protocol_version=3.0
+    target_session_attrs=read-write requiressl=0 ssl=false min_protocol_version=3.0 sslmode= connect_timeout= sslcert=
 """
 
 

@@ -180,3 +180,11 @@ async def test_commands_run_with_those_privileges(run: Run, app_url: str) -> Non
     await ended(backup)
     await ended(doctor)
     await ended(prune)
+
+
+async def test_server_starts_on_a_read_only_database_and_keeps_events_for_later(
+    start: Start, database_url: str
+) -> None:
+    client = await start(database_url=f"{database_url}&options=-c%20default_transaction_read_only%3Don")
+    assert (await get(client, "/logins/stats"))["totalSessions"] == 0
+    await post(client, "/logins", LOGIN, 202)
