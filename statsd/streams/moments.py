@@ -20,5 +20,5 @@ def moment(rng: random.Random, utc_offset: int, days: int = DAYS) -> datetime:
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     hour = (rng.choices(range(24), RHYTHM)[0] - utc_offset) % 24
     days_ago = int(days * (1 - rng.random() ** 0.8))
-    when = today + timedelta(days=-days_ago, hours=hour, seconds=rng.uniform(0, 3600))
-    return when if when <= now else when - DAY  # what would come later today was yesterday
+    when = today + timedelta(hours=hour, seconds=rng.uniform(0, 3600))
+    return when - (days_ago if when <= now else days_ago + 1) * DAY  # a day is the 24 hours up to now

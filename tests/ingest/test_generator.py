@@ -20,7 +20,7 @@ from statsd.ingest.generator import Generator, WriterStore, store_fixtures
 from statsd.ingest.verdict import Verdict
 from statsd.ingest.writer import Writer
 from statsd.stream import Row, Stream
-from statsd.streams import STREAMS, logins
+from statsd.streams import STREAMS, logins, transfers
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,23 @@ def test_days_have_a_rhythm_and_lie_in_the_last_30(logins_of_a_month: list[Any])
     assert max(hours.values()) > 2 * min(hours.values())
     now = datetime.now(UTC)
     assert all(now - timedelta(days=30, minutes=5) < login.login_time <= now for login in logins_of_a_month)
+
+
+def test_days_are_alike_whatever_the_time_is(logins_of_a_month: list[Any]) -> None:
+    """Recent days have somewhat more, but none stands out; the last 24 hours are a day, too."""
+    now = datetime.now(UTC)
+    days = Counter((now - login.login_time).days for login in logins_of_a_month)
+    assert sorted(days) == list(range(30))
+    assert max(days.values()) < 1.5 * len(logins_of_a_month) / 30
+
+
+def test_transfers_are_spread_too_and_none_is_before_its_item() -> None:
+    rng = random.Random(5)
+    made = {item.item_id: item.creation_time for item in (transfers.sample.sample_item(rng) for _ in range(1_000))}
+    moved: list[Any] = [transfers.sample.sample_transfer(rng) for _ in range(4_000)]
+    assert all(made[transfer.item_id] < transfer.time <= datetime.now(UTC) for transfer in moved)
+    days = Counter((datetime.now(UTC) - transfer.time).days for transfer in moved)
+    assert max(days.values()) < len(moved) / 4
 
 
 async def test_rate_is_kept(pool: Any) -> None:

@@ -31,7 +31,7 @@ MOST_MOVING = 200  # only the latest items are transferred
 
 @dataclass
 class Held:
-    """An item that samples transfer: its owner, and since when."""
+    """An item that samples transfer: its latest owner, and what its next transfer must come after."""
 
     item: UUID
     since: datetime
@@ -53,21 +53,28 @@ def sample_item(rng: random.Random, days: int = DAYS) -> Item:
     """Return an item that was created in the last `days` days."""
     when = moment(rng, 1, days)
     id = UUID(int=rng.getrandbits(128), version=4)
-    _held(rng, days).append(Held(id, when))
+    items = _held(rng, days)
+    if days and items[0].item in FIXTURE_ITEMS:
+        items.clear()  # they are of today
+    items.append(Held(id, when))
     base_item = rng.choices(list(BASE_ITEMS), BASE_ITEM_SHARES)[0]
     return Item(base_item_id=base_item, item_id=id, creation_time=when)
 
 
 def sample_transfer(rng: random.Random, days: int = DAYS) -> Transfer:
-    """Return a transfer of a sample item, most often a recent one, to another owner, after the item's latest one."""
+    """Return a transfer of a sample item, most often a recent one, to another owner.
+
+    With 0 days it comes after the item's latest one, else at any time after the item was made.
+    """
     items = _held(rng, days)
     held = items[-1 - int(len(items) * rng.random() ** 2)]
     when, share = moment(rng, 1, days), rng.random()
-    if when <= held.since:  # it moved on already: some time between that and now
+    if when <= held.since:
         when = held.since + max((datetime.now(UTC) - held.since) * share, timedelta(microseconds=1))
-    held.since = when
+    if not days:
+        held.since = when  # two at the same time have no clear order
     held.owner = rng.choice([owner for owner in OWNERS if owner != held.owner])
-    return Transfer(item_id=held.item, owner_id=held.owner, time=held.since)
+    return Transfer(item_id=held.item, owner_id=held.owner, time=when)
 
 
 # Over HTTP the server makes the ids. They follow from the keys: those of base items and owners are the same in every
