@@ -1,8 +1,8 @@
 """Instants: one grammar to read them, one format to write them, always UTC.
 
 The grammar is RFC 3339 §5.6, and more: a space in place of the T, a comma before the fraction, `+hhmm` and `+hh`. The
-zone, the seconds and the time of day may be missing. Fractions are cut to microseconds and never rounded: the last
-moment of a day belongs to that day. Leap seconds (§5.7) are judged in UTC.
+zone, the seconds and the time of day may be missing. Fractions have up to a thousand digits; they are cut to
+microseconds and never rounded: the last moment of a day belongs to that day. Leap seconds (§5.7) are judged in UTC.
 """
 
 import re
@@ -17,7 +17,8 @@ INSTANT_RULE = "an ISO 8601 instant from 1970 to 2099, such as 2026-11-21T10:30:
 LONGEST_OFFSET = timedelta(hours=14)
 
 _INSTANT = re.compile(
-    r"\d{4}-\d\d-\d\d([T ](?!24)\d\d:\d\d(:(\d\d)([.,]\d+)?)?(Z|[+-]\d\d(:?[0-5]\d)?)?)?", re.ASCII | re.IGNORECASE
+    r"\d{4}-\d\d-\d\d([T ](?!24)\d\d:\d\d(:(\d\d)([.,]\d{1,1000})?)?(Z|[+-]\d\d(:?[0-5]\d)?)?)?",
+    re.ASCII | re.IGNORECASE,
 )
 _SECOND, _LEAP = 3, "60"
 _MIDNIGHT = time()

@@ -135,6 +135,15 @@ async def test_path_is_shown_as_people_read_it(start: Start, visit: Visits) -> N
     assert await cells.evaluate_all("cells => cells.map(({ title }) => title).filter(Boolean)") == ["/" + "工" * 200]
 
 
+async def test_site_shows_what_could_not_be_seen_and_can_be_picked(start: Start, visit: Visits) -> None:
+    page = await visit((await start()).make_url("/"))
+    await post(page, event(), event(), event(site_id="shop\u202egpj", path="/hidden"))
+    panel = await opened(page)
+    await panel.locator("[data-pick]", has_text="shop%E2%80%AEgpj").click()
+    await draws(page, "/hidden 1.")
+    await expect(panel.locator("[data-card=paths]")).to_contain_text("shop%E2%80%AEgpj, ")
+
+
 async def test_tracker_counts_a_visit_to_a_page_of_another_origin(start: Start, visit: Visits) -> None:
     """One script tag: the first page, two navigations of a single-page site, and an event of the site's own."""
     client = await start()

@@ -93,7 +93,7 @@ BAD_TIME = "timestamp must be a valid ISO 8601 date string"
         ({**EVENT, "timestamp": "2025"}, [BAD_TIME]),
         ({**EVENT, "timestamp": "Nov 14 2025"}, [BAD_TIME]),
         ({**EVENT, "timestamp": "2100-01-01T00:00:00Z"}, [BAD_TIME]),
-        ({**EVENT, "timestamp": "2025-11-14T10:30:00." + "1" * 5000 + "+10:60"}, [BAD_TIME]),
+        ({**EVENT, "timestamp": "2025-11-14T10:30:00." + "1" * 5000 + "Z"}, [BAD_TIME]),
         ({**EVENT, "timestamp": LATER}, ["timestamp must not be more than a day in the future"]),
         ({**EVENT, "timestamp": "2099-12-31"}, ["timestamp must not be more than a day in the future"]),
         ({**EVENT, "timestamp": 5}, [NO_TIME]),

@@ -125,14 +125,15 @@ const JOINED = [
 const UNSEEN = String.raw`(?! )[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Z}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u2800]`;
 const JOINED_OR_UNSEEN = new RegExp(`(${JOINED})|${UNSEEN}`, "gu");
 
+/** Percent-encodes what could not be seen. @param {string} text */
+export const visible = (text) =>
+  text.replace(JOINED_OR_UNSEEN, (character, joined) => joined ?? encodeURIComponent(character));
+
 /**
  * A path as people read it: `/%E5%B7%A5%E5%85%B7` is `/工具`. What is not UTF-8, or could not be seen, stays encoded.
  * @param {string} path
  */
-export function readable(path) {
-  const text = path.replace(/(?:%[89A-F][0-9A-F])+/gi, decoded);
-  return text.replace(JOINED_OR_UNSEEN, (character, joined) => joined ?? encodeURIComponent(character));
-}
+export const readable = (path) => visible(path.replace(/(?:%[89A-F][0-9A-F])+/gi, decoded));
 
 /** @param {string} escapes */
 function decoded(escapes) {

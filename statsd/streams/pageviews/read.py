@@ -19,7 +19,7 @@ from statsd.streams.pageviews.event import SITE_CHARACTERS
 from statsd.streams.pageviews.stream import STREAM
 from statsd.web.answers import json_response, tagged_response
 from statsd.web.asked import day, limit, parameters
-from statsd.web.decode import label
+from statsd.web.decode import text
 from statsd.web.operation import Answer, Operation, Parameter
 from statsd.web.texts import NO_CONTROLS, form_of
 from statsd.web.times import iso
@@ -52,7 +52,7 @@ async def get_job(request: web.Request) -> web.Response:
 @Operation(
     shared="own",
     query={
-        "site_id": Parameter(Annotated[str, label(SITE_CHARACTERS)], "the site", required=True, example="shop"),
+        "site_id": Parameter(Annotated[str, text(SITE_CHARACTERS)], "the site", required=True, example="shop"),
         "date": Parameter(date, "the day, by default today"),
         "from": Parameter(date, f"the first of at most {MOST_DAYS} days, by default of 30"),
         "to": Parameter(date, "the last day, by default today"),

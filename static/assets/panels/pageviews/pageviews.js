@@ -4,7 +4,7 @@
  */
 
 import { daysAfter } from "../../figures/days.js";
-import { count } from "../../figures/format.js";
+import { count, visible } from "../../figures/format.js";
 import { withShare } from "../../figures/rows.js";
 import { curl, synthetic } from "../../widgets/guide.js";
 import { ask } from "../../wire/ask.js";
@@ -37,7 +37,7 @@ const sites = (pick) => ({
   width: "third",
   bare: "No events today",
   columns: [
-    { key: "site_id", label: "Site", kind: "name", pick },
+    { key: "site_id", label: "Site", kind: "name", pick, write: ({ site_id }) => visible(String(site_id)) },
     { key: "views", label: "Views", kind: "count" },
     { key: "users", label: "Users", kind: "count" },
     { key: "share", label: "Share", kind: "percent" },

@@ -2,7 +2,7 @@
 
 import { daysAfter } from "../../figures/days.js";
 import { perDay, topBars } from "../../figures/drawings.js";
-import { count, day, fullDay, readable } from "../../figures/format.js";
+import { count, day, fullDay, readable, visible } from "../../figures/format.js";
 import { highest, sum, top, withShare } from "../../figures/rows.js";
 
 /** @import { Card } from "../../cards/card.js" */
@@ -31,13 +31,13 @@ const viewsOfPaths = ({ report }) =>
   withShare(report.top_paths, "views", report.total_views).map((row) => ({ ...row, path: readable(String(row.path)) }));
 
 /** @param {Shown} payload */
-export const where = ({ report }) => `${report.site_id}, ${fullDay(report.date)}`;
+export const where = ({ report }) => `${visible(report.site_id)}, ${fullDay(report.date)}`;
 
 /** @type {Card<Shown>} */
 export const days = {
   id: "days",
   title: "Views per day",
-  hint: ({ report }) => `${report.site_id}, ${DAYS} days up to ${fullDay(report.date)}, UTC`,
+  hint: ({ report }) => `${visible(report.site_id)}, ${DAYS} days up to ${fullDay(report.date)}, UTC`,
   width: "wide",
   columns: [
     { key: "date", label: "Day (UTC)", kind: "day" },
@@ -97,5 +97,5 @@ export const tiles = [
 /** @param {Shown} payload */
 export function remark({ report }) {
   if (report.total_views || report.unique_users) return "";
-  return `No events on this day. ${report.site_id} has neither views nor users on ${fullDay(report.date)} (UTC).`;
+  return `No events on this day. ${visible(report.site_id)} has neither views nor users on ${fullDay(report.date)} (UTC).`;
 }
