@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -31,6 +32,15 @@ class Report(NamedTuple):
     complete: bool
     """Whether all that this command could reach is erased."""
 
+    def plus(self, other: "Report") -> "Report":
+        """Return what was removed in two runs."""
+        erased = {name: dict(counts) for name, counts in self.erased.items()}
+        for name, counts in other.erased.items():
+            sums = erased.setdefault(name, {})
+            sums.update({table: sums.get(table, 0) + number for table, number in counts.items()})
+        not_reached = [*dict.fromkeys([*self.not_reached, *other.not_reached])]
+        return Report(erased, not_reached, self.complete and other.complete)
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", required=True, metavar="ID", help="id of the person in the events (or of an owner)")
@@ -43,10 +53,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     async with connected(settings) as (pool, channel), open_accounts(pool) as accounts:
         account = await accounts.id_of(arguments.user)
-        persons = _persons(arguments.user, account, arguments.stream or STREAM_OF)
-        if not persons:
-            raise StatsError(f"{arguments.user} is no id that rows of {', '.join(arguments.stream)} can have")
-        report = await everywhere(pool, settings, persons, arguments.dry_run)
+        report = Report({}, [], complete=True)
+        # Ids are stored in their normal form, but older rows, and those of other programs, as they were sent.
+        for user in dict.fromkeys([unicodedata.normalize("NFC", arguments.user), arguments.user]):
+            persons = _persons(user, account, arguments.stream or STREAM_OF)
+            if not persons:
+                raise StatsError(f"{arguments.user} is no id that rows of {', '.join(arguments.stream)} can have")
+            report = report.plus(await everywhere(pool, settings, persons, arguments.dry_run))
         if account is not None and "usage" in persons:
             report.erased["usage"]["users"] = 1
             if not arguments.dry_run:

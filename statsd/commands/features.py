@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import unicodedata
 
 from statsd.commands.connection import connected
 from statsd.commands.tables import plain
@@ -28,8 +29,10 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
             for row in rows:
                 print(json.dumps(dict(row), default=plain, ensure_ascii=False))
             return
-        if unknown := {*arguments.name} - {row["feature_name"] for row in rows}:
+        known = {row["feature_name"] for row in rows}
+        names = {name if name in known else unicodedata.normalize("NFC", name) for name in arguments.name}
+        if unknown := names - known:
             raise StatsError(f"there is no feature {', '.join(sorted(unknown))}: nothing was dropped")
-        clicks = await features.drop(pool, arguments.name)
+        clicks = await features.drop(pool, [*names])
         channel.announce(STREAM.name)
-        print(f"{len({*arguments.name})} features dropped, with {clicks} clicks", file=sys.stderr)
+        print(f"{len(names)} features dropped, with {clicks} clicks", file=sys.stderr)

@@ -56,6 +56,7 @@ class Raw:
         self.received = [*stream.columns].index(received) if received else None
         """The index of the time that the retention goes by. None: rows are kept for ever."""
         self._id = id
+        self._id_key = f'"{id}"'.encode()
         self._record = record
         checked = _checked_fields(record)
         self._stored, self._sent = (
@@ -83,7 +84,7 @@ class Raw:
 
         The texts of a stored row, which has an id, stay as they are.
         """
-        record = self._stored.decode(line) if f'"{self._id}"'.encode() in line else None
+        record = self._stored.decode(line) if self._id_key in line else None
         if record is None or (not isinstance(record, Batch) and getattr(record, self._id) is None):
             record = self._sent.decode(line)  # an event as a client sends it
         if isinstance(record, Batch):

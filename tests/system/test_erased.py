@@ -116,3 +116,19 @@ async def columns_with_traces(url: str) -> list[str]:
     ]
     await connection.close()
     return found
+
+
+async def test_person_is_erased_in_every_spelling_of_the_name(
+    run: Callable[..., Program], database_url: str, folder: Path
+) -> None:
+    """Names are stored in their normal form, but rows of older versions as they were sent."""
+    names = ["Jose\u0301", "José", "Jose"]
+    async with await open_pool(database_url) as pool:
+        for name in names:
+            await pool.execute(
+                "insert into webhook_events (id, event_type, user_id) values (gen_random_uuid(), 'a', $1)", name
+            )
+        program = run("erase", "--user", names[0], "--json", DATABASE_URL=database_url, STATS_DATA_DIR=str(folder))
+        assert await program.ended() == 0, program.stderr
+        assert json.loads(program.output())["erased"]["webhooks"]["webhook_events"] == 2
+        assert await pool.fetchval("select array_agg(user_id) from webhook_events") == ["Jose"]
