@@ -58,7 +58,7 @@ async def test_search_finds_operations_by_path_summary_and_group(start: Start, v
     paths = (await document(page))["paths"]
     (job,) = [path for path in paths if path.startswith("/jobs/")]
     for phrase, found in (
-        ("/webhook", {"/webhook", "/webhooks"}),
+        ("/webhook", {"/webhook", "/webhook/{sender}", "/webhooks"}),
         (paths[job]["get"]["summary"].upper(), {job}),
         ("page views /stats", {"/stats"}),
         ("nothing of this kind", set()),
