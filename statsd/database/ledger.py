@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from statsd.database.pool import Connection
+from statsd.database.search_path import MARK
 
 NAME, OLD_NAME = "statsd_migrations", "schema_migrations"
 COLUMNS = ["applied_at", "checksum", "name", "number"]
@@ -73,7 +74,8 @@ async def applied(connection: Connection, table: str) -> list[tuple[int, str, st
     return [tuple(row) for row in rows]
 
 
-async def create(connection: Connection) -> None:
+async def create(connection: Connection, marked: bool) -> None:
+    """Create the table; `marked`: in a schema that the URL names (`search_path.py`)."""
     await connection.execute(f"""
         create table {NAME} (
             number integer primary key,
@@ -82,6 +84,8 @@ async def create(connection: Connection) -> None:
             applied_at timestamptz not null default now()
         )
         """)
+    if marked:
+        await connection.execute(f"comment on table {NAME} is '{MARK}'")
 
 
 async def move(connection: Connection) -> None:

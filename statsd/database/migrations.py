@@ -76,7 +76,7 @@ async def migrate(dsn: str) -> list[str]:
         if await connection.fetchval("select current_setting('transaction_read_only')") == "on":
             _accept_read_only(table, missing)
         elif missing or table != ledger.NAME:
-            names = await _apply_all(connection)
+            names = await _apply_all(connection, schema(dsn) not in (None, "public"))
     except DatabaseError:
         raise
     except Exception as error:
@@ -146,10 +146,10 @@ def _accept_read_only(table: str | None, missing: list[Migration]) -> None:
     log.warning("%s: it answers, but stores nothing", about)
 
 
-async def _apply_all(connection: Connection) -> list[str]:
+async def _apply_all(connection: Connection, marked: bool) -> list[str]:
     names: list[str] = []
     try:
-        while applied := await _apply_next(connection):
+        while applied := await _apply_next(connection, marked):
             for name in applied:
                 log.debug("migration %s applied", name)
             names += applied
@@ -165,7 +165,7 @@ async def _apply_all(connection: Connection) -> list[str]:
     return names
 
 
-async def _apply_next(connection: Connection) -> list[str]:
+async def _apply_next(connection: Connection, marked: bool) -> list[str]:
     """Apply the first missing migration, or all in a schema that has none yet; return their names."""
     async with connection.transaction():
         try:
@@ -178,7 +178,7 @@ async def _apply_next(connection: Connection) -> list[str]:
         table, missing = await _pending(connection)
         await _require_room(connection, table, missing)
         if table is None:
-            await ledger.create(connection)
+            await ledger.create(connection, marked)
         elif table == ledger.OLD_NAME:
             await ledger.move(connection)
         batch = missing[:1] if table else missing

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from statsd.database import pooler
+from statsd.database.search_path import USE_PUBLIC
 from statsd.errors import DatabaseAway, DatabaseError
 from statsd.libpq.plan import plan
 
@@ -168,7 +169,7 @@ async def _connect(dsn: str, **overrides: str) -> Connection:
             if "unsupported startup parameter" not in str(error):  # PostgreSQL itself accepts all our settings
                 raise
         else:
-            if not await _is_pooled(connection):
+            if not await _is_pooled(connection, "search_path" in settings):
                 return connection
         if dsn not in _pooled:
             log.info("PostgreSQL is behind a pooler: no prepared statements, and every transaction makes its settings")
@@ -176,11 +177,17 @@ async def _connect(dsn: str, **overrides: str) -> Connection:
     return await pooler.connect(settings, **planned.arguments, **times)
 
 
-async def _is_pooled(connection: Connection) -> bool:
-    """Whether the connection leads through a pooler. It is closed if it does, or if the check fails."""
+async def _is_pooled(connection: Connection, has_search_path: bool) -> bool:
+    """Whether the connection leads through a pooler. It is closed if it does, or if the check fails.
+
+    A direct connection has its search path afterwards.
+    """
     direct = False
     try:
-        direct = not await pooler.is_between(connection, CONNECT_SECONDS)
+        if not await pooler.is_between(connection, CONNECT_SECONDS):
+            if not has_search_path:
+                await connection.execute(USE_PUBLIC, timeout=CONNECT_SECONDS)
+            direct = True
     finally:
         if not direct:
             connection.terminate()

@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from statsd.database.search_path import PUBLIC
 from statsd.libpq import options
 
 STARTUP_SETTINGS = ("application_name", "timezone", "options")
@@ -70,6 +71,8 @@ async def connect(settings: Mapping[str, str], **arguments: Any) -> Pooled:
         statement_cache_size=0,
         connection_class=Pooled,
     )
+    if "search_path" not in settings and (path := await connection.fetchval(PUBLIC)):
+        settings = {**settings, "search_path": path}
     connection.settings = "".join(
         f"set local {name} = {_literal(name, value)}; "
         for name, value in settings.items()

@@ -327,6 +327,15 @@ async def test_schema_that_the_role_or_the_url_names_is_used_as_ever(database: D
         await migrations.migrate(f"{url}&search_path=gone,lost")
 
 
+async def test_schema_of_the_role_s_name_is_used_if_its_owner_made_it(database: Database) -> None:
+    url, owner = database
+    await owner.execute("create schema statsd authorization statsd")
+    assert await migrations.migrate(url)
+    assert await migrations.migrate(url) == []
+    assert await owner.fetchval("select to_regclass('statsd.user_logins') is not null")
+    assert await owner.fetchval("select to_regclass('public.user_logins')") is None
+
+
 async def test_installation_in_public_is_not_used_and_the_log_says_so(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -90,6 +90,25 @@ async def test_two_installations_count_and_hear_only_their_own_events(
     await owner.close()
 
 
+async def test_schema_with_the_name_of_the_role_takes_over_no_other_installation(
+    start: Start, folder: Path, database_url: str
+) -> None:
+    """PostgreSQL's own search path begins with it, also in sessions that are open already."""
+    client = await start()
+    await post(client, "/logins", LOGIN, 201)
+    other = await start(schema="statsd", data_dir=folder / "other")
+    await post(other, "/logins", LOGIN, 201)
+    again = await start(data_dir=folder / "again")
+    for _ in range(2):
+        await post(client, "/logins", LOGIN, 201)
+        await post(again, "/logins", LOGIN, 201)
+    owner = await asyncpg.connect(database_url)
+    assert await owner.fetchval("select current_user") == "statsd"
+    assert await owner.fetchval("select count(*) from public.user_logins") == 5
+    assert await owner.fetchval("select count(*) from statsd.user_logins") == 1
+    await owner.close()
+
+
 async def test_rows_of_other_programs_are_counted_in_the_schema_they_are_in(start: Start, database_url: str) -> None:
     client = await start(schema="statsd", aggregate_seconds=0.1)
     owner = await asyncpg.connect(database_url)
