@@ -1,10 +1,12 @@
 """Realistic items and transfers, for the generator."""
 
 import random
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
 
@@ -31,11 +33,19 @@ MOST_MOVING = 200  # only the latest items are transferred
 
 @dataclass
 class Held:
-    """An item that samples transfer: its latest owner, and what its next transfer must come after."""
+    """An item that samples transfer: since when there is one, and its transfers in the order of their times."""
 
     item: UUID
     since: datetime
-    owner: UUID | None = None
+    moves: list[tuple[datetime, UUID]] = field(default_factory=list)
+
+    def move(self, when: datetime, choose: Callable[[list[UUID]], UUID]) -> UUID:
+        """Add a transfer and return its owner: neither the one before it nor the one after it."""
+        place = bisect_right(self.moves, when, key=itemgetter(0))
+        neighbours = {owner for _, owner in self.moves[max(0, place - 1) : place + 1]}
+        owner = choose([owner for owner in OWNERS if owner not in neighbours])
+        self.moves.insert(place, (when, owner))
+        return owner
 
 
 _moving: WeakKeyDictionary[random.Random, deque[Held]] = WeakKeyDictionary()
@@ -71,10 +81,10 @@ def sample_transfer(rng: random.Random, days: int = DAYS) -> Transfer:
     when, share = moment(rng, 1, days), rng.random()
     if when <= held.since:
         when = held.since + max((datetime.now(UTC) - held.since) * share, timedelta(microseconds=1))
+    owner = held.move(when, rng.choice)
     if not days:
-        held.since = when  # two at the same time have no clear order
-    held.owner = rng.choice([owner for owner in OWNERS if owner != held.owner])
-    return Transfer(item_id=held.item, owner_id=held.owner, time=when)
+        held.since, held.moves = when, held.moves[-1:]  # the next one is later
+    return Transfer(item_id=held.item, owner_id=owner, time=when)
 
 
 # Over HTTP the server makes the ids. They follow from the keys: those of base items and owners are the same in every
