@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from statsd.commands.connection import connected, unserved
 from statsd.commands.progress import Progress
+from statsd.commands.sender import Sender
 from statsd.errors import StatsError, UsageError
 from statsd.ingest import generator
 from statsd.ingest.generator import DAYS, Generator, Store, WriterStore
@@ -55,7 +56,9 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     opened = _over_http(arguments, settings, streams) if arguments.url else _into_database(arguments, settings, streams)
     store: Store | None = None
     try:
-        async with opened as store:
+        async with opened as (store, remark):
+            if remark and not _is_bulk(arguments):
+                print(remark, file=sys.stderr)
             progress = Progress(_what(arguments), arguments.count, arguments.quiet)
             source = Generator(streams, store, arguments.seed, progress.show)
             if _is_bulk(arguments):
@@ -69,43 +72,38 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
             progress.finish(store.stored)  # after Ctrl-C with the rows that were still queued
             if arguments.json:
                 print(json.dumps({"stream": arguments.stream, "stored": store.stored}))
+            if remark and _is_bulk(arguments):
+                print(remark, file=sys.stderr)
 
 
 @asynccontextmanager
 async def _into_database(
     arguments: argparse.Namespace, settings: Settings, streams: Sequence[Stream]
-) -> AsyncIterator[Store]:
+) -> AsyncIterator[tuple[Store, str]]:
+    """Yield the store, and what to tell the user about it."""
     async with connected(settings) as (pool, channel):
         writers = {stream.name: Writer(stream, pool, channel.announce) for stream in streams}
         writing = [asyncio.create_task(writer.run()) for writer in writers.values()]
         for stream in streams:
             await generator.store_fixtures(pool, stream)
-        remark = "" if arguments.quiet else await unserved(pool, settings)
-        if remark and not _is_bulk(arguments):
-            print(remark, file=sys.stderr)
         try:
-            yield WriterStore(writers)
+            yield WriterStore(writers), "" if arguments.quiet else await unserved(pool, settings)
         finally:
             for writer in writers.values():
                 writer.stop()
             await asyncio.gather(*writing)
-        if remark and _is_bulk(arguments):
-            print(remark, file=sys.stderr)
 
 
 @asynccontextmanager
 async def _over_http(
     arguments: argparse.Namespace, settings: Settings, streams: Sequence[Stream]
-) -> AsyncIterator[Store]:
-    # Here, so that events into the database need no HTTP client.
-    from statsd.commands.sender import Sender  # noqa: PLC0415
-
+) -> AsyncIterator[tuple[Store, str]]:
     dated_now = [stream.name for stream in streams if not stream.wire.keeps_time]
     if dated_now and _is_bulk(arguments) and not arguments.quiet:
         print(f"over HTTP, events of {', '.join(dated_now)} count when the server receives them: now", file=sys.stderr)
     async with Sender(arguments.url, settings.token) as sender:
         await sender.prepare(streams)
-        yield sender
+        yield sender, ""
     if sender.refused:
         raise StatsError(f"{arguments.url} refused {sender.refused} of the events: its settings allow other ones only")
 

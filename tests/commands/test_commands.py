@@ -205,6 +205,7 @@ async def test_seed_reports_only_its_own_rows(run: Run, database_url: str, pool:
             assert await program.ended() == 0
             assert program.stderr.splitlines(keepends=True)[0].endswith(said)
             assert "pageviews" not in program.stderr
+            assert "which no server shows now" in program.stderr
     quiet = run("seed", "--quiet", DATABASE_URL=database_url)
     assert (await quiet.ended(), quiet.stderr) == (0, "")
 
