@@ -86,7 +86,7 @@ async def migrate(dsn: str) -> list[str]:
     finally:
         connection.terminate()
     if names:
-        log.info("%d migrations applied, the last is %s", len(names), names[-1])
+        log.info("migrations applied: %d, the last is %s", len(names), names[-1])
     return names
 
 

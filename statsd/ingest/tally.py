@@ -16,15 +16,14 @@ log = logging.getLogger("statsd.ingest")
 
 
 class Tally:
-    """Counts events by outcome. While there are any it logs a line a second for debugging; of errors one a minute."""
+    """Counts events by outcome. Of those that were not stored it logs a line a minute, the first within a second."""
 
     SECONDS = 1.0
     ERROR_SECONDS = 60.0
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
-        self._counts: Counter[str] = Counter()  # since the latest line
-        self._summed: Counter[str] = Counter()  # since the latest sum
+        self._counts: Counter[str] = Counter()  # since the latest sum
         self._unstored = 0  # since the latest line about them
         self._warned = -self.ERROR_SECONDS
         self._timer: asyncio.TimerHandle | None = None
@@ -41,14 +40,15 @@ class Tally:
             if count:
                 metrics.EVENTS.labels(self.stream, how).inc(count)
                 self._counts[how] += count
-                self._summed[how] += count
                 if how in ("stored", "replayed"):
                     self.stored_at = time.time()
-        if self._timer is None and self._counts:
+                if how in ("failed", "dead"):
+                    self._unstored += count
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.SECONDS, self._report_due)
 
     def report(self) -> None:
-        """Log the counts since the last line, in the words that people search their logs for."""
+        """Log what could not be stored since the last line."""
         self._warned = -self.ERROR_SECONDS
         self._report_due()
 
@@ -56,32 +56,27 @@ class Tally:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        counts, self._counts = self._counts, Counter()
-        self._unstored += counts["failed"] + counts["dead"]
         if self.last_error and time.monotonic() - self._warned >= self.ERROR_SECONDS:
             log.error("%s: %d events not stored: %s", self.stream, self._unstored, self.last_error)
             self._warned = time.monotonic()
             self._unstored, self.last_error = 0, ""
-        if counts:
-            rest = "".join(f", {count} {how}" for how, count in sorted(counts.items()) if how != "stored")
-            line = "Processing event: %s %d. Event inserted successfully: %d%s"
-            log.debug(line, self.stream, counts.total(), counts["stored"], rest)
 
     def take(self) -> Counter[str]:
         """Return the counts since the last call."""
-        counts, self._summed = self._summed, Counter()
+        counts, self._counts = self._counts, Counter()
         return counts
 
 
 def log_sum(tallies: Collection[Tally], seconds: float) -> None:
-    """Log in one line what came in during the last `seconds`, if anything did."""
+    """Log in one line what came in during the last `seconds`, in the words that people search their logs for."""
     counts = {tally.stream: taken for tally in tallies if (taken := tally.take())}
     if not counts:
         return
     accepted = {stream: count["stored"] + count["spooled"] for stream, count in counts.items()}
     rates = ", ".join(f"{stream} {_rounded(number / seconds)}/s" for stream, number in accepted.items() if number)
-    total = sum(accepted.values())
-    line = f"{total:,} event{'s' * (total != 1)} in {seconds:.0f} s" + (f": {rates}" if rates else "")
+    came = f"{sum(accepted.values()):,} in {seconds:.0f} s" + (f" ({rates})" if rates else "")
+    stored = sum(count["stored"] + count["replayed"] for count in counts.values())
+    line = f"Processing event: {came}. Event inserted successfully: {stored:,}"
     for stream, count in counts.items():
         if others := ", ".join(f"{number:,} {how}" for how, number in sorted(count.items()) if how != "stored"):
             line += f"; {stream}: {others}"

@@ -18,7 +18,6 @@ from statsd.errors import DatabaseAway, InvalidEvent, Overloaded
 from statsd.ingest import ids
 from statsd.ingest.ids import new_id
 from statsd.ingest.lanes import BATCH_ROWS
-from statsd.ingest.tally import Tally
 from statsd.ingest.writer import QUEUE_ROWS, Writer
 from statsd.stream import Row
 from statsd.streams import logins
@@ -238,14 +237,3 @@ def test_ids_are_version_7_and_ordered_by_time() -> None:
 def test_key_means_one_id_in_its_stream_and_another_elsewhere() -> None:
     assert ids.id_of("logins", "a") == ids.id_of("logins", "a")
     assert len({ids.id_of(s, k) for s in ("logins", "webhooks") for k in ("a", "b")}) == 4
-
-
-async def test_debug_log_has_one_line_a_second_with_counts(
-    pool: asyncpg.Pool[asyncpg.Record], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level("DEBUG", "statsd.ingest")
-    monkeypatch.setattr(Tally, "SECONDS", 3_600.0)  # the second ends when the writer does
-    async with writing(pool) as writer:
-        await asyncio.gather(*(writer.store(rows(1)) for _ in range(30)))
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines == ["Processing event: logins 30. Event inserted successfully: 30"]
