@@ -1,7 +1,7 @@
 // @ts-check
-// The tracker, which sites embed: a view for the page, and one for each navigation of a single-page site. See /docs.
-// The page is not ours: scripts of it may have replaced what we use, and a visitor may have named an image
-// `currentScript`. So `document` is asked through its class, and JSON is written here, where no `toJSON` changes it.
+// The tracker, which sites embed: a view for the page and for each navigation of a single-page site. See /docs.
+// The page is not ours: it may have replaced what we use, and named an image `currentScript`. So `document` is asked
+// through its class, and JSON is written here, where no `toJSON` changes it.
 (() => {
   try {
     const { toISOString } = Date.prototype
@@ -21,7 +21,7 @@
     let id = user
     try {
       if (!id && !isOff && anonymous == null) id = localStorage.statsd = localStorage.statsd || "" + Math.random()
-    } catch {} // this page may keep nothing
+    } catch {} // it may keep nothing
 
     /** @param {string} character */
     const escaped = character => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0")
@@ -64,10 +64,10 @@
     addEventListener.call(document, "prerenderingchange", view)
     addEventListener("pageshow", event => {
       if (!event.persisted) return
-      last = "" // back from the back/forward cache: a view like any other
+      last = "" // back from the back/forward cache
       view()
     })
     Object.assign(window, { statsd })
-    setTimeout(view) // a page that changes its address at once is one view
+    setTimeout(view) // one view, if the page changes its address at once
   } catch {}
 })()

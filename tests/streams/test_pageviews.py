@@ -308,7 +308,7 @@ async def test_clock_at_an_end_of_time_is_no_defect(client: Any, sent_at: str) -
 
 
 def test_tracker_is_small() -> None:
-    assert len(gzip.compress((ROOT / "static/t.js").read_bytes())) <= 1536
+    assert len(gzip.compress((ROOT / "static/t.js").read_bytes())) <= 1500
 
 
 async def test_tracker_is_served_to_pages_of_any_origin(client: Any) -> None:

@@ -18,7 +18,7 @@ const OPTIONS = {
 export const makeTracker = (site) => ({
   id: "tracker",
   title: "Add it to a site",
-  hint: "One line in the head of every page; the script is smaller than 1 KiB and sets no cookie",
+  hint: "One line in the head of every page; the script has 1.5 KB and sets no cookie",
   width: "full",
   content() {
     const code = makeCode("the script tag");
