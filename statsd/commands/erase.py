@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from statsd.errors import StatsError
 from statsd.ingest import erase
 from statsd.settings import Settings
 from statsd.streams import STREAMS, usage
+from statsd.web.texts import nfc
 
 EXAMPLE = "erase --user 4711 --dry-run"
 ELSEWHERE = (
@@ -55,7 +55,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
         account = await accounts.id_of(arguments.user)
         report = Report({}, [], complete=True)
         # Ids are stored in their normal form, but older rows, and those of other programs, as they were sent.
-        for user in dict.fromkeys([unicodedata.normalize("NFC", arguments.user), arguments.user]):
+        for user in dict.fromkeys([nfc(arguments.user), arguments.user]):
             persons = _persons(user, account, arguments.stream or STREAM_OF)
             if not persons:
                 raise StatsError(f"{arguments.user} is no id that rows of {', '.join(arguments.stream)} can have")

@@ -3,13 +3,13 @@
 import argparse
 import json
 import sys
-import unicodedata
 
 from statsd.commands.connection import connected
 from statsd.commands.tables import plain
 from statsd.errors import StatsError, UsageError
 from statsd.settings import Settings
 from statsd.streams.usage import STREAM, features
+from statsd.web.texts import nfc
 
 EXAMPLE = "features drop old_button"
 
@@ -30,7 +30,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 print(json.dumps(dict(row), default=plain, ensure_ascii=False))
             return
         known = {row["feature_name"] for row in rows}
-        names = {name if name in known else unicodedata.normalize("NFC", name) for name in arguments.name}
+        names = {name if name in known else nfc(name) for name in arguments.name}
         if unknown := names - known:
             raise StatsError(f"there is no feature {', '.join(sorted(unknown))}: nothing was dropped")
         clicks = await features.drop(pool, [*names])

@@ -6,10 +6,9 @@ not UTF-8 stay as they were sent.
 """
 
 import re
-import unicodedata
 from functools import lru_cache
 
-from statsd.web.texts import NO_CONTROLS
+from statsd.web.texts import NO_CONTROLS, nfc
 
 # A stray percent sign must not become an escape: of `%%34%31` nothing is decoded that would make it `%41`.
 _ESCAPES = re.compile(r"(?<!%)(?<!%[0-9A-Fa-f])(?:%[0-9A-Fa-f]{2})+")
@@ -25,7 +24,7 @@ def page(path: str) -> str:
     """Return the one spelling of a path. Raises ValueError for a blank one, and for control characters."""
     if len(path) > LONGEST or not path.strip() or not _ALLOWED(path):
         raise ValueError("not a path")
-    path = unicodedata.normalize("NFC", _ESCAPES.sub(_decoded, path))
+    path = nfc(_ESCAPES.sub(_decoded, path))
     if path.startswith("/") and "/." in path:
         end = re.search(r"[?#]|\Z", path).start()  # type: ignore[union-attr] # there is always an end
         path = _without_dots(path[:end]) + path[end:]

@@ -64,6 +64,23 @@ _STABLE = "!-~\xa1-\xac\xae-\u02ff\u0400-\u0482\u4e00-\u9fff\uac00-\ud7a3"
 _is_usual = re.compile(f"[{_STABLE}][ {_STABLE}]*").fullmatch
 
 
+LONGEST = 8_192  # characters: four times as many as any text may have in its form
+SHORT = 64
+_PILE = re.compile(rb"[^\0]{31}")  # marks on one letter: more than the Stream-Safe Text Format has (UAX #15)
+
+
+def nfc(text: str) -> str:
+    """Return a text in Normalization Form C; a pile of marks stays, as it takes the square of its size to be sorted.
+
+    A megabyte of marks would block the server for a quarter of an hour. Raises ValueError for a very long text.
+    """
+    if len(text) > LONGEST:
+        raise ValueError("too long")
+    if len(text) > SHORT and _PILE.search(bytes(map(unicodedata.combining, text))):
+        return text
+    return unicodedata.normalize("NFC", text)
+
+
 def form_of(pattern: str) -> Form:
     """Return the form of texts that match one of the patterns above."""
     search = re.compile(pattern).search
@@ -71,7 +88,7 @@ def form_of(pattern: str) -> Form:
     def form(text: str) -> str:
         if _is_usual(text):
             return text
-        normal = unicodedata.normalize("NFC", text)
+        normal = nfc(text)
         if not search(normal) or (pattern == PRINTABLE and _has_stray_joiner(normal)):
             raise ValueError("a character that is not allowed")
         return normal

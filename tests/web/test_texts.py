@@ -18,6 +18,7 @@ from statsd.streams import logins, usage, webhooks
 from statsd.streams.transfers.event import NEW_BASE_ITEM, NEW_OWNER
 from statsd.web import texts
 from statsd.web.decode import Decoder
+from statsd.web.paths import page
 from statsd.web.texts import NOT_BLANK_NO_CONTROLS, PRINTABLE, form_of, name_of
 
 WEBHOOKS = Decoder(webhooks.event.WebhookEvent, webhooks.event.check, webhooks.event.explain)
@@ -168,6 +169,27 @@ def test_description_has_something_to_see(text: str) -> None:
 @pytest.mark.parametrize("text", ["a\u200eb \u05d0\u200f", "soft\u00adhyphen", "a\ufe0f", "x\u2800y"])
 def test_description_may_direct_its_text(text: str) -> None:
     assert NEW_BASE_ITEM.decode(msgspec.json.encode({"description": text})).description == text
+
+
+PILE = "\u0345" * 300_000 + "\u0334" * 300_000
+
+
+@pytest.mark.parametrize(("decoder", "field"), [(usage.event.DECODER, "feature_name"), (WEBHOOKS, "userId")])
+def test_megabyte_of_marks_is_refused_at_once(decoder: Any, field: str) -> None:
+    """To sort the marks on one letter takes the square of their number: here a quarter of an hour."""
+    body = json.dumps({"eventType": "a", "userId": "b", field: "a" + PILE}, ensure_ascii=False).encode()[: 1 << 20]
+    with pytest.raises(InvalidEvent):
+        decoder.decode(body)
+    with pytest.raises(ValueError, match="too long"):
+        name_of(PILE, 64)
+
+
+def test_pile_of_marks_stays_as_it_is() -> None:
+    pile = "a" + "\u0345" * 40 + "\u0334" * 20
+    assert name_of(pile + "x" * 3, 64) == unicodedata.normalize("NFC", pile + "xxx")  # short enough
+    assert form_of(NOT_BLANK_NO_CONTROLS)(pile * 2) == pile * 2
+    assert page(f"/{pile * 10}") == page(page(f"/{pile * 10}"))
+    assert form_of(NOT_BLANK_NO_CONTROLS)("e\u0301" * 100) == "\u00e9" * 100
 
 
 USUAL = st.text(
