@@ -18,7 +18,8 @@ from statsd.streams.files import File, csv_line, unguarded
 from statsd.streams.raw import Raw
 
 FORMS = ("ndjson", "csv")
-_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
+_FLOAT = re.compile(r"-?\d{1,18}(\.\d{0,18})?([eE][+-]?\d{1,2})?", re.ASCII)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -85,8 +86,12 @@ class Columns:
             raise ValueError("the line must be UTF-8") from None
 
 
-def _number(cell: str) -> int | str:
-    return int(cell) if _NUMBER.fullmatch(cell) else cell  # what is no number is a fault that the decoder words
+def _number(cell: str) -> int | float | str:
+    if _INTEGER.fullmatch(cell):
+        return int(cell)
+    # pandas writes the integers of a column with missing values as `1800.0`. Whether a number is whole, and what is
+    # none, are for the decoder to say.
+    return float(cell) if _FLOAT.fullmatch(cell) else cell
 
 
 def _json(cell: str) -> msgspec.Raw | str:

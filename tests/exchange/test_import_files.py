@@ -50,6 +50,25 @@ async def test_form_is_seen_in_the_content(pool: Any, database_url: str, folder:
     assert tuple(row) == (7, "UK", "Opera")
 
 
+@pytest.mark.parametrize("number", ["1800", "1800.0", "1800.", "1.8e3", "18E+2"])
+async def test_whole_float_in_csv_is_an_integer(pool: Any, database_url: str, folder: Path, number: str) -> None:
+    file = folder / "rows.csv"  # as pandas writes a column of integers with missing values
+    file.write_text(f"{HEAD},session_duration_seconds\n7.0{CELLS[1:]},{number}\n8{CELLS[1:]},\n")
+    outcome, refused = await imported(database_url, "logins", file)
+    assert (outcome.stored, refused) == (2, [])
+    rows = await pool.fetch("select user_id, session_duration_seconds from user_logins order by user_id")
+    assert [tuple(row) for row in rows] == [(7, 1800), (8, None)]
+
+
+@pytest.mark.parametrize("number", ["1800.5", "nan", "inf", "1e99", "1e999", "0x7", "1_0", "\u0661", " 7", "7.0.0"])
+async def test_other_number_in_csv_is_refused(database_url: str, folder: Path, number: str) -> None:
+    file = folder / "rows.csv"
+    file.write_text(f"{HEAD},session_duration_seconds\n{CELLS},{number}\n")
+    outcome, (fault,) = await imported(database_url, "logins", file)
+    assert outcome.stored == 0
+    assert "session_duration_seconds must be an integer" in str(fault)
+
+
 @pytest.mark.parametrize(
     ("stream", "bad", "says"),
     [
