@@ -19,7 +19,7 @@ from statsd.streams.webhooks import metadata
 from statsd.streams.webhooks.answers import Fault
 from statsd.streams.webhooks.event import TYPE_CHARACTERS, StrictEvent, WebhookEvent, check, explain
 from statsd.streams.webhooks.layout import Found, Headers, Id, Layout, moment
-from statsd.web.decode import Decoder, When, text
+from statsd.web.decode import Decoder, When, label
 from statsd.web.times import INSTANT_RULE
 
 STANDARD = Layout(
@@ -36,7 +36,7 @@ TIME_RULE = f"must be {INSTANT_RULE}, or seconds or milliseconds since 1970"
 class StandardWebhook(msgspec.Struct):
     """The payload that Standard Webhooks recommends. The userId is the one in `data`, if there is one."""
 
-    type: Annotated[str, text(TYPE_CHARACTERS)]
+    type: Annotated[str, label(TYPE_CHARACTERS)]
     timestamp: When | None = None
     data: Any = None
 

@@ -15,14 +15,15 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from statsd.streams.webhooks.event import TYPE_CHARACTERS, USER_CHARACTERS
-from statsd.web.texts import NOT_BLANK_NO_CONTROLS, form_of
+from statsd.web.texts import NOT_BLANK_NO_CONTROLS, PRINTABLE, Form, form_of
 from statsd.web.times import FIRST_INSTANT, LAST_INSTANT, instant
 
 ID_CHARACTERS = 1_000
 IN_HEADER = "header:"
 FIRST_MILLISECONDS = 100_000_000_000  # in 1973 as milliseconds, in 5138 as seconds
 _NUMBER = re.compile(r"\d{9,13}(\.\d{1,9})?", re.ASCII)
-_form = form_of(NOT_BLANK_NO_CONTROLS)
+_type, _user = form_of(PRINTABLE), form_of(NOT_BLANK_NO_CONTROLS)
+"""The forms in which the two are stored, as in our own form of an event."""
 
 Headers = Mapping[str, str]
 
@@ -63,13 +64,13 @@ class Layout:
 
     def event_type(self, body: Any, headers: Headers) -> str | None:
         """Return the first text that may be an eventType."""
-        texts = (_stored(found.value, TYPE_CHARACTERS) for found in self.types(body, headers))
+        texts = (_stored(found.value, _type, TYPE_CHARACTERS) for found in self.types(body, headers))
         return next(filter(None, texts), None)
 
     def user_id(self, body: Any, headers: Headers) -> str | None:
         """Return the first text or number that may be a userId, as a text."""
         texts = (_text(found.value) for found in _values(self.user, body, headers))
-        return next(filter(None, (_stored(text, USER_CHARACTERS) for text in texts if text)), None)
+        return next(filter(None, (_stored(text, _user, USER_CHARACTERS) for text in texts if text)), None)
 
     def timestamp(self, body: Any, headers: Headers) -> Found | None:
         """Return the first value that is there, whether or not it is a time."""
@@ -101,11 +102,11 @@ def moment(value: Any) -> datetime:
     return FIRST_INSTANT + timedelta(microseconds=int(seconds * 1_000_000))
 
 
-def _stored(text: str, longest: int) -> str | None:
-    """Return a text as it is stored; None if it may not be a field of at most `longest` characters."""
+def _stored(text: str, form: Form, longest: int) -> str | None:
+    """Return a text in its form; None if it may not be a field of at most `longest` characters."""
     with suppress(ValueError):
-        form = _form(text)
-        return form if len(form) <= longest else None
+        formed = form(text)
+        return formed if len(formed) <= longest else None
     return None
 
 
