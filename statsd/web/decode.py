@@ -19,7 +19,7 @@ EVENT_BYTES = 1 << 20
 BATCH_EVENTS = 10_000
 SLICE_EVENTS = 250  # decoded at a time: a millisecond, and three if one of them is wrong
 UUID_CHARACTERS = 36  # with dashes
-BOM = b"\xef\xbb\xbf"  # which Windows programs write before UTF-8; a reader may ignore it (RFC 8259 §8.1)
+BOM = "\ufeff".encode()  # which Windows programs write before UTF-8; a reader may ignore it (RFC 8259 §8.1)
 
 E = TypeVar("E", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def whole(value: Any) -> Any:
 def parse(body: bytes | str) -> Any:
     """Return the value of a JSON text in UTF-8. A number out of a double's range is infinite. Raises InvalidEvent."""
     try:
-        return _ANY.decode(body.removeprefix(BOM) if isinstance(body, bytes) else body)
+        return _ANY.decode(body.removeprefix(BOM) if isinstance(body, bytes) else body.removeprefix(BOM.decode()))
     except RecursionError as error:
         raise InvalidEvent(["the body must not be nested deeper than 500 levels"]) from error
     except msgspec.ValidationError as error:  # without a type this is the only constraint

@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
@@ -26,6 +28,8 @@ from statsd.streams.webhooks import cloudevents
 from statsd.streams.webhooks.decoder import EventDecoder
 from statsd.streams.webhooks.event import KeyedEvent
 from statsd.web.decode import Batch
+from statsd.web.texts import NOT_BLANK_NO_CONTROLS, form_of
+from statsd.web.texts import PRINTABLE as SEEN
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 PRINTABLE = re.compile(r"[ -$&-~]*")  # what a quoted header can hold: printable ASCII; % would be percent-decoded
@@ -76,9 +80,21 @@ def in_header(value: Any, quoted: bool) -> str:
     )
 
 
+def fits(pattern: str) -> Callable[[str], bool]:
+    """Return whether a text may be a source, or a type."""
+    form = form_of(pattern)
+
+    def may_be(text: str) -> bool:
+        with suppress(ValueError):
+            return bool(form(text))
+        return False
+
+    return may_be
+
+
 STRINGS = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn")), max_size=20)
 LINES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp")), min_size=1, max_size=20)
-NAMED = LINES.filter(str.strip)
+SOURCES, TYPES = LINES.filter(fits(NOT_BLANK_NO_CONTROLS)), LINES.filter(fits(SEEN))
 URIS = st.sampled_from(["https://example.com/a?b=c#d", "urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66", "mailto:a@b.c"])
 REFERENCES = URIS | st.sampled_from(["/a/b%20c", "#fragment", "//authority/path", "1-555-123-4567", "?q", "/größe"])
 TIMES = st.datetimes(datetime(1971, 1, 1), datetime(2098, 1, 1), timezones=st.just(UTC))
@@ -89,7 +105,7 @@ EXTENSIONS = st.dictionaries(
     max_size=4,
 )
 ATTRIBUTES = st.fixed_dictionaries(
-    {"specversion": st.just("1.0"), "id": NAMED, "source": REFERENCES | NAMED, "type": NAMED},
+    {"specversion": st.just("1.0"), "id": LINES, "source": REFERENCES | SOURCES, "type": TYPES},
     optional={"subject": STRINGS.filter(bool), "dataschema": URIS, "userid": STRINGS},
 )
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cn"), exclude_characters="\0"), max_size=12)
@@ -242,4 +258,12 @@ async def test_other_format_or_charset_is_415(client: Any, media: str) -> None:
     """With or without attributes in headers: it is no data of an event in binary mode."""
     for headers in ({}, {f"ce_{name}": value for name, value in CLOUD.items()}):
         answer = await post(client, b"{}", 415, Content_Type=media, **headers)
-        assert answer["error"].startswith("Content-Type: ")
+        assert answer["error"].startswith(
+            ("Content-Type: must be application/cloudevents+json or ", "Content-Type: the c")
+        )
+
+
+@pytest.mark.parametrize("type", ["", " ", 5, "x" * 1_001])
+async def test_fault_of_a_type_says_how_long_it_may_be(client: Any, type: Any) -> None:
+    (fault,) = (await post(client, {**CLOUD, "type": type}, 400, Content_Type=STRUCTURED))["errors"]
+    assert "at most 128 characters" in fault["message"]

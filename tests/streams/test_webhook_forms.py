@@ -109,6 +109,9 @@ async def test_texts_are_stored_in_one_form_as_in_our_own(client: Any) -> None:
         ({"type": " "}, {"type": "string.empty"}),
         ({"type": "x" * 2_000, "timestamp": "soon"}, {"timestamp": "string.isoDate", "type": "string.max"}),
         ({"type": "x", "eventType": "y"}, {"userId": "any.required"}),
+        ({"type": "x\u200b"}, {"type": "string.pattern.base"}),
+        ({"type": "pay\u202epal"}, {"type": "string.pattern.base"}),
+        ({"type": "x\ufffe"}, {"type": "string.pattern.base"}),
     ],
 )
 async def test_faults_have_the_names_that_the_sender_knows(client: Any, body: Any, faults: dict[str, str]) -> None:
@@ -132,6 +135,20 @@ async def test_form_with_our_fields_is_an_event(client: Any) -> None:
     (event,) = await stored(client)
     assert (event["eventType"], event["userId"]) == ("log", "é 1")
     assert {row["field"] for row in (await post(client, b"a=1", 400, **form))["errors"]} == {"eventType", "userId"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbfeventType=log&userId=ada",
+        b"\xef\xbb\xbfpayload=%7B%22eventType%22:%22log%22,%22userId%22:%22ada%22%7D",
+        b"payload=%EF%BB%BF%7B%22eventType%22:%22log%22,%22userId%22:%22ada%22%7D",
+    ],
+)
+async def test_byte_order_mark_in_a_form_is_ignored(client: Any, body: bytes) -> None:
+    await post(client, body, Content_Type="application/x-www-form-urlencoded")
+    (event,) = await stored(client)
+    assert (event["eventType"], event["userId"]) == ("log", "ada")
 
 
 # Settings

@@ -13,7 +13,7 @@ import msgspec
 from statsd.streams.webhooks.answers import Fault
 from statsd.streams.webhooks.cloud_data import BASE64, MEMBERS
 from statsd.streams.webhooks.event import TYPE_CHARACTERS
-from statsd.web.decode import text
+from statsd.web.decode import label, text
 from statsd.web.texts import NONCHARACTERS, NOT_BLANK_NO_CONTROLS
 from statsd.web.times import DATE_TIME
 
@@ -47,13 +47,14 @@ class Rule(NamedTuple):
     kind: str = "any.invalid"
 
 
+_LABEL = f"must be a non-empty string of at most {TYPE_CHARACTERS} characters without control or invisible characters"
 _MUST = f"must be a non-empty string of at most {TEXT_CHARACTERS} characters"
 _NAME = Rule(lambda text: len(text) <= TEXT_CHARACTERS and _is_text(text), f"{_MUST} without control characters")
 RULES = {
     "specversion": Rule(lambda text: text == "1.0", "must be 1.0"),
     "id": Rule(lambda text: 1 <= len(text) <= TEXT_CHARACTERS, _MUST),
     "source": _NAME,  # only compared, never resolved: it need not be a URI
-    "type": _NAME,
+    "type": Rule(_NAME.holds, _LABEL),  # the eventType, which it becomes, is shorter
     "subject": Rule(bool, "must be a non-empty string"),
     "time": Rule(re.compile(INSTANT, re.ASCII).search, f"must be {INSTANT_RULE}", "string.isoDate"),
     "datacontenttype": Rule(re.compile(MEDIA_TYPE).search, f"must be a media type, such as {JSON}"),
@@ -109,7 +110,7 @@ class CloudEvent(msgspec.Struct):
     specversion: Literal["1.0"]
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARACTERS, pattern=STRING)]
     source: Annotated[str, text(TEXT_CHARACTERS)]
-    type: Annotated[str, text(TYPE_CHARACTERS)]
+    type: Annotated[str, label(TYPE_CHARACTERS)]
     time: Annotated[str, msgspec.Meta(description=INSTANT_RULE, extra_json_schema=DATE_TIME)] | None = None
     subject: Annotated[str, msgspec.Meta(min_length=1, pattern=STRING)] | None = None
     datacontenttype: Annotated[str, msgspec.Meta(pattern=MEDIA_TYPE)] | None = None

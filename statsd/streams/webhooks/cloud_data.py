@@ -56,7 +56,7 @@ def of_bytes(content: bytes, media: str) -> dict[str, Any]:
         return _in_base64(content)
     if is_json(media) and text:
         with suppress(InvalidEvent):
-            return _of_value(parse(text.removeprefix("\ufeff")), media)
+            return _of_value(parse(text), media)
     return _of_text(text, encoding)
 
 

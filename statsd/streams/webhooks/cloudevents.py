@@ -57,6 +57,11 @@ def is_binary(headers: CIMultiDictProxy[str]) -> bool:
     return is_marked and not _media(headers).startswith(MEDIA_TYPES)
 
 
+def decides(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether the request has CloudEvents: of any format, or as data of any type."""
+    return is_binary(headers) or _media(headers).startswith(MEDIA_TYPES)
+
+
 def decode(headers: CIMultiDictProxy[str], body: bytes, convert: Convert) -> KeyedEvent | Batch[KeyedEvent] | None:
     """Return the event of a request, or a batch; None for a request without a CloudEvent.
 

@@ -7,7 +7,7 @@ import msgspec
 
 from statsd.errors import InvalidEvent
 from statsd.streams.webhooks.event import TYPE_CHARACTERS, USER_CHARACTERS
-from statsd.web.decode import When, parse, text
+from statsd.web.decode import BOM, When, label, parse, text
 
 FORM = "application/x-www-form-urlencoded"
 PAYLOAD = "payload"
@@ -18,7 +18,7 @@ MOST_FIELDS = 1_000
 class FormEvent(msgspec.Struct):
     """A form with the fields of an event. It may also have those of another form, or JSON in the field `payload`."""
 
-    eventType: Annotated[str, text(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
+    eventType: Annotated[str, label(TYPE_CHARACTERS)]  # noqa: N815 - the contract's own names
     userId: Annotated[str, text(USER_CHARACTERS)]  # noqa: N815
     timestamp: When | None = None
 
@@ -29,7 +29,9 @@ def decode(body: bytes) -> Any:
     A field that stands several times is a list of its texts, in their order. Raises InvalidEvent.
     """
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+        pairs = parse_qsl(
+            body.removeprefix(BOM).decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
     except UnicodeError as error:
         raise InvalidEvent(["the form must be UTF-8, percent-encoded"]) from error
     except ValueError as error:

@@ -121,8 +121,8 @@ class Delivery:
         self._signed_id: str | None = None
         self._key: str | None = None
         self._by_id: set[UUID] = set()
-        self.types: Collection[str] | None = None if cloudevents.is_binary(request.headers) else TYPES
-        """The allowed content types. None: any, because in binary mode it is the type of the CloudEvent's data."""
+        self.types: Collection[str] | None = None if cloudevents.decides(request.headers) else TYPES
+        """The allowed content types. None: `cloudevents.decode` knows them."""
 
     def decode(self, body: bytes, lines: bool) -> KeyedEvent | Batch[KeyedEvent]:
         """Return the event or the batch. Raises InvalidEvent, and BadRequest: 401 wrong signature, 413 too large.
