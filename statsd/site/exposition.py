@@ -1,6 +1,8 @@
 """The formats of `/metrics`: text 0.0.4 and 1.0.0, and OpenMetrics 1.0, whichever the Accept header prefers.
 
-prometheus_client encodes them, but its own choice ignores weights (RFC 9110 §12.5.1), and trusts any version.
+prometheus_client encodes them, but its own choice ignores weights (RFC 9110 §12.5.1), and trusts any version. None of
+our names needs escaping, and with `dots` and `values` its OpenMetrics has samples whose names do not fit their family:
+who asks for one of these gets the plain names, as `underscores`.
 """
 
 import re
@@ -32,7 +34,8 @@ def _offer(media_range: str) -> tuple[float, str]:
         return 0.0, ""
     if media not in (OPENMETRICS, TEXT) or not version:
         return _weight(parameters), media
-    return _weight(parameters), f"{media};version={version};escaping={parameters.get('escaping', '')}"
+    escaping = "allow-utf-8" if parameters.get("escaping") == "allow-utf-8" else "underscores"
+    return _weight(parameters), f"{media};version={version};escaping={escaping}"
 
 
 def _weight(parameters: Mapping[str, str]) -> float:

@@ -47,7 +47,8 @@ async def timed(
 
 async def count(request: web.Request, response: web.StreamResponse) -> None:
     """Count an answer when it begins: a stream may last for days."""
-    seconds = time.perf_counter() - request.get(_BEGAN, time.perf_counter())
+    now = time.perf_counter()
+    seconds = now - request.get(_BEGAN, now)  # what is refused before the middlewares took no time, never less
     resource = request.match_info.route.resource
     method = request.method if request.method in hdrs.METH_ALL else OTHER
     metrics.REQUESTS.of(resource.canonical if resource else NO_ROUTE, method).observe(response.status, seconds)

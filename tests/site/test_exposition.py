@@ -71,6 +71,21 @@ def test_format_is_the_one_that_is_asked_for(accept: str, content_type: str) -> 
     assert negotiated(accept)[1] == content_type
 
 
+@pytest.mark.parametrize("media", ["text/plain", "application/openmetrics-text"])
+@pytest.mark.parametrize("escaping", ["underscores", "allow-utf-8", "dots", "values", "unknown"])
+async def test_names_are_the_same_with_every_escaping(client: Any, media: str, escaping: str) -> None:
+    """Prometheus asks for `values` or `dots` where its configuration says so."""
+    assert (await client.get("/livez")).status == 200
+    response = await client.get("/metrics", headers={"Accept": f"{media};version=1.0.0;escaping={escaping}"})
+    text = await response.text()
+    is_open = response.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert is_open == (media != "text/plain")
+    parse = openmetrics.text_string_to_metric_families if is_open else text_string_to_metric_families
+    names = {sample.name for family in parse(text) for sample in family.samples}
+    assert {"statsd_request_seconds_sum", "statsd_database_up"} <= names
+    assert not [name for name in names if "__" in name]
+
+
 @pytest.mark.parametrize("accept", [PLAIN, f"{PLAIN_1}allow-utf-8", OPEN])
 async def test_answer_is_read_by_the_parser_of_its_format(client: Any, accept: str) -> None:
     login = {"user_id": 7, "ip_address": "203.0.113.7", "region": "UK", "device_type": "Mobile", "browser": "Opera"}

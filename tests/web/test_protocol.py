@@ -170,6 +170,18 @@ async def test_refusals_of_the_parser_are_counted(client: Any) -> None:
     assert refused() == before + 1
 
 
+async def test_sums_of_seconds_never_fall(client: Any) -> None:
+    """No reader of OpenMetrics takes a scrape with a negative sum."""
+    latencies = [metrics.REQUESTS.of(NO_ROUTE, OTHER).by_status, metrics.REQUESTS.of("/event", "POST").by_status]
+    for by_status in latencies:
+        by_status.clear()
+    for name in ("nothing known", "TLS", "expectation"):
+        await answer(client, REFUSED[name][0])
+    sums = [seconds for by_status in latencies for *_, seconds in by_status.values()]
+    assert len(sums) == 2
+    assert min(sums) >= 0.0
+
+
 async def test_nothing_of_a_scan_is_in_the_log(client: Any, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("TLS", "nothing known", "cookie", "expectation"):
         await answer(client, REFUSED[name][0])
