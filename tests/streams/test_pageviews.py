@@ -294,10 +294,22 @@ async def test_clock_that_is_right_keeps_the_time_as_sent_and_a_repeat_counts_on
     ]
 
 
-@pytest.mark.parametrize("sent_at", ["soon", 7, "2025-02-30T00:00:00Z"])
+@pytest.mark.parametrize(
+    "sent_at",
+    ["soon", 7, "2025-02-30T00:00:00Z", "2025-11-14T10:30:00+15:00", "0001-01-01T00:00:00Z", "2100-01-01T00:00:00Z"],
+)
 async def test_clock_that_is_no_instant_is_refused(client: Any, sent_at: object) -> None:
-    answer = await post(client, {**EVENT, "sent_at": sent_at}, status=400)
-    assert answer["details"] == ["sent_at must be a valid ISO 8601 date string"]
+    for event in ({**EVENT, "sent_at": sent_at}, {**EVENT, "sent_at": sent_at, "user_id": "é"}):
+        for body in (event, [event]):
+            answer = await post(client, body, status=400)
+            assert answer["details"] == ["sent_at must be a valid ISO 8601 date string"]
+
+
+async def test_types_that_look_the_same_are_the_same(client: Any) -> None:
+    """A view whose type has an invisible character is none: it would be missing in the totals."""
+    for event in ({**EVENT, "event_type": "page_view\u200b"}, {**EVENT, "event_type": "\u2060page_view"}):
+        (fault,) = (await post(client, event, status=400))["details"]
+        assert fault.startswith("event_type must be ")
 
 
 @pytest.mark.parametrize("sent_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00"])

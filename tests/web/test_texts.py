@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statsd.errors import InvalidEvent
-from statsd.streams import logins, usage, webhooks
+from statsd.streams import logins, pageviews, usage, webhooks
 from statsd.streams.transfers.event import NEW_BASE_ITEM, NEW_OWNER
 from statsd.web import texts
 from statsd.web.decode import Decoder
@@ -31,6 +31,7 @@ FIELDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "browser": (logins.event.DECODER, LOGIN),
     "feature_name": (usage.event.DECODER, {}),
     "featureName": (usage.event.DECODER, {}),
+    "event_type": (pageviews.sent.DECODER, {"site_id": "a", "path": "/", "timestamp": "2026-11-21"}),
     "name": (NEW_OWNER, {}),
 }
 

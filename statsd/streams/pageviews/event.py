@@ -9,7 +9,7 @@ import msgspec
 
 from statsd.ingest.accept import EVENT_ID
 from statsd.stream import Row
-from statsd.web.decode import text
+from statsd.web.decode import label, text
 from statsd.web.paths import page
 from statsd.web.texts import NO_CONTROLS
 from statsd.web.times import DATE_TIME, FIRST_INSTANT, Tomorrow, utc
@@ -31,7 +31,7 @@ class PageEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What a visitor did on a site. `event_id` is the sender's own id of the event: a repeat under it counts once."""
 
     site_id: Annotated[str, text(SITE_CHARACTERS)]
-    event_type: Annotated[str, text(TYPE_CHARACTERS)]
+    event_type: Annotated[str, label(TYPE_CHARACTERS)]
     path: Annotated[str, text(PATH_BYTES, page)]
     user_id: Annotated[str, User] | None = None
     timestamp: Annotated[datetime, When]

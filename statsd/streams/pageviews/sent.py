@@ -7,6 +7,7 @@ import msgspec
 
 from statsd.streams.pageviews.event import PageEvent, When, check, explain
 from statsd.web.decode import Decoder
+from statsd.web.times import utc
 
 MINUTE = timedelta(minutes=1)
 
@@ -35,6 +36,10 @@ def by_our_clock(timestamp: datetime, sent_at: datetime, now: datetime) -> datet
 def check_sent(event: SentEvent) -> list[str]:
     """Correct the time of an event, and return its faults as a whole."""
     if event.sent_at:
+        try:
+            utc(event.sent_at)
+        except ValueError:
+            return [f"sent_at must be {When.description}", *check(event)]
         when = by_our_clock(event.timestamp, event.sent_at, datetime.now(UTC))
         msgspec.structs.force_setattr(event, "timestamp", when)
     return check(event)
