@@ -23,7 +23,7 @@ from statsd.database import sql
 from statsd.database.pool import Pool, ask
 from statsd.errors import BadRequest, DatabaseAway, InvalidEvent, Unauthenticated
 from statsd.settings import WAYS_IN
-from statsd.web.texts import name_of
+from statsd.web.texts import name_of, spellings
 
 TOKEN, LINK = "stl_", "shl_"
 SECRET_BYTES = 24
@@ -144,8 +144,10 @@ class Keys:
 
     async def revoke(self, name: str) -> None:
         """Revoke a key: it is worthless from now on. Raises BadRequest (404) if there is none of this name."""
-        if await ask("keys", self._pool.fetchval(QUERIES["revoke"], name, self._is_link)) is None:
-            raise BadRequest(404, f"there is no {self._kind} named {name}")
+        for one in spellings(name):
+            if await ask("keys", self._pool.fetchval(QUERIES["revoke"], one, self._is_link)) is not None:
+                return
+        raise BadRequest(404, f"there is no {self._kind} named {name}")
 
 
 KEY_CHECKS: web.AppKey[KeyChecks] = web.AppKey("key checks")

@@ -14,7 +14,7 @@ from statsd.errors import StatsError
 from statsd.ingest import erase
 from statsd.settings import Settings
 from statsd.streams import STREAMS, usage
-from statsd.web.texts import nfc
+from statsd.web.texts import spellings
 
 EXAMPLE = "erase --user 4711 --dry-run"
 ELSEWHERE = (
@@ -53,13 +53,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     async with connected(settings) as (pool, channel), open_accounts(pool) as accounts:
         account = await accounts.id_of(arguments.user)
-        report = Report({}, [], complete=True)
-        # Ids are stored in their normal form, but older rows, and those of other programs, as they were sent.
-        for user in dict.fromkeys([nfc(arguments.user), arguments.user]):
-            persons = _persons(user, account, arguments.stream or STREAM_OF)
-            if not persons:
+        report, persons = Report({}, [], complete=True), dict[str, str]()
+        for user in spellings(arguments.user):
+            found = _persons(user, account, arguments.stream or STREAM_OF)
+            if not found:
                 raise StatsError(f"{arguments.user} is no id that rows of {', '.join(arguments.stream)} can have")
-            report = report.plus(await everywhere(pool, settings, persons, arguments.dry_run))
+            # An account has one id, however its name is spelt.
+            further = {name: id for name, id in found.items() if persons.get(name) != id}
+            report = report.plus(await everywhere(pool, settings, further, arguments.dry_run))
+            persons |= found
         if account is not None and "usage" in persons:
             report.erased["usage"]["users"] = 1
             if not arguments.dry_run:

@@ -9,7 +9,7 @@ from statsd.commands.tables import plain
 from statsd.errors import StatsError, UsageError
 from statsd.settings import Settings
 from statsd.streams.usage import STREAM, features
-from statsd.web.texts import nfc
+from statsd.web.texts import spellings
 
 EXAMPLE = "features drop old_button"
 
@@ -30,7 +30,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
                 print(json.dumps(dict(row), default=plain, ensure_ascii=False))
             return
         known = {row["feature_name"] for row in rows}
-        names = {name if name in known else nfc(name) for name in arguments.name}
+        names = {next(filter(known.__contains__, spellings(name)), name) for name in arguments.name}
         if unknown := names - known:
             raise StatsError(f"there is no feature {', '.join(sorted(unknown))}: nothing was dropped")
         clicks = await features.drop(pool, [*names])

@@ -81,6 +81,11 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def spellings(text: str) -> list[str]:
+    """Return the forms in which a text may be stored: as it is, as older rows have it, and in Normalization Form C."""
+    return [text] if len(text) > LONGEST else [*dict.fromkeys((text, nfc(text)))]
+
+
 def form_of(pattern: str) -> Form:
     """Return the form of texts that match one of the patterns above."""
     search = re.compile(pattern).search

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from callers import log_in, make_user
 from folders import ROOT
 
@@ -57,6 +58,15 @@ async def test_tokens_and_links_are_added_listed_and_revoked(start: Any, databas
     assert (await client.get("/logins", headers=headers)).status == 401
     await statsd(database_url, "link", "revoke", "board")
     assert (await client.get(path)).status == 404
+
+
+@pytest.mark.parametrize("kind", ["token", "link"])
+async def test_name_is_found_in_every_spelling(database_url: str, kind: str) -> None:
+    for name in ("caf\u00e9", "cafe\u0301"):
+        options = ["cafe\u0301", "--scope", "read"] if kind == "token" else ["usage", "--name", "cafe\u0301"]
+        await statsd(database_url, kind, "add", *options)
+        await statsd(database_url, kind, "revoke", name)
+    assert "there is no" in await statsd(database_url, kind, "revoke", name, code=1)
 
 
 async def test_what_cannot_be_added_is_refused_in_a_sentence(database_url: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import msgspec
+from callers import make_user
 from program import Program
 from recounts import differences
 
@@ -132,3 +133,19 @@ async def test_person_is_erased_in_every_spelling_of_the_name(
         assert await program.ended() == 0, program.stderr
         assert json.loads(program.output())["erased"]["webhooks"]["webhook_events"] == 2
         assert await pool.fetchval("select array_agg(user_id) from webhook_events") == ["Jose"]
+
+
+async def test_person_with_an_account_is_counted_once(
+    run: Callable[..., Program], database_url: str, folder: Path
+) -> None:
+    """The name has two spellings, the id of the account one."""
+    async with await open_pool(database_url) as pool:
+        await make_user(pool, "José", "viewer")
+        await pool.execute(
+            "insert into feature_clicks (id, user_id, feature_name) select gen_random_uuid(), id, 'a' from users"
+        )
+    where = {"DATABASE_URL": database_url, "STATS_DATA_DIR": str(folder)}
+    for more in (["--dry-run"], []):
+        program = run("erase", "--user", "Jose\u0301", "--json", *more, **where)
+        assert await program.ended() == 0, program.stderr
+        assert json.loads(program.output())["erased"]["usage"]["feature_clicks"] == 1
