@@ -7,7 +7,7 @@ from functools import partial
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import Pool, again
+from statsd.database.pool import Pool, again, cause
 from statsd.ingest import retention
 from statsd.settings import Settings
 
@@ -80,7 +80,7 @@ async def run(
             if claimed:
                 await pool.execute(sql.load("throttle")["expire"])
         except Exception as error:
-            log.warning("no aggregation, trying again: %s: %s", type(error).__name__, error)
+            log.warning("no aggregation, trying again: the database %s (%r)", cause(error), error)
             continue
         for stream in streams if claimed else ():
             try:
@@ -90,5 +90,6 @@ async def run(
                 await retention.keep_to(pool, stream, settings)
                 await expire(pool, stream)
             except Exception as error:  # the next round may succeed, and the other streams this one
-                log.warning("%s: no aggregation, trying again: %s: %s", stream, type(error).__name__, error)
+                words = "%s: no aggregation, trying again: the database %s (%r)"
+                log.warning(words, stream, cause(error), error)
         done()

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from statsd import metrics
 from statsd.database import sql
-from statsd.database.pool import AWAY_SECONDS, Pool, again
+from statsd.database.pool import AWAY_SECONDS, Pool, again, cause
 from statsd.ingest.ids import new_id
 
 RETRY_SECONDS = 1.0
@@ -145,7 +145,8 @@ class Refusals:
                     await self._pool.execute(self._query, datetime.now(UTC).date(), number)
             except Exception as error:
                 self._wake.set()
-                log.warning("%s: %d refused events wait to be counted: %s", self._stream, number, error)
+                words = "%s: %d refused events wait to be counted: the database %s"
+                log.warning(words, self._stream, number, cause(error))
                 return False
             self._pending -= number
         counted.set()

@@ -128,12 +128,15 @@ async def test_flood_is_written_once_a_second(client: Any, pool: Any, monkeypatc
     assert len(await refused(client)) == 100
 
 
-async def test_refusals_of_an_outage_are_written_when_it_is_over(start: Start, outside: Any) -> None:
+async def test_refusals_of_an_outage_are_written_when_it_is_over(
+    start: Start, outside: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     await (await outside.ready()).close()
     client = await start(database_url=outside.dsn)
     outside.stop()
     await post(client, {}, 400)
     assert (await client.get("/events/refused")).status == 503
+    await until(lambda: "webhooks: 1 refused events wait to be counted: the database " in caplog.text)
     outside.start()
 
     async def written() -> bool:

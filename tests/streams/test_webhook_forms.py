@@ -154,6 +154,18 @@ async def test_byte_order_mark_in_a_form_is_ignored(client: Any, body: bytes) ->
 # Settings
 
 
+@pytest.mark.parametrize("path", ["/webhook", "/webhook/github", "/webhook/stripe"])
+async def test_json_that_is_called_a_form_is_refused_for_that(client: Any, path: str) -> None:
+    """As `curl -d` calls it: that its fields are missing would be no help, and a preset would keep it as a name."""
+    for body in (b'{"eventType": "log", "userId": "1"}', b'\n [{"a": "b=c"}]', b"{"):
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        response = await client.post(path, data=body, headers=headers)
+        assert response.status == 415
+        assert "application/json" in (await response.json())["error"]
+    assert (await stats(client))["totalEvents"] == 0
+    assert (await client.post(path, data={"{eventType": "1", "eventType": "log", "userId": "1"})).status == 200
+
+
 async def test_settings_find_the_fields_and_our_own_form_stays(start: Start) -> None:
     client = await start(
         webhook_type_from=("header:X-Event", "detail.kind+detail.step"),
