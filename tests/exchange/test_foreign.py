@@ -98,22 +98,22 @@ async def test_later_export_of_plausible_adds_what_came_since(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "code", "says"),
     [
-        (["pageviews", "FILE", "--source", "goatcounter"], "needs --site"),
-        (["logins", "FILE", "--source", "goatcounter", "--site", "a"], "is for import pageviews"),
-        (["pageviews", "FILE", "--site", "a"], "--site is for --source"),
-        (["pageviews", "FILE", "--source", "goatcounter", "--site", "a"], "is no CSV of GoatCounter"),
-        (["pageviews", "FILE", "--source", "plausible", "--site", "a"], "is no page views of Plausible"),
-        (["pageviews", "/nowhere", "--source", "plausible", "--site", "a"], "No such file"),
+        (["pageviews", "FILE", "--source", "goatcounter"], 2, "needs --site"),
+        (["logins", "FILE", "--source", "goatcounter", "--site", "a"], 2, "is for import pageviews"),
+        (["pageviews", "FILE", "--site", "a"], 2, "--site is for --source"),
+        (["pageviews", "FILE", "--source", "goatcounter", "--site", "a"], 1, "is no CSV of GoatCounter"),
+        (["pageviews", "FILE", "--source", "plausible", "--site", "a"], 1, "is no page views of Plausible"),
+        (["pageviews", "/nowhere", "--source", "plausible", "--site", "a"], 1, "No such file"),
     ],
 )
 async def test_other_files_are_refused_in_a_sentence(
-    run: Run, database_url: str, folder: Path, arguments: list[str], says: str
+    run: Run, database_url: str, folder: Path, *, arguments: list[str], code: int, says: str
 ) -> None:
     file = folder / "visitors.csv"
     file.write_text("date,visitors\n2026-01-01,1\n")
     program = run("import", *[str(file) if one == "FILE" else one for one in arguments], DATABASE_URL=database_url)
-    assert await program.ended() == 1
+    assert await program.ended() == code
     assert says in program.stderr
     assert "Traceback" not in program.stderr
