@@ -129,6 +129,14 @@ async def test_strict_refuses_further_fields(start: Start) -> None:
     assert (fault["field"], fault["type"]) == ("type", "any.only")
 
 
+async def test_types_of_the_setting_may_have_any_spelling(start: Start) -> None:
+    client = await start(webhook_event_types=("cafe\u0301",))
+    for name in ("cafe\u0301", "caf\u00e9"):
+        await post(client, {**EVENT, "eventType": name})
+        await post(client, {**CONTACT, "type": name})
+    assert (await stats(client))["statistics"] == {"caf\u00e9": 4}
+
+
 async def test_form_with_our_fields_is_an_event(client: Any) -> None:
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     await post(client, b"eventType=log&userId=%C3%A9+1&timestamp=2024-01-01T00:00:00Z", **form)

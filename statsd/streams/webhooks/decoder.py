@@ -20,6 +20,7 @@ from statsd.streams.webhooks.answers import Fault
 from statsd.streams.webhooks.event import TYPE_CHARACTERS, StrictEvent, WebhookEvent, check, explain
 from statsd.streams.webhooks.layout import Found, Headers, Id, Layout, moment
 from statsd.web.decode import Decoder, When, label
+from statsd.web.texts import nfc
 from statsd.web.times import INSTANT_RULE
 
 STANDARD = Layout(
@@ -52,7 +53,8 @@ class EventDecoder(Decoder[WebhookEvent]):
 
     def __init__(self, settings: Settings) -> None:
         struct = StrictEvent if settings.webhook_strict else WebhookEvent
-        super().__init__(struct, partial(check, allowed=settings.webhook_event_types), explain)
+        allowed = [*map(nfc, settings.webhook_event_types)]
+        super().__init__(struct, partial(check, allowed=allowed), explain)
         own = (settings.webhook_type_from, settings.webhook_user_from, settings.webhook_time_from)
         self.has_settings = any((*own, settings.webhook_id_from))
         self._is_strict = settings.webhook_strict and not self.has_settings
