@@ -21,7 +21,8 @@ from statsd.web.times import FIRST_INSTANT, LAST_INSTANT, instant
 ID_CHARACTERS = 1_000
 IN_HEADER = "header:"
 FIRST_MILLISECONDS = 100_000_000_000  # in 1973 as milliseconds, in 5138 as seconds
-_NUMBER = re.compile(r"\d{9,13}(\.\d{1,9})?", re.ASCII)
+# Of a fraction, nine digits count: milliseconds then have all those of a microsecond. The others are cut.
+_NUMBER = re.compile(r"(\d{9,13}(?:\.\d{1,9})?)((?<=\.\d{9})\d{1,991})?", re.ASCII)
 _type, _user = form_of(PRINTABLE), form_of(NOT_BLANK_NO_CONTROLS)
 """The forms in which the two are stored, as in our own form of an event."""
 
@@ -90,8 +91,11 @@ def moment(value: Any) -> datetime:
 
     It is exact to the microsecond. Raises ValueError for anything else, and outside 1970 to 2099.
     """
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        return instant(value)
+    if isinstance(value, str):
+        number = _NUMBER.fullmatch(value)
+        if not number:
+            return instant(value)
+        value = number[1]
     if type(value) not in (int, float, str):
         raise ValueError("not a time")
     seconds = Decimal(str(value))  # of a float, the digits that were sent
