@@ -154,3 +154,5 @@ def configure(settings: Settings) -> None:
     handler.setFormatter(_Json() if settings.log_format == "json" else _Text(colour))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.root.level))
+    # It warns of every WebSocket that names a subprotocol, and writes the names: one of them may be a token.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)

@@ -11,6 +11,7 @@ wire, 1003 a binary message, 1008 too many messages or a right that has ended, 1
 """
 
 import asyncio
+import base64
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -269,17 +270,29 @@ class Conversation(Client):
 
 
 def _check_handshake(request: web.Request) -> None:
-    if request.headers.get("Upgrade", "").lower() != "websocket":
+    if request.headers.get("Upgrade", "").strip().lower() != "websocket":
         raise BadRequest(426, "this is a WebSocket: connect with Upgrade: websocket")
+    if not request._message.upgrade:
+        raise BadRequest(400, "a WebSocket needs the header Connection: Upgrade, which a proxy may have taken away")
     if request.headers.get("Sec-WebSocket-Version") != "13":
         raise BadRequest(426, "only WebSocket version 13 is supported")
     origins = request.headers.getall("Origin", [])
     if len(origins) > 1 or len(request.headers.getall("Sec-WebSocket-Key", [])) > 1:
         raise BadRequest(400, "duplicate header")
+    if not _is_key(request.headers.get("Sec-WebSocket-Key", "")):
+        raise BadRequest(400, "Sec-WebSocket-Key must be 16 bytes in base64")
     if origins and not (is_own(origins[0], request) or origins[0].lower() in request.app[SETTINGS].cors_origins):
         refusal = "refused a WebSocket from a page of %r: add the origin to CORS_ORIGINS to allow it"
         log.warning(refusal, origins[0][:200])
         raise BadRequest(403, "pages of this origin may not connect: add it to CORS_ORIGINS")
+
+
+def _is_key(text: str) -> bool:
+    """Whether aiohttp takes a key: it decodes leniently, but breaks over a key that is not ASCII."""
+    try:
+        return len(base64.b64decode(text)) == 16
+    except ValueError:
+        return False
 
 
 async def close_all(hub: Hub) -> None:

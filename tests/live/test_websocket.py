@@ -191,6 +191,7 @@ async def test_origin_decides_which_pages_may_connect(
             426,
         ),
         ({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}, 400),
+        ({"Upgrade": "websocket", "Connection": "close", "Sec-WebSocket-Version": "13"}, 400),
         ({"Upgrade": "h2c", "Connection": "Upgrade"}, 426),
     ],
 )

@@ -75,6 +75,10 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "old WebSocket": (get(b"/ws", SOCKET, KEY, b"Sec-WebSocket-Version: 8\r\n"), 426),
     "WebSocket without a key": (get(b"/ws", SOCKET, VERSION), 400),
     "WebSocket with half a key": (get(b"/ws", SOCKET, VERSION, b"Sec-WebSocket-Key: a\r\n"), 400),
+    "WebSocket with a key of bytes": (
+        get(b"/ws", SOCKET, VERSION, b"Sec-WebSocket-Key: \xc3\xa9\xff\r\n"),
+        400,
+    ),
     "WebSocket without Connection": (get(b"/ws", b"Upgrade: websocket\r\n", VERSION, KEY), 400),
     "WebSocket of another page": (get(b"/ws", SOCKET, VERSION, KEY, b"Origin: https://evil.example\r\n"), 403),
     "no token": (get(b"/analytics"), 401),
