@@ -10,11 +10,11 @@
     const script = own("currentScript")
     const started = Symbol.for("statsd")
     if (!(script instanceof HTMLScriptElement) || !/^https?:$/.test(location.protocol) || started in window) return
-    Object.assign(window, { [started]: true })
 
     const { site, user, anonymous, respectDnt } = script.dataset
     const url = new URL("event", script.src) // beside the script, whatever the prefix
     if (!site) return console.warn("t.js: data-site is missing")
+    Object.assign(window, { [started]: true })
     const isOff =
       respectDnt != null && (navigator.doNotTrack == "1" || /** @type {any} */ (navigator).globalPrivacyControl)
 

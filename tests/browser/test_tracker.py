@@ -107,6 +107,13 @@ async def test_two_tags_are_one_tracker(site: Site) -> None:
     assert await site.viewed(page) == ["/", "/cart"]
 
 
+async def test_tag_without_its_site_does_not_stop_the_next_one(site: Site, visit: Visits) -> None:
+    """As tag managers leave it behind, which drop attributes."""
+    visit.expected = rf"{visit.expected}|data-site is missing"
+    page = await site.open(site.tag.replace("data-site", "data-lost") + site.tag)
+    assert await site.viewed(page) == ["/"]
+
+
 async def test_script_that_runs_again_at_each_visit_counts_each_once(site: Site) -> None:
     """As Turbo and pjax have it: they evaluate the scripts of the new body."""
     page = await site.open()

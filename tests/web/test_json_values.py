@@ -134,6 +134,14 @@ async def test_byte_order_mark_before_the_first_line_is_ignored(client: Any, pat
         assert "must be" not in answer
 
 
+async def test_byte_order_mark_before_json_in_a_form_and_a_frame_is_ignored(client: Any) -> None:
+    form = {"payload": f"\ufeff{json.dumps(HOOK)}"}
+    assert (await client.post("/webhook", data=form)).status == 200
+    async with client.ws_connect("/ws") as ws:
+        await ws.send_str('\ufeff{"type":"ping"}')
+        assert await ws.receive_json() == {"type": "pong"}
+
+
 @pytest.mark.parametrize("data", [BOM, BOM + b"x", b" " + BOM + b"{}", json.dumps(LOGIN).encode("utf-16")])
 async def test_anything_else_before_a_body_is_not(client: Any, data: bytes) -> None:
     response = await client.post("/logins", data=data, headers={"Content-Type": PLAIN})
