@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from statsd.commands.connection import connected, unserved
+from statsd.commands.connection import connected, require_writable, unserved
 from statsd.commands.progress import Progress
 from statsd.commands.sender import Sender
 from statsd.errors import StatsError, UsageError
@@ -82,6 +82,7 @@ async def _into_database(
 ) -> AsyncIterator[tuple[Store, str]]:
     """Yield the store, and what to tell the user about it."""
     async with connected(settings) as (pool, channel):
+        await require_writable(pool)
         writers = {stream.name: Writer(stream, pool, channel.announce) for stream in streams}
         writing = [asyncio.create_task(writer.run()) for writer in writers.values()]
         for stream in streams:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from statsd.commands.blocking import blocking
-from statsd.commands.connection import connected
+from statsd.commands.connection import connected, require_writable
 from statsd.commands.progress import Progress
 from statsd.errors import StatsError, UsageError
 from statsd.exchange import foreign, forms, reading
@@ -42,6 +42,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> None:
     path = None if arguments.file == "-" else Path(arguments.file)
     progress = Progress(arguments.stream, None, arguments.quiet)
     async with connected(settings) as (pool, channel):
+        await require_writable(pool)
         with ExitStack() as stack:
             with blocking:  # the first bytes say what the file is
                 lines = stack.enter_context(_lines(arguments, path))

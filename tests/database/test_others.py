@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -355,3 +356,27 @@ async def test_refusal_is_one_sentence_with_exit_code_4(database: Database, run:
     )
     program = run("serve", "--port", "0", DATABASE_URL=f"{url}&colour=red")
     assert await program.ended() == 3
+
+
+WRITING = [
+    ("aggregate",), ("generate", "--count", "5"), ("import", "logins", "/dev/null"), ("erase", "--user", "7"),
+    ("token", "add", "x", "--scope", "read"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("only", ["a read-only database", "a role that may only read"])
+async def test_command_that_stores_something_ends_with_a_sentence(database: Database, run: Any, only: str) -> None:
+    url, owner = database
+    await migrations.migrate(url)
+    if only == "a read-only database":
+        url = f"{url}&options=-c%20default_transaction_read_only%3Don"
+    else:
+        url = await login_of(url, owner)
+        await owner.execute("grant select on all tables in schema public to app")
+    programs: list[Program] = [run(*words, DATABASE_URL=url) for words in WRITING]
+    for program in programs:
+        assert await program.ended() == 4, program.stderr
+        assert re.search(
+            r"^statsd: the (database is read-only|role app may only|database refuses)", program.stderr, re.M
+        )
+        assert "Traceback" not in program.stderr
