@@ -53,7 +53,7 @@ def _database_url(text: str) -> str:
 def _schema(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] == '"':  # as SQL writes it
         text = text[1:-1].replace('""', '"')
-    is_reserved = text.startswith("pg_") or text == "information_schema"
+    is_reserved = text.startswith("pg_") or text in ("information_schema", "$user")  # also in quotes: the role's name
     if not text.isprintable() or not 1 <= len(text.encode()) <= SCHEMA_BYTES or is_reserved:
         raise ValueError(
             f'must be the name of a schema, at most {SCHEMA_BYTES} bytes and not beginning with pg_ (got "{text}")'
@@ -68,9 +68,12 @@ def _port(text: str) -> int:
 
 
 def _host(text: str) -> str:
-    if not text or any(c.isspace() or c == "/" for c in text):
+    host = text[1:-1] if text[:1] + text[-1:] == "[]" else text
+    if not host or any(c.isspace() or c in "/[]" for c in host):
         raise ValueError(f'must be a host name or address, such as 127.0.0.1 or 0.0.0.0 (got "{text}")')
-    return text
+    if host.count(":") == 1:
+        raise ValueError(f'must be a host without its port, which is a setting of its own (got "{text}")')
+    return host
 
 
 def _folder(text: str) -> Path:

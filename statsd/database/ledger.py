@@ -61,7 +61,7 @@ _CREATED = re.compile(
 async def find(connection: Connection) -> str | None:
     """Return the name of our table in the current schema, or None if there is none."""
     tables = {row["name"]: row["columns"] for row in await connection.fetch(_TABLES, [NAME, OLD_NAME])}
-    if NAME in tables:
+    if {*COLUMNS} <= {*tables.get(NAME, [])}:
         return NAME
     if tables.get(OLD_NAME) != COLUMNS:
         return None

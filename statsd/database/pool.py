@@ -152,7 +152,17 @@ async def connect(dsn: str, **overrides: str) -> Connection:
     except (ValueError, asyncpg.InterfaceError) as error:
         raise DatabaseError(f"the database URL cannot be used: {error}") from error
     except Exception as error:
-        raise DatabaseAway(f"PostgreSQL cannot be reached: {str(error) or type(error).__name__}") from error
+        is_refusal = isinstance(error, asyncpg.SyntaxOrAccessError | asyncpg.DataError)  # of what the URL asks for
+        what = "refused the connection" if is_refusal else "cannot be reached"
+        raise DatabaseAway(f"PostgreSQL {what}: {_reason(error, dsn)}") from error
+
+
+def _reason(error: Exception, dsn: str) -> str:
+    """Return why there is no connection, with the place where PostgreSQL was looked for."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error) or type(error).__name__
+    hosts = plan(dsn).arguments["host"] or ["this machine"]
+    return f"{error.strerror} ({', '.join(hosts)})"
 
 
 async def _connect(dsn: str, **overrides: str) -> Connection:

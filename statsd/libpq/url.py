@@ -74,6 +74,8 @@ def parse(text: str) -> Url:
         )
     if re.match(r"jdbc:|postgres(ql)?\+\w+", name):
         raise ValueError(f"names a driver of another program: write {FORM}")
+    if re.search(r"""^[^/?]*[\s"'=]postgres(ql)?://""", text, re.IGNORECASE):
+        raise ValueError(f"must be the URL alone, without quotes or words around it: {FORM}")
     if name not in SCHEMES or not separator:
         raise ValueError(f"must look like {FORM}")
     authority, path, query = _split(rest)

@@ -82,6 +82,13 @@ async def test_everything_under_our_names_is_said_at_once_and_nothing_is_made(da
     assert await owner.fetch(EVERYTHING) == before
 
 
+async def test_table_of_another_program_under_the_name_of_ours_is_refused(database: Database) -> None:
+    url, owner = database
+    await owner.execute("create table statsd_migrations (version bigint)")
+    with pytest.raises(DatabaseError, match=r"under our names: table statsd_migrations\. Nothing was changed"):
+        await migrations.migrate(url)
+
+
 async def test_tables_of_others_under_other_names_are_no_obstacle(database: Database) -> None:
     url, owner = database
     await owner.execute("create table orders (id int); create table schema_version (installed_rank int)")

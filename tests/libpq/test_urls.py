@@ -200,6 +200,10 @@ def test_password_that_is_unambiguous_is_taken(password: str) -> None:
         ("postgresql+psycopg://u@h/d", "names a driver of another program: write postgresql://"),
         ("postgres+psycopg2://u@h/d", "names a driver of another program: write postgresql://"),
         ("mysql://u@h/d", "must look like postgresql://user:password@host:5432/name"),
+        ("'postgresql://u@h/d'", "must be the URL alone, without quotes"),
+        ('"postgres://u@h/d"', "must be the URL alone, without quotes"),
+        ("psql 'postgresql://u@h/d'", "must be the URL alone, without quotes or words around it"),
+        ("DATABASE_URL=postgresql://u@h/d", "must be the URL alone, without quotes or words around it"),
         ("host=h dbname=d", "must look like postgresql://user:password@host:5432/name"),
         ("postgresql:h", "must look like postgresql://user:password@host:5432/name"),
     ],
@@ -256,7 +260,7 @@ def test_schema_replaces_every_other_search_path(name: str) -> None:
 def test_schema_may_be_written_as_in_sql() -> None:
     assert load(STATS_SCHEMA='"weird-Name"').schema == "weird-Name"
     assert load().schema is None
-    for wrong in ("x" * 64, "pg_stats", "information_schema", "a\nb"):
+    for wrong in ("x" * 64, "pg_stats", "information_schema", "$user", '"$user"', "a\nb"):
         assert refusal(STATS_SCHEMA=wrong).startswith("STATS_SCHEMA: must be the name of a schema")
 
 
