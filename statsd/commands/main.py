@@ -123,7 +123,7 @@ def parse(words: list[str]) -> argparse.Namespace:
         return command_parser(words[0]).read(words[1:], argparse.Namespace(command=words[0]))
     parser = _overview()
     if words and words[0][0:1] != "-":
-        parser.fail([f"there is no command {words[0]}{nearest(words[0], COMMANDS)}"])
+        parser.fail([f"there is no command {words[0]}{nearest(words[0], [*COMMANDS, *parser.options()])}"])
     named = next((word for word in words if word in COMMANDS), None)
     if named and words[0] not in parser.options():
         rest = [word for word in words if word != named]

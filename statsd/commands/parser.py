@@ -112,7 +112,9 @@ class Parser(argparse.ArgumentParser):
         if head != "the following arguments":
             return [re.sub(r"^argument (?:-\w/)?(\S+): ", r"\1: ", message)]
         missing = {"/".join(action.option_strings) or action.metavar: action for action in self._actions}
-        return [f"{_name(missing[name])} is missing: {missing[name].help}" for name in names.split(", ")]
+        needed = [missing[name] for name in names.split(", ")]
+        # Only some actions of a command need what may also be left out.
+        return [f"{_name(action)} is missing: {action.help}" for action in needed if action.nargs != "*"]
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

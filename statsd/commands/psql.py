@@ -13,7 +13,7 @@ EXAMPLE = f"psql\n  {program()} psql -- --csv -f report.sql"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", nargs="*", metavar="ARG", help="arguments of psql, after --")
+    parser.add_argument("words", nargs="*", metavar="-- ARG", help="arguments of psql")
 
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -209,7 +209,7 @@ def _refused(answer: Any) -> int:
 def _text(answer: Any) -> str:
     """Return what an answer says, in a few words."""
     text = str(answer.get("error") or answer.get("message") or answer) if isinstance(answer, dict) else str(answer)
-    return " ".join(text.split())[:160]
+    return "(a web page)" if text.lstrip()[:1] == "<" else " ".join(text.split())[:160]
 
 
 def _reason(error: BaseException) -> str:

@@ -87,10 +87,13 @@ def _new_password() -> str:
     Not from an argument: every user of the machine can read those.
     """
     with blocking:
-        if not sys.stdin.isatty():
-            return sys.stdin.readline().rstrip("\r\n")
-        password = getpass.getpass("New password: ")
-        again = getpass.getpass("Again: ")
+        if sys.stdin.isatty():
+            password = getpass.getpass("New password: ")
+            again = getpass.getpass("Again: ")
+        else:
+            password = again = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise StatsError("the password is empty: type it, or give it as the first line of stdin")
     if again != password:
         raise StatsError("the two passwords differ: nothing was changed")
     return password

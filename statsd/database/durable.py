@@ -4,6 +4,7 @@ A file is written beside its place, synced, and then moved there. Only its owner
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
@@ -38,7 +39,12 @@ def writing(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     draft = path.with_name(f".{path.name}.part")
     if path.exists() and not overwrite:
         raise StatsError(f"{path} exists: choose another name, or overwrite it with --force")
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     with os.fdopen(descriptor, "wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

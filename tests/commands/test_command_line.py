@@ -13,8 +13,8 @@ import pytest
 from folders import ROOT
 
 from statsd.commands.main import COMMANDS, command_parser, module_of, parse
-from statsd.errors import StatsError
-from statsd.settings import Settings
+from statsd.errors import SettingsError, StatsError
+from statsd.settings import Settings, load
 
 Capture = pytest.CaptureFixture[str]
 
@@ -78,6 +78,8 @@ def test_wrong_value_is_told_by_its_name_and_no_function_is(
         (["serv"], "there is no command serv; did you mean serve?"),
         (["help", "generat"], "there is no command generat; did you mean generate?"),
         (["zzz"], "there is no command zzz"),
+        (["version"], "there is no command version; did you mean --version?"),
+        (["psql", "-c", "select 1"], "[-- ARG ...]\nstatsd: there is no option -c"),
         (["--port", "80", "serve"], "options stand after the command: python -m statsd serve --port 80"),
         (["-x"], "there is no option -x"),
         (["serve", "--prot", "80"], "there is no option --prot; did you mean --port?"),
@@ -100,6 +102,13 @@ def test_wrong_word_is_told_with_what_is_right(capsys: Capture, words: list[str]
     assert says in said
     named = words[0] if words[0] in COMMANDS else "COMMAND"
     assert said.startswith(f"usage: python -m statsd {named} ")
+
+
+@pytest.mark.parametrize("name", ["features", "dead-letters"])
+def test_what_only_some_actions_need_is_not_missing(capsys: Capture, name: str) -> None:
+    assert [line.split(":")[1] for line in refused(capsys, name).splitlines() if "missing" in line] == [
+        " ACTION is missing"
+    ]
 
 
 def test_all_that_is_wrong_is_told_at_once(capsys: Capture) -> None:
@@ -181,6 +190,13 @@ def test_every_wrong_setting_is_told_at_once_with_3(folder: Path) -> None:
     assert ended.returncode == 3
     faults = [line.split(":")[1].strip() for line in ended.stderr.splitlines()]
     assert sorted(faults) == ["--data-dir", "--host", "--port", "LOG_LEVEL", "STATS_LANES"]
+
+
+def test_host_has_no_port_and_may_stand_in_brackets() -> None:
+    assert load({"host": "[::1]"}, {}).host == load({"host": "::1"}, {}).host == "::1"
+    for wrong in ("127.0.0.1:80", "localhost:80", "[::1]:80", "[]"):
+        with pytest.raises(SettingsError, match="--host: must be a host"):
+            load({"host": wrong}, {})
 
 
 def test_settings_file_that_is_no_text_is_told_with_3(folder: Path) -> None:

@@ -74,7 +74,13 @@ def test_options_may_stand_anywhere_among_the_other_arguments(place: int) -> Non
         (["serve"], {"JWT_SECRET": "short"}, 3, "JWT_SECRET: must have at least 32 bytes (it has 5)"),
         (["serve", "--port", "99999"], {}, 3, "--port: must be a port"),
         (["serve"], {"DATABASE_URL": "file:./dev.db", "LOG_LEVEL": "x"}, 3, "DATABASE_URL: is a file"),
-        (["serve"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 4, "PostgreSQL cannot be reached"),
+        (
+            ["serve"],
+            {"DATABASE_URL": "postgresql://127.0.0.1:1/x"},
+            4,
+            "PostgreSQL cannot be reached: Connection refused (127.0.0.1)",
+        ),
+        (["serve"], {"DATABASE_URL": "postgresql://nowhere.invalid/x"}, 4, "(nowhere.invalid)"),
         (["generate"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 4, "PostgreSQL cannot be reached"),
         (["database-url"], {}, 4, "no embedded database"),
         (["serve", "--host", "203.0.113.1", "--port", "0"], {}, 1, "cannot listen on 203.0.113.1"),
@@ -278,6 +284,9 @@ async def test_users_are_added_changed_and_removed(run: Run, database_url: str, 
     anna = ("add", "Anna", "--age", "34", "--gender", "Female")
     assert await asyncio.to_thread(user, database_url, *anna, password="short") == (
         1, "statsd: password must be a string of 8 to 1024 characters\n",
+    )  # fmt: skip
+    assert await asyncio.to_thread(user, database_url, *anna, password="") == (
+        1, "statsd: the password is empty: type it, or give it as the first line of stdin\n",
     )  # fmt: skip
     code, said = await asyncio.to_thread(user, database_url, *anna, password="correct horse")
     assert (code, said.startswith("user ")) == (0, True)

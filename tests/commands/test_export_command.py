@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from program import Program
 
 from statsd.database.pool import open_pool
@@ -61,6 +62,17 @@ async def test_export_that_fails_leaves_the_file_as_it_was(
     assert await program.ended() != 0
     assert file.read_text() == "from before"
     assert [name for name in os.listdir(folder) if "clicks" in name] == ["clicks.ndjson"]
+
+
+@pytest.mark.parametrize(("file", "reason"), [("gone/x.csv", "No such file or directory"), (".", "Is a directory")])
+async def test_file_that_cannot_be_written_is_said_by_its_own_name(
+    run: Run, database_url: str, folder: Path, file: str, reason: str
+) -> None:
+    path = folder / file
+    program = run("export", "logins", str(path), DATABASE_URL=database_url)
+    assert await program.ended() == 1
+    assert program.stderr == f"statsd: {path}: {reason}\n"
+    assert not [name for name in os.listdir(folder.parent) if name.endswith(".part")]
 
 
 async def test_wrong_times_are_refused(run: Run) -> None:

@@ -132,7 +132,7 @@ async def test_clicks_need_users_or_the_token_of_one(run: Run, start: Any, pool:
 @pytest.mark.parametrize(
     ("status", "headers", "body", "says"),
     [
-        (200, {"Content-Type": "text/html"}, "<h1>It works!</h1>", "is not a statsd-live server"),
+        (200, {"Content-Type": "text/html"}, "<h1>It works!</h1>", "GET /livez answers 200 (a web page)"),
         (404, {"Content-Type": "application/json"}, '{"error": "nothing here"}', "GET /livez answers 404 nothing here"),
         (302, {"Location": "https://stats.example.org/livez"}, "", "redirects to https://stats.example.org: give that"),
     ],
