@@ -112,6 +112,7 @@ async def test_texts_are_stored_in_one_form_as_in_our_own(client: Any) -> None:
         ({"type": "x\u200b"}, {"type": "string.pattern.base"}),
         ({"type": "pay\u202epal"}, {"type": "string.pattern.base"}),
         ({"type": "x\ufffe"}, {"type": "string.pattern.base"}),
+        ({"specversion": "1.0", "id": "1", "source": "/", "type": "x"}, {"specversion": "any.invalid"}),
     ],
 )
 async def test_faults_have_the_names_that_the_sender_knows(client: Any, body: Any, faults: dict[str, str]) -> None:

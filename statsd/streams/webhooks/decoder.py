@@ -17,6 +17,7 @@ from statsd.errors import InvalidEvent
 from statsd.settings import Settings
 from statsd.streams.webhooks import metadata
 from statsd.streams.webhooks.answers import Fault
+from statsd.streams.webhooks.cloudevents import STRUCTURED
 from statsd.streams.webhooks.event import TYPE_CHARACTERS, StrictEvent, WebhookEvent, check, explain
 from statsd.streams.webhooks.layout import Found, Headers, Id, Layout, moment
 from statsd.web.decode import Decoder, When, label
@@ -91,6 +92,8 @@ class EventDecoder(Decoder[WebhookEvent]):
 
     def _sent(self, body: dict[str, Any], layout: Layout, types: Sequence[Found]) -> SentEvent | InvalidEvent:
         faults = [explain(name, ...) for name in body if name not in STANDARD_FIELDS] if self._is_strict else []
+        if "specversion" in body and not self.has_settings:  # as another form it would lose its time and its id
+            faults.append(Fault.of("specversion", "any.invalid", f"makes a CloudEvent: send it as {STRUCTURED}"))
         event_type = layout.event_type(body, self._headers)
         if event_type is None:
             faults.append(_renamed(explain("eventType", types[0].value), types[0].path))
