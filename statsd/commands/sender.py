@@ -24,6 +24,7 @@ ANSWER_SECONDS = 20.0
 RETRY_SECONDS = 0.5
 LONGEST_PAUSE = 30.0  # that a server's Retry-After may ask for
 PATIENCE_SECONDS = 60.0  # without any acknowledgement
+LAST_SECONDS = 3.0  # for what is under way at Ctrl-C
 WARNING_SECONDS = 3.0  # without an answer to a request
 ACKNOWLEDGED = (200, 201, 202, 204)
 LATER = (429, 502, 503, 504)
@@ -47,6 +48,7 @@ class Sender:
         self._token = token
         self._run = secrets.token_hex(4)
         self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._under_way: set[asyncio.Task[int]] = set()
         self._people: list[Mapping[str, Any]] = []  # whose events are sent, and their tokens
         self._tokens: list[str] = []
         self._acknowledged_at = 0.0
@@ -70,6 +72,12 @@ class Sender:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Wait for the answers that are under way: the server may have stored those events."""
+        if self._under_way:
+            late = (await asyncio.wait(self._under_way, timeout=LAST_SECONDS))[1]
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._session.close()
 
     def keeps_time(self, stream: Stream) -> bool:
@@ -98,13 +106,20 @@ class Sender:
         async def send(chain: Sequence[Delivery]) -> None:
             for delivery in chain:
                 async with self._slots:
-                    number = await self._deliver(delivery)
-                self.stored += number
-                stored(number)
+                    task = asyncio.create_task(self._counted(delivery))
+                    self._under_way.add(task)
+                    stored(await asyncio.shield(task))
+                    self._under_way.discard(task)
 
         async with asyncio.TaskGroup() as group:
             for chain in chains.values():
                 group.create_task(send(chain))
+
+    async def _counted(self, delivery: Delivery) -> int:
+        """Deliver events, and count those that are stored."""
+        number = await self._deliver(delivery)
+        self.stored += number
+        return number
 
     async def _deliver(self, delivery: Delivery) -> int:
         """Send a request until it is acknowledged; return how many of its events the server has stored."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from aiohttp.test_utils import TestServer
 from callers import log_in, make_user
 from program import Program
 from recounts import differences
+from waiting import until
 
 from statsd.database import sql
 from statsd.streams import STREAMS
@@ -66,6 +68,17 @@ async def test_rate_is_kept_over_http_and_events_are_dated_now(run: Run, client:
     for name, moment in MOMENTS.items():
         first = await pool.fetchval(f"select min({moment}) from {sql.table(name)}")
         assert first >= began - timedelta(milliseconds=1), name
+
+
+@pytest.mark.parametrize("stream", ["logins", "pageviews"])
+async def test_interrupted_sender_says_what_the_server_stored(run: Run, client: Any, pool: Any, stream: str) -> None:
+    url = str(client.make_url("/"))
+    program = run("generate", "--url", url, "--stream", stream, "--count", "500000", "--json")
+    await until(lambda: rows(pool, stream))
+    program.process.send_signal(signal.SIGINT)
+    assert await program.ended() == 130
+    assert json.loads(program.output())["stored"] == await rows(pool, stream)
+    assert "Traceback" not in program.stderr
 
 
 @asynccontextmanager
