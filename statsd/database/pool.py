@@ -161,8 +161,8 @@ def _reason(error: Exception, dsn: str) -> str:
     """Return why there is no connection, with the place where PostgreSQL was looked for."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error) or type(error).__name__
-    hosts = plan(dsn).arguments["host"] or ["this machine"]
-    return f"{error.strerror} ({', '.join(hosts)})"
+    hosts, port = plan(dsn).arguments["host"] or ["this machine"], plan(dsn).arguments["port"]
+    return f"{error.strerror} ({', '.join(hosts)}{f', port {port}' if isinstance(port, int) else ''})"
 
 
 async def _connect(dsn: str, **overrides: str) -> Connection:

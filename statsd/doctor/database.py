@@ -106,6 +106,9 @@ async def listen(connection: Connection, settings: Settings, dsn: str) -> AsyncI
     listening = await connect(settings.listen_url or dsn)
     try:
         name = await connection.fetchval(f"select {sql.CHANNEL}")
+        if name is None:
+            yield fault("listen", "the schema that the URL leads into does not exist", f"{program()} serve creates it")
+            return
         await listening.add_listener(name, lambda _c, _pid, _channel, text: arrived.set() if text == token else None)
         await connection.execute(NOTIFY, [token])
         await asyncio.wait_for(arrived.wait(), ARRIVAL_SECONDS)

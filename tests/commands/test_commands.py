@@ -78,7 +78,7 @@ def test_options_may_stand_anywhere_among_the_other_arguments(place: int) -> Non
             ["serve"],
             {"DATABASE_URL": "postgresql://127.0.0.1:1/x"},
             4,
-            "PostgreSQL cannot be reached: Connection refused (127.0.0.1)",
+            "PostgreSQL cannot be reached: Connection refused (127.0.0.1, port 1)",
         ),
         (["serve"], {"DATABASE_URL": "postgresql://nowhere.invalid/x"}, 4, "(nowhere.invalid)"),
         (["generate"], {"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 4, "PostgreSQL cannot be reached"),

@@ -50,6 +50,14 @@ async def test_embedded_database_is_started_for_it_and_not_made_by_it(run: Run, 
     assert "ok       totals" in program.output()
 
 
+async def test_schema_that_does_not_exist_is_a_finding(run: Run, database_url: str) -> None:
+    program = run("doctor", DATABASE_URL=database_url, STATS_SCHEMA="nowhere")
+    assert await program.ended() == 6
+    text = program.output()
+    assert "fault    listen       the schema that the URL leads into does not exist" in text
+    assert "NoneType" not in text
+
+
 async def test_database_that_is_away_or_frozen_is_a_finding(run: Run, outside: Any) -> None:
     await (await outside.ready()).close()
     outside.signal(signal.SIGSTOP)
