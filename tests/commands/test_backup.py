@@ -279,7 +279,7 @@ async def test_spool_that_is_there_is_set_aside_only_by_force(run: Run, database
 
 async def test_backup_that_cannot_be_written_is_said_in_a_sentence(run: Run, database_url: str, folder: Path) -> None:
     said = await done(run("backup", "missing/b.tar", DATABASE_URL=database_url), 1)
-    assert said == "statsd: no backup was made: missing/.b.tar.part: No such file or directory\n"
+    assert said == "statsd: no backup was made: missing/b.tar: No such file or directory\n"
 
 
 @only_as_root
