@@ -61,21 +61,29 @@ class Visits:
             if not (clock and OVERTAKEN.search(sentence)):
                 self._complain(sentence)
 
-        def fail(url: str, why: str | None) -> None:
-            if not (url.endswith("/favicon.svg") and why == "net::ERR_ABORTED"):  # the page was left while it came
-                complain(f"{url} failed: {why}")
+        visited: dict[Request, int] = {}  # how many pages had been asked for when a request began
+        navigations = 0
+
+        def fail(request: Request) -> None:
+            was_left = navigations > visited.get(request, 0)  # the next page was asked for while it came
+            is_icon = request.url.endswith("/favicon.svg")
+            if not (request.failure == "net::ERR_ABORTED" and (was_left or is_icon)):
+                complain(f"{request.url} failed: {request.failure}")
 
         def hear(message: ConsoleMessage) -> None:
             if message.type in ("error", "warning"):
                 complain(message.text)
 
         def see(request: Request) -> None:
+            nonlocal navigations
+            navigations += request.is_navigation_request()
+            visited[request] = navigations
             if not request.url.startswith((address, "blob:")):
                 self._complain(request.url)
 
         page.on("console", hear)
         page.on("pageerror", lambda error: self._complain(f"uncaught: {error}"))
-        page.on("requestfailed", lambda request: fail(request.url, request.failure))
+        page.on("requestfailed", fail)
         page.on("request", see)
 
         async def refuse(dialog: Any) -> None:
